@@ -1,0 +1,182 @@
+"""Steps per second of the real game, bare and behind ``GameBackend``: ``python -m benchmarks.game``."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import shutil
+import statistics
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from gym_derk import DerkAgentServer, DerkSession
+from torch import Tensor
+
+from pearl_lightning.envs.derk.game import GameBackend
+from pearl_lightning.envs.derk.game.browser import devtools_address, start_browser
+from pearl_lightning.envs.derk.game.install import find_browser
+from pearl_lightning.envs.derk.game.page import GamePage
+from pearl_lightning.envs.derk.interface import ACTION_SPACE, AGENTS, EPISODE_STEPS, SIDES
+from pearl_lightning.envs.derk.tasks import DerkTask, LoadoutTasks
+
+BLOCK_STEPS = 25
+"""Steps of one timed block; an episode holds a whole number of blocks."""
+Play = Callable[[int], None]
+"""Plays one step, given its number since the start."""
+
+
+def time_steps(label: str, play: Play, first: int, steps: int, timings: dict[str, list[float]]) -> None:
+    """Play steps and note the seconds that each took.
+
+    Args:
+        label: Whose steps they are.
+        play: Plays one step; begins a new episode where one is over (which is not counted, see ``BLOCK_STEPS``).
+        first: Number of the first step.
+        steps: How many.
+        timings: Gets the seconds of each step under the label.
+    """
+    for number in range(first, first + steps):
+        start = time.perf_counter()
+        play(number)
+        timings.setdefault(label, []).append(time.perf_counter() - start)
+
+
+def interleaved(entries: dict[str, tuple[Play, Callable[[], None]]], steps: int) -> dict[str, float]:
+    """Median steps per second of every entry, timed in turns so that all see the same machine.
+
+    Args:
+        entries: By label, what plays a step, and what begins an episode.
+        steps: Steps per entry.
+    """
+    timings: dict[str, list[float]] = {}
+    for first in range(0, steps, BLOCK_STEPS):
+        for label, (play, begin) in entries.items():
+            if first % EPISODE_STEPS == 0:
+                begin()
+                play(first)  # the first step after a start compiles what draws
+            time_steps(label, play, first, min(BLOCK_STEPS, steps - first), timings)
+    return {label: 1 / statistics.median(seconds) for label, seconds in timings.items()}
+
+
+class BareGame:
+    """gym-derk's own server and session in this process, with the flags and the offline page of the backend.
+
+    Args:
+        tasks: One per arena; gives the loadouts.
+    """
+
+    def __init__(self, tasks: Sequence[DerkTask]) -> None:
+        self.tasks = tasks
+        self._loop = asyncio.new_event_loop()
+        self._folder = Path(tempfile.mkdtemp(prefix="derk-"))
+        self._browser: subprocess.Popen[bytes] = start_browser(find_browser(), "llvmpipe", self._folder)
+        self._page = GamePage(arenas=len(tasks), turbo=True, substeps=8)
+        self._session: DerkSession | None = None
+        self._sessions = 0
+        self._loop.run_until_complete(self._start())
+
+    def begin(self) -> None:
+        """Start an episode in a new session."""
+        self._loop.run_until_complete(self._begin())
+
+    def step(self, action: np.ndarray) -> None:
+        """Play one step, as ``DerkEnv`` does."""
+        self._loop.run_until_complete(self._step(action))
+
+    def close(self) -> None:
+        """Stop the browser."""
+        self._browser.kill()
+        self._browser.wait()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    async def _start(self) -> None:
+        self._arrivals: asyncio.Queue[DerkSession] = asyncio.Queue()
+        self._server = DerkAgentServer(self._arrived, port=0)
+        await self._server.start()
+        port = next(iter(self._server.websocket_server.sockets)).getsockname()[1]
+        self._address = f"ws://127.0.0.1:{port}"
+        await self._page.load(await devtools_address(self._browser, self._folder))
+
+    async def _arrived(self, session: DerkSession) -> None:
+        self._arrivals.put_nowait(session)
+        await session.websocket.wait_closed()
+
+    async def _begin(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+        home = [{"slots": list(slots)} for task in self.tasks for slots in task.home_loadouts]
+        away = [{"slots": list(slots)} for task in self.tasks for slots in task.away_loadouts]
+        await self._page.open_session(self._address, home, away)
+        self._session = await self._arrivals.get()
+        await asyncio.gather(self._page.reset(0), self._session.reset())
+
+    async def _step(self, action: np.ndarray) -> None:
+        assert self._session is not None
+        await asyncio.gather(self._session.step(action), self._page.step())
+
+
+@contextlib.contextmanager
+def bare_entry(tasks: Sequence[DerkTask], actions: Tensor) -> Iterator[tuple[Play, Callable[[], None]]]:
+    """gym-derk driven directly."""
+    game = BareGame(tasks)
+    rows = actions.numpy()
+    try:
+        yield lambda number: game.step(rows[number % len(rows)]), game.begin
+    finally:
+        game.close()
+
+
+@contextlib.contextmanager
+def backend_entry(tasks: Sequence[DerkTask], actions: Tensor) -> Iterator[tuple[Play, Callable[[], None]]]:
+    """``GameBackend.step``."""
+    backend = GameBackend(arenas=len(tasks))
+
+    def play(number: int) -> None:
+        backend.step(actions[number % len(actions)])
+
+    def begin() -> None:
+        backend.reset(tasks, 0)
+
+    try:
+        yield play, begin
+    finally:
+        backend.close()
+
+
+def measure(arenas: int, steps: int) -> dict[str, Any]:
+    """Steps per second of every entry, and their ratio to the bare game."""
+    family = LoadoutTasks(train_tasks=arenas, test_tasks=0)
+    tasks = [family[index] for index in range(arenas)]
+    actions = ACTION_SPACE.sample((EPISODE_STEPS, SIDES, arenas, AGENTS), torch.Generator().manual_seed(0))
+    with bare_entry(tasks, actions) as bare, backend_entry(tasks, actions) as backend:
+        speeds = interleaved({"bare gym-derk": bare, "GameBackend": backend}, steps)
+    ratios = {label: speed / speeds["bare gym-derk"] for label, speed in speeds.items()}
+    return {"arenas": arenas, "steps": steps, "steps_per_second": speeds, "ratio_to_bare": ratios}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--arenas", type=int, default=64)
+    parser.add_argument("--steps", type=int, default=100, help="steps per entry")
+    parser.add_argument("--json", type=Path, help="also write the figures to this file")
+    options = parser.parse_args(arguments)
+    figures = measure(options.arenas, options.steps)
+    for label, speed in figures["steps_per_second"].items():
+        agent_steps = speed * options.arenas * SIDES * AGENTS
+        ratio = figures["ratio_to_bare"][label]
+        print(f"{label:16} {speed:6.2f} steps/s  {agent_steps:8,.0f} agent steps/s  {ratio:6.1%} of bare")
+    if options.json is not None:
+        options.json.write_text(json.dumps(figures, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

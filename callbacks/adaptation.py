@@ -1,0 +1,106 @@
+"""Plays the held-out tasks before, during and after training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, cast
+
+from pytorch_lightning import Callback, LightningModule, Trainer
+
+from pearl_lightning.callbacks.collector import collectors
+from pearl_lightning.data import meta_batches
+from pearl_lightning.evaluation import AdaptationResult, evaluate_adaptation, format_table, write_json
+from pearl_lightning.pearl import PEARL
+from pearl_lightning.plots import plot_adaptation, plot_curve
+
+
+class AdaptationEvaluation(Callback):
+    """Return (and win rate) on held-out tasks by number of episodes seen, at every validation.
+
+    The trainer's ``val_check_interval`` says how often; an evaluation before the first update is always made. It plays
+    in the data module's environment, whose tasks and random state are put back, so that evaluating changes no run. At
+    the end, ``adaptation.json``, ``adaptation.png`` and ``curve.png`` lie in the run's folder.
+
+    Args:
+        episodes: Episodes per task, at least 1.
+        matches: Independent adaptations per task, at least 1.
+        deterministic: Play the policy's mode rather than a sample.
+        seed: Fixes the evaluation: starts and draws are the same each time.
+    """
+
+    def __init__(self, episodes: int = 3, matches: int = 4, deterministic: bool = True, seed: int = 0) -> None:
+        for name, value in (("episodes", episodes), ("matches", matches)):
+            if value < 1:
+                raise ValueError(f"{name} must be at least 1, got {value}")
+        self.episodes, self.matches, self.deterministic, self.seed = episodes, matches, deterministic, seed
+        self.env_steps = 0  # played by evaluations, beside those of the collector
+        self.history: list[dict[str, Any]] = []
+        self.last: AdaptationResult | None = None
+
+    def evaluate(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, float]:
+        """Play the test split; returns the metrics."""
+        env = meta_batches(trainer).env
+        self.last = evaluate_adaptation(
+            env,
+            cast(PEARL, pl_module),
+            env.tasks.test_indices,
+            episodes=self.episodes,
+            matches=self.matches,
+            deterministic=self.deterministic,
+            seed=self.seed,
+        )
+        self.env_steps += self.last.env_steps
+        table = self.last.table()
+        metrics = {"evaluation/gain": table["gain"]["mean"], "evaluation/env_steps": float(self.env_steps)}
+        for row in table["episodes"]:
+            metrics[f"evaluation/return_{row['episode']}"] = row["return_mean"]
+            if "win_rate" in row:
+                metrics[f"evaluation/win_rate_{row['episode']}"] = row["win_rate"]
+        self.history.append({"update": trainer.global_step, "env_steps": self._collected(trainer), "table": table})
+        return metrics
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.global_step == 0:
+            metrics = self.evaluate(trainer, pl_module)
+            for logger in trainer.loggers:
+                logger.log_metrics(metrics | {"env_steps": 0.0}, step=0)
+
+    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if not trainer.sanity_checking:
+            self._evaluate_and_log(trainer, pl_module)
+
+    def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._evaluate_and_log(trainer, pl_module)
+
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if not trainer.is_global_zero or trainer.log_dir is None or not self.history:
+            return
+        folder = Path(trainer.log_dir)
+        table = self.history[-1]["table"]
+        write_json({"history": self.history}, folder / "adaptation.json")
+        plot_adaptation(table).savefig(folder / "adaptation.png")
+        steps = [point["env_steps"] for point in self.history]
+        series = {
+            f"after {row['episode']} episodes": [
+                p["table"]["episodes"][row["episode"]]["return_mean"] for p in self.history
+            ]
+            for row in table["episodes"]
+        }
+        plot_curve(steps, series, x_label="environment steps", y_label="return on held-out tasks").savefig(
+            folder / "curve.png"
+        )
+        print("\nAdaptation on held-out tasks:\n" + format_table(table))
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"env_steps": self.env_steps, "history": self.history}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.env_steps, self.history = state_dict["env_steps"], state_dict["history"]
+
+    def _evaluate_and_log(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        metrics = self.evaluate(trainer, pl_module)
+        pl_module.log_dict(metrics | {"env_steps": float(self._collected(trainer))}, sync_dist=True)
+
+    @staticmethod
+    def _collected(trainer: Trainer) -> int:
+        return sum(c.env_steps for c in collectors(trainer))

@@ -1,0 +1,155 @@
+"""Plays train tasks and stores the episodes, every so many updates."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import torch
+from pytorch_lightning import Callback, LightningModule, Trainer
+
+from pearl_lightning.data import meta_batches
+from pearl_lightning.pearl import PEARL
+from pearl_lightning.randomness import make_generator
+from pearl_lightning.rollout import adaptation_episodes
+
+
+class EpisodeCollector(Callback):
+    """Add fresh episodes of train tasks to the replay every ``every_n_updates`` updates.
+
+    One batched rollout serves all tasks of an iteration: the arenas are shared out evenly. Each arena plays prior
+    episodes (z from the prior each time), then posterior episodes (z from the posterior given its episodes so far),
+    both marked as context; then RL-only episodes (z from that posterior, not context). See Rakelly et al. 2019, sec.
+    4.3 and algorithm 1.
+
+    Updates are counted rather than epochs: a run resumed from a checkpoint taken on an epoch's last batch is not sent
+    the next epoch's start hook.
+
+    Args:
+        every_n_updates: Updates between two iterations.
+        tasks_per_iteration: Train tasks played in an iteration; the arenas must be a multiple of it.
+        initial_iterations: Iterations before the first update.
+        prior_episodes: Episodes per arena with z from the prior.
+        posterior_episodes: Episodes per arena with z from the posterior, taken in as context.
+        rl_episodes: Episodes per arena with z from the posterior that the encoder never sees.
+    """
+
+    def __init__(
+        self,
+        every_n_updates: int = 1000,
+        tasks_per_iteration: int = 16,
+        initial_iterations: int = 1,
+        prior_episodes: int = 1,
+        posterior_episodes: int = 1,
+        rl_episodes: int = 1,
+    ) -> None:
+        for name, value in (
+            ("every_n_updates", every_n_updates),
+            ("tasks_per_iteration", tasks_per_iteration),
+            ("initial_iterations", initial_iterations),
+        ):
+            if value < 1:
+                raise ValueError(f"{name} must be at least 1, got {value}")
+        for name, value in (
+            ("prior_episodes", prior_episodes),
+            ("posterior_episodes", posterior_episodes),
+            ("rl_episodes", rl_episodes),
+        ):
+            if value < 0:
+                raise ValueError(f"{name} must be at least 0, got {value}")
+        if prior_episodes + posterior_episodes < 1:
+            raise ValueError("prior_episodes + posterior_episodes must be at least 1: the encoder needs context")
+        self.every_n_updates, self.tasks_per_iteration = every_n_updates, tasks_per_iteration
+        self.initial_iterations = initial_iterations
+        self.prior_episodes, self.posterior_episodes, self.rl_episodes = prior_episodes, posterior_episodes, rl_episodes
+        self.env_steps = self.episodes = self.transitions = self.iterations = 0
+        self.generator: torch.Generator | None = None  # draws tasks, z and the policy's samples
+        self.queue = torch.zeros(0, dtype=torch.long)  # train tasks still to be played before the next shuffle
+        self.metrics: dict[str, float] = {}
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        if stage == "fit" and self.generator is None:
+            self.generator = make_generator("collector", trainer.global_rank)
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        arenas, train_tasks = meta_batches(trainer).env.arenas, len(meta_batches(trainer).env.tasks.train)
+        if arenas % self.tasks_per_iteration or self.tasks_per_iteration > train_tasks:
+            raise ValueError(
+                f"tasks_per_iteration must divide the {arenas} arenas and be at most the {train_tasks} train tasks, "
+                f"got {self.tasks_per_iteration}"
+            )
+        if self.iterations == 0:
+            for _ in range(self.initial_iterations):
+                self.collect(trainer, pl_module)
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if trainer.global_step % self.every_n_updates == 0 and trainer.global_step != trainer.max_steps:
+            self.collect(trainer, pl_module)
+            pl_module.log_dict(self.metrics)
+        shown = {"env_steps": float(self.env_steps), "return": self.metrics.get("collect/return_posterior", 0.0)}
+        pl_module.log_dict(shown, prog_bar=True)
+        age = meta_batches(trainer).diagnostics.get("age")
+        if age is not None:
+            pl_module.log("train/context_age", age)
+
+    @torch.no_grad()
+    def collect(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """One iteration: every round is stored whole or, where the world lost it for good, ends the run."""
+        data, agent = meta_batches(trainer), cast(PEARL, pl_module)
+        env, replay, update = data.env, data.replay, trainer.global_step
+        assert replay is not None
+        tasks = self._next_tasks(len(env.tasks.train))
+        env.set_tasks(tasks.repeat_interleave(env.arenas // self.tasks_per_iteration))
+        belief = agent.prior(env.arenas)
+        returns: dict[str, list[float]] = {"prior": [], "posterior": []}
+        for _ in range(self.prior_episodes):
+            for episode in adaptation_episodes(env, agent, 1, generator=self.generator):
+                belief.update(agent.context_features(episode[:, :-1].unsqueeze(1)))
+                returns["prior"].append(self._store(replay, episode, True, update))
+        for count, is_context in ((self.posterior_episodes, True), (self.rl_episodes, False)):
+            for episode in adaptation_episodes(
+                env, agent, count, generator=self.generator, belief=belief, update=is_context
+            ):
+                returns["posterior"].append(self._store(replay, episode, is_context, update))
+        self.iterations += 1
+        self.metrics = {f"collect/return_{name}": sum(r) / len(r) for name, r in returns.items() if r}
+        self.metrics |= {
+            "collect/env_steps": float(self.env_steps),
+            "collect/episodes": float(self.episodes),
+            "collect/iterations": float(self.iterations),
+            **{f"collect/{name}": float(v) for name, v in env.report().items() if isinstance(v, int)},
+        }
+
+    def _store(self, replay: Any, episode: Any, is_context: bool, update: int) -> float:
+        replay.extend(episode, is_context, update)
+        arenas, rows, agents = episode["reward"].shape
+        self.episodes += arenas
+        self.env_steps += arenas * (rows - 1)
+        self.transitions += arenas * (rows - 1) * agents
+        return float(episode["reward"].sum(dim=(1, 2)).mean())
+
+    def _next_tasks(self, train_tasks: int) -> torch.Tensor:
+        """Every train task once before any comes again, in a random order."""
+        while len(self.queue) < self.tasks_per_iteration:
+            self.queue = torch.cat([self.queue, torch.randperm(train_tasks, generator=self.generator)])
+        tasks, self.queue = self.queue[: self.tasks_per_iteration], self.queue[self.tasks_per_iteration :]
+        return tasks
+
+    def state(self) -> dict[str, Any]:
+        """Counters and random state of this process, for the checkpoint's side directory."""
+        assert self.generator is not None
+        counters = {name: getattr(self, name) for name in ("env_steps", "episodes", "transitions", "iterations")}
+        return counters | {"metrics": self.metrics, "queue": self.queue, "generator": self.generator.get_state()}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Take up what ``state`` gave."""
+        for name in ("env_steps", "episodes", "transitions", "iterations", "metrics", "queue"):
+            setattr(self, name, state[name])
+        assert self.generator is not None
+        self.generator.set_state(state["generator"])
+
+
+def collectors(trainer: Trainer) -> list[EpisodeCollector]:
+    """The trainer's collectors, in order."""
+    return [c for c in cast(list[Callback], trainer.callbacks) if isinstance(c, EpisodeCollector)]  # type: ignore[attr-defined]

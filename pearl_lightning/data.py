@@ -1,0 +1,120 @@
+"""MetaBatchDataModule: holds the environment and the replay, and streams meta-batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from pytorch_lightning import LightningDataModule, Trainer
+from tensordict import TensorDict
+
+from pearl_lightning.envs.meta_env import MetaEnv
+from pearl_lightning.randomness import make_generator
+from pearl_lightning.replay import TaskReplay
+
+
+class MetaBatchLoader:
+    """A sized stream of meta-batches: one epoch is ``updates_per_epoch`` of them.
+
+    Its only state is the replay's generator, which the replay saves; a run resumed in mid-epoch goes on where it was.
+    """
+
+    def __init__(self, data: MetaBatchDataModule) -> None:
+        self.data = data
+
+    def __len__(self) -> int:
+        return self.data.updates_per_epoch
+
+    def __iter__(self) -> Iterator[TensorDict]:
+        while True:  # Lightning stops at len(self), counting the batches before a resume
+            yield self.data.sample()
+
+    def state_dict(self) -> dict[str, Any]:
+        return {}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        pass
+
+
+class MetaBatchDataModule(LightningDataModule):
+    """Streams meta-batches from a replay that a collector fills from the environment.
+
+    Args:
+        env: The world; its ``tasks`` give the train and test splits.
+        meta_batch: Tasks per meta-batch.
+        transitions: RL transitions per task.
+        context_episodes: Smallest and largest number of whole context episodes per task; drawn anew for each
+            meta-batch, as the belief will see at adaptation.
+        updates_per_epoch: Meta-batches in one epoch.
+        episodes_per_task: Episodes the replay keeps per task.
+        recent_context: How many of a task's last context episodes the encoder may be given.
+    """
+
+    def __init__(
+        self,
+        env: MetaEnv,
+        meta_batch: int = 16,
+        transitions: int = 256,
+        context_episodes: Sequence[int] = (1, 2),
+        updates_per_epoch: int = 1000,
+        episodes_per_task: int = 100,
+        recent_context: int = 4,
+    ) -> None:
+        super().__init__()
+        sizes = {"meta_batch": meta_batch, "transitions": transitions, "updates_per_epoch": updates_per_epoch}
+        for name, size in sizes.items():
+            if size < 1:
+                raise ValueError(f"{name} must be at least 1, got {size}")
+        if len(context_episodes) != 2 or not 1 <= context_episodes[0] <= context_episodes[1] <= recent_context:
+            raise ValueError(
+                "context_episodes must be [smallest, largest] with 1 <= smallest <= largest <= recent_context "
+                f"({recent_context}), got {list(context_episodes)}"
+            )
+        self.env, self.meta_batch, self.transitions = env, meta_batch, transitions
+        self.context_episodes = tuple(context_episodes)
+        self.updates_per_epoch = updates_per_epoch
+        self.episodes_per_task, self.recent_context = episodes_per_task, recent_context
+        self.replay: TaskReplay | None = None  # made when training starts, with this process' generator
+        self.diagnostics: dict[str, torch.Tensor] = {}
+
+    def setup(self, stage: str) -> None:
+        if self.replay is not None:
+            return
+        rank = self.trainer.global_rank if self.trainer is not None else 0
+        self.env.set_seed(int(torch.randint(2**31, (), generator=make_generator("environment", rank))))
+        self.replay = TaskReplay(
+            tasks=len(self.env.tasks.train),
+            episodes_per_task=self.episodes_per_task,
+            horizon=self.env.horizon,
+            recent_context=self.recent_context,
+            generator=make_generator("replay", rank),
+        )
+
+    def sample(self) -> TensorDict:
+        """One meta-batch (see ``TaskReplay.sample``)."""
+        assert self.replay is not None, "setup comes first"
+        smallest, largest = self.context_episodes
+        episodes = int(torch.randint(smallest, largest + 1, (), generator=self.replay.generator))
+        batch, self.diagnostics = self.replay.sample(self.meta_batch, self.transitions, episodes)
+        return batch
+
+    def train_dataloader(self) -> MetaBatchLoader:
+        return MetaBatchLoader(self)
+
+    def val_dataloader(self) -> list[int]:
+        return [0]  # one empty step: AdaptationEvaluation plays the held-out tasks
+
+    def test_dataloader(self) -> list[int]:
+        return [0]
+
+    def teardown(self, stage: str) -> None:
+        self.env.close(raise_if_closed=False)
+
+
+def meta_batches(trainer: Trainer) -> MetaBatchDataModule:
+    """The trainer's data module, which callbacks of this library need to be a ``MetaBatchDataModule``."""
+    data = getattr(trainer, "datamodule", None)
+    if not isinstance(data, MetaBatchDataModule):
+        raise TypeError(f"the trainer's data must be a MetaBatchDataModule, got {type(data).__name__}")
+    return data

@@ -1,0 +1,1 @@
+"""Environments whose arenas can be given tasks; they know nothing of learning."""

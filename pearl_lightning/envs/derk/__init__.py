@@ -1,0 +1,1 @@
+"""Derk's Gym: two teams of three Derklings fight over two statues."""

@@ -1,0 +1,150 @@
+"""DerkEnv: the learner's team against each task's opponent, over any Derk backend."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from pearl_lightning.envs.derk.backend import DerkBackend
+from pearl_lightning.envs.derk.interface import (
+    ACTION_SPACE,
+    AGENTS,
+    EPISODE_STEPS,
+    OBSERVATION_FEATURES,
+    TEAM_STATS_KEYS,
+)
+from pearl_lightning.envs.derk.opponents import Opponent, make_opponent
+from pearl_lightning.envs.derk.tasks import DerkTask, DerkTasks
+from pearl_lightning.envs.meta_env import EpisodeLost, MetaEnv
+
+_REWARD, _OPPONENT_REWARD = TEAM_STATS_KEYS.index("Reward"), TEAM_STATS_KEYS.index("OpponentReward")
+
+
+class DerkEnv(MetaEnv):
+    """Derk's Gym seen from the home team; the away team is played by each arena's task.
+
+    The last of an episode's 150 steps is *terminated*: the time limit ends the game, nothing comes after it.
+    ``outcome`` compares the two teams' rewards as the game's own statistics do. Every episode draws two numbers from
+    the environment's generator, which fix its spawns and its opponents: ``set_seed`` repeats a run.
+
+    Args:
+        arenas: Number of arenas, at least 1.
+        tasks: The task distribution the arenas' tasks come from.
+        backend: What plays the matches: ``game``, the real game, started at the first reset; or a backend object with
+            as many arenas. ``close`` closes it.
+        backend_options: Further arguments of a backend given by name.
+
+    Raises:
+        ValueError: An unknown backend or opponent, or a backend with another number of arenas.
+    """
+
+    def __init__(
+        self,
+        *,
+        arenas: int,
+        tasks: DerkTasks,
+        backend: Literal["game"] | DerkBackend = "game",
+        backend_options: dict[str, Any] | None = None,
+    ) -> None:
+        if isinstance(backend, str):
+            if backend not in _BACKENDS:
+                raise ValueError(f"backend must be one of {', '.join(_BACKENDS)} or a backend object, got {backend!r}")
+        elif backend_options:
+            raise ValueError(f"backend_options are for a backend given by name, got {backend_options}")
+        elif backend.arenas != arenas:
+            raise ValueError(f"arenas must be the backend's {backend.arenas}, got {arenas}")
+        opponents = {name: make_opponent(name) for name in sorted({task.opponent for task in _every(tasks)})}
+        super().__init__(
+            arenas=arenas,
+            tasks=tasks,
+            action_space=ACTION_SPACE,
+            agents=AGENTS,
+            features=OBSERVATION_FEATURES,
+            horizon=EPISODE_STEPS,
+            has_outcome=True,
+        )
+        self._opponents: dict[str, Opponent] = opponents
+        self._opponent_generator = torch.Generator()
+        self._opponent_arenas: dict[str, Tensor] = {}  # arenas that each opponent plays in this episode
+        self._backend: DerkBackend | None = None if isinstance(backend, str) else backend
+        self._backend_name = backend if isinstance(backend, str) else None
+        self._backend_options = dict(backend_options or {})
+        self._was_closed = False  # EnvBase.is_closed is True before the first start, too
+        self._away_observation: Tensor | None = None  # None while no episode is running
+
+    def begin(self, tasks: list[DerkTask]) -> Tensor:
+        backend = self._started_backend()
+        self._away_observation = None
+        spawn_seed, opponent_seed = torch.randint(2**31 - 1, (2,), generator=self.generator).tolist()
+        self._opponent_generator.manual_seed(opponent_seed)
+        names = [task.opponent for task in tasks]
+        self._opponent_arenas = {
+            name: torch.tensor([arena for arena, other in enumerate(names) if other == name])
+            for name in sorted(set(names))
+        }
+        home, self._away_observation = backend.reset(tasks, spawn_seed).unbind(0)
+        return home
+
+    def advance(self, action: Tensor) -> dict[str, Tensor | bool]:
+        if self._backend is None or self._away_observation is None:
+            raise RuntimeError("no episode is running: reset the environment first")
+        away_action = self._opponent_actions(self._away_observation)
+        try:
+            observation, reward, done = self._backend.step(torch.stack([action, away_action]))
+        except EpisodeLost:
+            self._away_observation = None
+            raise
+        home, self._away_observation = observation.unbind(0)
+        result: dict[str, Tensor | bool] = {
+            "observation": home,
+            "reward": reward[0],
+            "terminated": done,
+            "truncated": False,
+        }
+        if done:
+            self._away_observation = None
+            home_stats = self._backend.team_stats()[0]  # [arena, statistic]
+            result["outcome"] = torch.sign(home_stats[:, _REWARD] - home_stats[:, _OPPONENT_REWARD])
+        return result
+
+    def report(self) -> dict[str, str | int]:
+        return {} if self._backend is None else self._backend.report()
+
+    def close(self, *, raise_if_closed: bool = True) -> None:
+        """Stop the backend; closing again does nothing."""
+        super().close(raise_if_closed=raise_if_closed)
+        self._was_closed, self._away_observation = True, None
+        backend, self._backend = self._backend, None
+        if backend is not None:
+            backend.close()
+
+    def _started_backend(self) -> DerkBackend:
+        if self._was_closed:
+            raise RuntimeError("the environment was closed: make a new one")
+        if self._backend is None:
+            assert self._backend_name is not None
+            self._backend = _BACKENDS[self._backend_name](self.arenas, self._backend_options)
+            self.is_closed = False  # so that a forgotten environment closes the backend it started
+        return self._backend
+
+    def _opponent_actions(self, observation: Tensor) -> Tensor:
+        """Away actions ``[arena, agent, 5]``: one call per distinct opponent, over its arenas."""
+        action = torch.empty(self.arenas, AGENTS, ACTION_SPACE.width)
+        for name, arenas in self._opponent_arenas.items():
+            action[arenas] = self._opponents[name](observation[arenas], self._opponent_generator)
+        return action
+
+
+def _every(tasks: DerkTasks) -> list[DerkTask]:
+    return [*tasks.train, *tasks.test]
+
+
+def _game(arenas: int, options: dict[str, Any]) -> DerkBackend:
+    from pearl_lightning.envs.derk.game import GameBackend  # its dependencies are optional
+
+    return GameBackend(arenas=arenas, **options)
+
+
+_BACKENDS = {"game": _game}

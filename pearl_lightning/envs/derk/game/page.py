@@ -1,0 +1,112 @@
+"""The game's page: loaded without a network, and told what the next episode is."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+from urllib.parse import urlsplit
+
+from gym_derk.derk_app_instance import DerkAppInstance
+from pyppeteer.browser import Browser
+from pyppeteer.launcher import connect
+from pyppeteer.page import Page
+
+SESSION_BOUNTIES = {"killEnemyStatue": 0.0, "killEnemyUnit": 0.0, "timeScaling": 1.0}
+"""The game's own defaults undone: what a creature is not given pays nothing, and time does not discount."""
+
+
+class GamePage:
+    """A browser page in which the game runs.
+
+    Args:
+        arenas: Matches side by side.
+        turbo: Draw once per step instead of once per tick.
+        substeps: Ticks per step.
+    """
+
+    def __init__(self, *, arenas: int, turbo: bool, substeps: int) -> None:
+        self.arenas, self.turbo, self.substeps = arenas, turbo, substeps
+        self.crashed = asyncio.Event()
+        self.app = DerkAppInstance()
+        self._browser: Browser | None = None
+
+    async def load(self, devtools: str) -> None:
+        """Load the game in the browser behind a DevTools address and wait until it can play."""
+        logging.getLogger("pyppeteer").setLevel(logging.CRITICAL)
+        self._browser = await connect(browserWSEndpoint=devtools, ignoreHTTPSErrors=True, defaultViewport=None)
+        while not (pages := await self._browser.pages()):
+            await asyncio.sleep(0.02)
+        page = pages[0]
+        page.on("error", lambda _: self.crashed.set())
+        await _go_offline(page)
+        self.app.browser = self._browser
+        await self.app.start()
+
+    async def facts(self) -> dict[str, str]:
+        """Version of the browser and name of the WebGL renderer."""
+        assert self._browser is not None
+        renderer = await self.app.page.evaluate(
+            """() => {
+                const gl = document.createElement('canvas').getContext('webgl2');
+                if (!gl) return 'none';
+                const names = gl.getExtension('WEBGL_debug_renderer_info');
+                return gl.getParameter(names ? names.UNMASKED_RENDERER_WEBGL : gl.RENDERER);
+            }"""
+        )
+        return {"renderer": renderer, "browser": await self._browser.version()}
+
+    async def open_session(self, server: str, home: list[dict[str, Any]], away: list[dict[str, Any]]) -> None:
+        """Make the game connect to the server at this address as a new session."""
+        await self.app.create_session(
+            n_arenas=self.arenas,
+            reward_function=dict(SESSION_BOUNTIES),
+            turbo_mode=self.turbo,
+            home_team=home,
+            away_team=away,
+            substeps=self.substeps,
+            interleaved=False,
+            agent_hosts=[{"uri": server, "regions": [{"sides": "both"}]}],
+        )
+        await self.app.connect_to_agent_hosts()
+
+    async def change_teams(self, home: list[dict[str, Any]], away: list[dict[str, Any]]) -> None:
+        """Give the running session other creatures, from its next reset on."""
+        await self.app.update_home_team_config(home)
+        await self.app.update_away_team_config(away)
+        await self.app.update_reward_function(dict(SESSION_BOUNTIES))
+
+    async def reset(self, seed: int) -> None:
+        """Start an episode whose spawns the seed fixes."""
+        await self.app.page.evaluate("(seed) => { window.derk.session.config.randomSeed = seed; }", str(seed))
+        await self.app.episode_reset()
+
+    async def step(self) -> None:
+        """Play one step with the actions that the session's server sends."""
+        await self.app.episode_step()
+
+
+async def _go_offline(page: Page) -> None:
+    """Answer style sheets with an empty one and fail every other web request.
+
+    The game waits for a web font's style sheet without a time-out. pyppeteer's own interception uses a call that modern
+    browsers have dropped, so this speaks to the DevTools ``Fetch`` domain.
+    """
+    client = page._client
+
+    async def answer(event: dict[str, Any]) -> None:
+        request = {"requestId": event["requestId"]}
+        if (
+            event["resourceType"] == "Stylesheet"
+            or urlsplit(event["request"]["url"]).hostname == "fonts.googleapis.com"
+        ):
+            headers = [
+                {"name": "Content-Type", "value": "text/css"},
+                {"name": "Access-Control-Allow-Origin", "value": "*"},
+            ]
+            await client.send("Fetch.fulfillRequest", {**request, "responseCode": 200, "responseHeaders": headers})
+        else:
+            await client.send("Fetch.failRequest", {**request, "errorReason": "BlockedByClient"})
+
+    client.on("Fetch.requestPaused", lambda event: asyncio.ensure_future(answer(event)))
+    await client.send("Fetch.enable", {"patterns": [{"urlPattern": "http*"}]})

@@ -1,0 +1,83 @@
+"""The game's end of the wire: a WebSocket server that the page connects to, and the layout of its messages."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import numpy as np
+from websockets.legacy.server import WebSocketServer, WebSocketServerProtocol, serve
+
+from pearl_lightning.envs.derk.game.wire import Array
+
+_SIDES, _AGENTS, _FEATURES, _STATISTICS = 2, 3, 64, 5
+_COMPONENTS = 4  # the page stores an observation as textures of four components per texel
+
+
+class SessionServer:
+    """Listens on a free local port for the page's sessions; the latest one counts.
+
+    Nothing is compressed, unlike with gym-derk's own server: the two ends share a machine.
+
+    Args:
+        arenas: Matches side by side.
+    """
+
+    def __init__(self, *, arenas: int) -> None:
+        self.arenas = arenas
+        self.address = ""
+        self._server: WebSocketServer | None = None
+        self._session: asyncio.Future[WebSocketServerProtocol] | None = None
+
+    async def start(self) -> None:
+        """Listen on a port that the system picks."""
+        self._server = await serve(
+            self._accept, "127.0.0.1", 0, max_size=None, max_queue=None, compression=None, ping_interval=None
+        )
+        self.address = f"ws://127.0.0.1:{next(iter(self._server.sockets)).getsockname()[1]}"
+
+    async def expect_session(self) -> None:
+        """Drop the running session, if any, and take the next one that comes."""
+        previous, self._session = self._session, asyncio.get_running_loop().create_future()
+        if previous is not None and previous.done():
+            await previous.result().close()
+
+    async def observation(self) -> Array:
+        """The observation ``[side, arena, agent, 64]`` that the game sends at a reset."""
+        session = await self._connected()
+        return self._decode_observation(await session.recv())
+
+    async def play(self, action: Array) -> tuple[Array, Array, bool, Array | None]:
+        """Send actions ``[side, arena, agent, 5]``; returns what the step gave.
+
+        Returns:
+            Observation, reward ``[side, arena, agent]``, done, and at the end ``[side, arena, 5]`` statistics.
+        """
+        session = await self._connected()
+        await session.send(action.tobytes())
+        observation = self._decode_observation(await session.recv())
+        reward = np.frombuffer(await session.recv(), np.float32).reshape(_SIDES, self.arenas, _AGENTS)
+        done = all(json.loads(await session.recv())["done"])
+        statistics = self._decode_statistics(await session.recv()) if done else None
+        return observation, reward, done, statistics
+
+    async def _accept(self, websocket: WebSocketServerProtocol) -> None:
+        teams = json.loads(await websocket.recv())["nTeams"]
+        if teams != _SIDES * self.arenas:
+            raise ValueError(f"the game must offer {_SIDES * self.arenas} teams, got {teams}")
+        if self._session is not None and not self._session.done():
+            self._session.set_result(websocket)
+            await websocket.wait_closed()
+
+    async def _connected(self) -> WebSocketServerProtocol:
+        assert self._session is not None
+        return await self._session
+
+    def _decode_observation(self, message: bytes | str) -> Array:
+        assert isinstance(message, bytes)
+        layers = np.frombuffer(message, np.float32).reshape(_FEATURES // _COMPONENTS, -1, _COMPONENTS)
+        return layers.swapaxes(0, 1).reshape(_SIDES, self.arenas, _AGENTS, _FEATURES)
+
+    def _decode_statistics(self, message: bytes | str) -> Array:
+        assert isinstance(message, bytes)
+        return np.frombuffer(message, np.float32).reshape(_STATISTICS, _SIDES, self.arenas).transpose(1, 2, 0)

@@ -1,0 +1,214 @@
+"""The game's process: starts the browser, plays what it is told, and leaves nothing behind.
+
+Started by ``GameBackend`` as the leader of a session of its own. It ends when the other end of its pipe is closed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Coroutine
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any, TypeVar
+
+import psutil
+
+from pearl_lightning.envs.derk.game.browser import devtools_address, start_browser
+from pearl_lightning.envs.derk.game.page import GamePage
+from pearl_lightning.envs.derk.game.processes import browser_processes, is_running, kill_session
+from pearl_lightning.envs.derk.game.session import SessionServer
+from pearl_lightning.envs.derk.game.wire import Array, pack, unpack
+
+Result = TypeVar("Result")
+
+_LOOK_EVERY = 0.5  # seconds between looks at the browser's processes while waiting for an answer
+_SETTLE = 1.0  # seconds in which the reason of a broken connection may show
+
+
+class GameBroken(Exception):
+    """The game does not go on; the message says what happened."""
+
+
+class Game:
+    """A browser with the game in it.
+
+    Args:
+        settings: What ``GameBackend`` asked for.
+    """
+
+    def __init__(self, settings: dict[str, Any]) -> None:
+        self.settings = settings
+        self.folder = Path(settings["folder"])
+        self.page = GamePage(arenas=settings["arenas"], turbo=settings["turbo"], substeps=settings["substeps"])
+        self.server = SessionServer(arenas=settings["arenas"])
+        self._browser: subprocess.Popen[bytes] | None = None
+        self._gpu_processes: list[psutil.Process] = []
+        self._has_session = False
+        self._mid_episode = False
+
+    async def start(self) -> dict[str, str]:
+        """Start everything; returns facts about it."""
+        return await self._watched(self._start(), self.settings["start_timeout"])
+
+    async def reset(self, seed: int, home: list[dict[str, Any]], away: list[dict[str, Any]]) -> Array:
+        """Start an episode; one left unfinished makes for a new session."""
+        return await self._watched(self._reset(seed, home, away), self.settings["step_timeout"])
+
+    async def step(self, action: Array) -> tuple[Array, Array, bool, Array | None]:
+        """Play one step."""
+        result, _ = await self._watched(
+            _both(self.server.play(action), self.page.step()), self.settings["step_timeout"]
+        )
+        self._mid_episode = not result[2]
+        return result
+
+    async def _start(self) -> dict[str, str]:
+        await self.server.start()
+        self._browser = start_browser(self.settings["browser"], self.settings["renderer"], self.folder)
+        await self.page.load(await devtools_address(self._browser, self.folder))
+        self._gpu_processes = browser_processes(os.getsid(0), "gpu-process")
+        return await self.page.facts()
+
+    async def _reset(self, seed: int, home: list[dict[str, Any]], away: list[dict[str, Any]]) -> Array:
+        if self._has_session and not self._mid_episode:
+            await self.page.change_teams(home, away)
+        else:
+            self._has_session = True
+            await self.server.expect_session()
+            await self.page.open_session(self.server.address, home, away)
+        self._mid_episode = True
+        observation, _ = await _both(self.server.observation(), self.page.reset(seed))
+        return observation
+
+    async def _watched(self, play: Coroutine[Any, Any, Result], timeout: float) -> Result:
+        """Wait for an answer of the game while looking after its processes.
+
+        Raises:
+            GameBroken: The game broke, or did not answer in time.
+        """
+        answer = asyncio.ensure_future(play)
+        crash = asyncio.ensure_future(self.page.crashed.wait())
+        deadline = time.monotonic() + timeout
+        try:
+            while True:
+                await asyncio.wait({answer, crash}, timeout=_LOOK_EVERY, return_when=asyncio.FIRST_COMPLETED)
+                if answer.done() and answer.exception() is None:
+                    return answer.result()
+                broken = self._what_broke()
+                if broken is None and answer.done():
+                    await asyncio.sleep(_SETTLE)
+                    error = answer.exception()
+                    broken = self._what_broke() or f"{type(error).__name__}: {error}"
+                if broken is None and time.monotonic() > deadline:
+                    broken = f"no answer within {timeout:g} s" + self._stopped_processes()
+                if broken is not None:
+                    raise GameBroken(broken)
+        finally:
+            for task in (answer, crash):
+                task.cancel()
+            with contextlib.suppress(BaseException):
+                await asyncio.gather(answer, crash, return_exceptions=True)
+
+    def _what_broke(self) -> str | None:
+        if self._browser is not None and self._browser.poll() is not None:
+            return f"the browser died ({_ending(self._browser.returncode)})"
+        if self.page.crashed.is_set():
+            return "the browser's renderer process died"
+        if not all(is_running(process) for process in self._gpu_processes):
+            return "the browser's GPU process died"
+        return None
+
+    def _stopped_processes(self) -> str:
+        stopped = [
+            kind
+            for kind in ("renderer", "gpu-process")
+            for process in browser_processes(os.getsid(0), kind)
+            if process.status() == psutil.STATUS_STOPPED
+        ]
+        return f": the browser's {' and '.join(stopped)} is stopped" if stopped else ""
+
+
+async def _both(first: Coroutine[Any, Any, Result], second: Coroutine[Any, Any, Any]) -> tuple[Result, Any]:
+    """Run two coroutines; when one fails the other is cancelled."""
+    tasks = [asyncio.ensure_future(first), asyncio.ensure_future(second)]
+    try:
+        return await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+
+
+def _ending(status: int) -> str:
+    return f"signal {-status}" if status < 0 else f"exit status {status}"
+
+
+async def serve_backend(pipe: Connection, settings: dict[str, Any]) -> None:
+    """Answer requests until the pipe is closed, the parent is gone or the game breaks."""
+    loop = asyncio.get_running_loop()
+    requests: asyncio.Queue[bytes] = asyncio.Queue()
+    main = asyncio.current_task()
+    assert main is not None
+
+    def take() -> None:
+        try:
+            requests.put_nowait(pipe.recv_bytes())
+        except (EOFError, OSError):
+            loop.remove_reader(pipe.fileno())
+            main.cancel()
+
+    async def watch_parent() -> None:
+        while os.getppid() == settings["parent"]:
+            await asyncio.sleep(1.0)
+        main.cancel()
+
+    loop.add_reader(pipe.fileno(), take)
+    watch = asyncio.ensure_future(watch_parent())
+    game = Game(settings)
+    try:
+        pipe.send_bytes(pack({"facts": await game.start()}))
+        while True:
+            header, arrays = unpack(await requests.get())
+            if header["request"] == "reset":
+                observation = await game.reset(header["seed"], header["home"], header["away"])
+                pipe.send_bytes(pack({}, observation))
+            else:
+                observation, reward, done, statistics = await game.step(arrays[0])
+                extra = [] if statistics is None else [statistics]
+                pipe.send_bytes(pack({"done": done}, observation, reward, *extra))
+    except Exception as error:
+        broken = str(error) if isinstance(error, GameBroken) else f"{type(error).__name__}: {error}"
+        pipe.send_bytes(pack({"broken": broken}))
+        await requests.get()  # nothing comes any more; the backend reads the logs, then closes the pipe
+    finally:
+        watch.cancel()
+
+
+def main(pipe: int, settings: dict[str, Any]) -> None:
+    """Run the game's process to its end.
+
+    Args:
+        pipe: File descriptor of the connection to the backend.
+        settings: What the backend asked for, and the folder that belongs to this game.
+    """
+    with contextlib.suppress(asyncio.CancelledError, BrokenPipeError, ConnectionResetError):
+        asyncio.run(_until_done(pipe, settings))
+
+
+async def _until_done(pipe: int, settings: dict[str, Any]) -> None:
+    try:
+        await serve_backend(Connection(pipe), settings)
+    finally:
+        kill_session(os.getsid(0), spare=os.getpid())
+        shutil.rmtree(settings["folder"], ignore_errors=True)
+        os._exit(0)  # what still waits for the dead browser would wait for ever
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), json.loads(sys.argv[2]))

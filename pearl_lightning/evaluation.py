@@ -1,0 +1,137 @@
+"""The adaptation protocol: play held-out tasks episode after episode, and its statistics."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pearl_lightning.envs.meta_env import MetaEnv
+from pearl_lightning.rollout import MetaAgent, adaptation_episodes
+from pearl_lightning.statistics import interquartile_mean, paired_gain, stratified_bootstrap
+
+
+@dataclass(frozen=True)
+class AdaptationResult:
+    """What an agent scored on some tasks, by number of episodes it had seen.
+
+    Args:
+        tasks: Task indices.
+        returns: Team return ``[task, match, episode]``: the rewards of an episode summed over steps and agents.
+        outcomes: 1 won, 0 tied, -1 lost ``[task, match, episode]``; None where the world has no winner.
+        env_steps: Environment steps that the evaluation took.
+    """
+
+    tasks: tuple[int, ...]
+    returns: np.ndarray
+    outcomes: np.ndarray | None
+    env_steps: int
+
+    def table(self) -> dict[str, Any]:
+        """Per episode index: mean, interquartile mean and 95 % interval of the return, win rate; and the gain."""
+        rows = []
+        for episode in range(self.returns.shape[-1]):
+            returns = self.returns[..., episode]
+            low, high = stratified_bootstrap(returns, np.mean)
+            row = {
+                "episode": episode,
+                "return_mean": float(returns.mean()),
+                "return_iqm": float(interquartile_mean(returns)),
+                "return_low": float(low),
+                "return_high": float(high),
+            }
+            if self.outcomes is not None:
+                wins = (self.outcomes[..., episode] > 0).astype(np.float64)
+                win_low, win_high = stratified_bootstrap(wins, np.mean)
+                row |= {"win_rate": float(wins.mean()), "win_low": float(win_low), "win_high": float(win_high)}
+            rows.append(row)
+        gain, gain_low, gain_high = paired_gain(self.returns)
+        return {
+            "tasks": len(self.tasks),
+            "matches_per_task": self.returns.shape[1],
+            "env_steps": self.env_steps,
+            "episodes": rows,
+            "gain": {"mean": float(gain), "low": float(gain_low), "high": float(gain_high)},
+        }
+
+
+def evaluate_adaptation(
+    env: MetaEnv,
+    agent: MetaAgent,
+    tasks: Sequence[int],
+    *,
+    episodes: int = 3,
+    matches: int = 1,
+    deterministic: bool = True,
+    seed: int = 0,
+) -> AdaptationResult:
+    """Play each task ``matches`` times, from the prior on, for ``episodes`` episodes (design: adaptation, measured).
+
+    Episode 0 is played with z from the prior; each further one with z from the posterior given all before it. The same
+    seed gives the same tasks, starts and draws, and neither the environment's nor anybody else's random state is
+    changed.
+
+    Args:
+        env: Its tasks, seed and random state are put back afterwards.
+        agent: Plays.
+        tasks: Task indices to play.
+        episodes: Episodes per match, at least 1.
+        matches: Independent adaptations per task, at least 1.
+        deterministic: Play the policy's mode rather than a sample.
+        seed: Fixes the evaluation.
+    """
+    for name, value in (("episodes", episodes), ("matches", matches), ("tasks", len(tasks))):
+        if value < 1:
+            raise ValueError(f"{name} must be at least 1, got {value}")
+    generator = torch.Generator().manual_seed(seed)
+    plan = torch.tensor(list(tasks)).repeat_interleave(matches)
+    saved = env.random_state()
+    env.set_seed(seed)
+    returns: list[Tensor] = []
+    outcomes: list[Tensor] = []
+    rounds = math.ceil(len(plan) / env.arenas)
+    for first in range(0, len(plan), env.arenas):
+        chunk = plan[first : first + env.arenas]
+        filler = chunk[torch.arange(env.arenas - len(chunk)) % len(chunk)]  # idle arenas repeat tasks, uncounted
+        env.set_tasks(torch.cat([chunk, filler]))
+        played = list(adaptation_episodes(env, agent, episodes, deterministic=deterministic, generator=generator))
+        returns.append(torch.stack([rows["reward"].sum(dim=(1, 2)) for rows in played], dim=-1)[: len(chunk)])
+        if env.has_outcome:
+            outcomes.append(torch.stack([rows["outcome"][:, -1] for rows in played], dim=-1)[: len(chunk)])
+    env.load_random_state(saved)
+    shape = (len(tasks), matches, episodes)
+    return AdaptationResult(
+        tasks=tuple(int(task) for task in tasks),
+        returns=torch.cat(returns).reshape(shape).double().numpy(),
+        outcomes=torch.cat(outcomes).reshape(shape).numpy() if outcomes else None,
+        env_steps=rounds * env.arenas * episodes * env.horizon,
+    )
+
+
+def format_table(table: dict[str, Any]) -> str:
+    """The adaptation table as aligned text."""
+    has_wins = "win_rate" in table["episodes"][0]
+    lines = [f"{'episode':>7}  {'return':>9}  {'95 % interval':>20}  {'IQM':>9}" + ("  win rate" if has_wins else "")]
+    for row in table["episodes"]:
+        interval = f"[{row['return_low']:.2f}, {row['return_high']:.2f}]"
+        line = f"{row['episode']:>7}  {row['return_mean']:>9.2f}  {interval:>20}  {row['return_iqm']:>9.2f}"
+        lines.append(line + (f"  {row['win_rate']:>8.1%}" if has_wins else ""))
+    gain = table["gain"]
+    lines.append(f"gain, last minus first: {gain['mean']:.2f} [{gain['low']:.2f}, {gain['high']:.2f}]")
+    lines.append(
+        f"{table['tasks']} tasks x {table['matches_per_task']} matches, {table['env_steps']} environment steps"
+    )
+    return "\n".join(lines)
+
+
+def write_json(table: dict[str, Any], path: Path) -> None:
+    """Write a table as JSON, creating its folder."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(table, indent=2) + "\n")

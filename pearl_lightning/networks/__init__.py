@@ -1,0 +1,1 @@
+"""Context encoders, actors and critics; none of them knows Lightning or an environment."""

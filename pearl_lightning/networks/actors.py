@@ -1,0 +1,52 @@
+"""Actors: from an observation and a latent to a distribution over actions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import log_softmax
+
+from pearl_lightning.action_space import ActionSpace
+from pearl_lightning.distributions import HybridTanhGaussian
+from pearl_lightning.networks.layers import mlp
+
+
+class Actor(nn.Module):
+    """One perceptron with heads for the Gaussian and for each discrete choice; shared by the agents of a team.
+
+    Args:
+        features: Numbers in an observation and a latent together.
+        action_space: Continuous bounds and discrete choices; without choices the actor is a tanh-Gaussian.
+        hidden: Widths of the hidden layers.
+        min_log_std: Lower bound of the Gaussian's log standard deviation.
+        max_log_std: Upper bound of it.
+    """
+
+    def __init__(
+        self,
+        features: int,
+        action_space: ActionSpace,
+        hidden: Sequence[int] = (256, 256),
+        min_log_std: float = -20.0,
+        max_log_std: float = 2.0,
+    ) -> None:
+        super().__init__()
+        if not min_log_std < max_log_std:
+            raise ValueError(f"min_log_std must be below max_log_std, got {min_log_std} and {max_log_std}")
+        self.action_space = action_space
+        self.min_log_std, self.max_log_std = min_log_std, max_log_std
+        self.body = mlp(features, hidden, 2 * action_space.continuous + sum(action_space.choices))
+
+    def forward(self, observation: Tensor, z: Tensor) -> HybridTanhGaussian:
+        """Distribution over actions ``[..., width]`` for observations ``[..., feature]`` and z ``[..., latent]``."""
+        continuous = self.action_space.continuous
+        outputs = self.body(torch.cat([observation, z], dim=-1)).float()
+        mean, log_std, *logits = outputs.split([continuous, continuous, *self.action_space.choices], dim=-1)
+        return HybridTanhGaussian(
+            mean=mean,
+            log_std=log_std.clamp(self.min_log_std, self.max_log_std),
+            log_choices=tuple(log_softmax(choice, dim=-1) for choice in logits),
+            action_space=self.action_space,
+        )

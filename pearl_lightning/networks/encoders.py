@@ -1,0 +1,86 @@
+"""Context encoders: from transitions of a task to a posterior over its latent."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import softplus
+
+from pearl_lightning.networks.layers import check_sizes, mlp
+
+
+class ContextEncoder(nn.Module, ABC):
+    """Turns context ``[task, transition, feature]`` into a Gaussian posterior over ``z`` ``[task, latent]``.
+
+    The posterior comes from a running state ``[task, ...]``, so that a belief can be updated with new transitions
+    without reading the old ones again. An encoder sees transitions only: no task identity, seed or split.
+
+    Args:
+        context_features: Numbers in one transition: observation, encoded action, reward.
+        latent_dim: Numbers in z.
+    """
+
+    def __init__(self, context_features: int, latent_dim: int) -> None:
+        super().__init__()
+        check_sizes(context_features=context_features, latent_dim=latent_dim)
+        self.context_features, self.latent_dim = context_features, latent_dim
+
+    @abstractmethod
+    def initial_state(self, tasks: int) -> Tensor:
+        """State ``[task, ...]`` before any transition; its posterior is the prior N(0, I)."""
+
+    @abstractmethod
+    def update(self, state: Tensor, context: Tensor) -> Tensor:
+        """State after transitions ``[task, transition, feature]``."""
+
+    @abstractmethod
+    def posterior(self, state: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation ``[task, latent]``."""
+
+    def forward(self, context: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation ``[task, latent]`` given context ``[task, transition, feature]``."""
+        return self.posterior(self.update(self.initial_state(len(context)), context))
+
+
+class GaussianProductEncoder(ContextEncoder):
+    """Task posterior as a product of one Gaussian per transition (Rakelly et al. 2019, sec. 4.1).
+
+    The product is symmetric, so the order of the transitions does not matter. Its running state is the sum of the
+    factors' precisions and of their precision-weighted means, ``[task, 2, latent]``.
+
+    Args:
+        context_features: Numbers in one transition.
+        latent_dim: Numbers in z.
+        hidden: Widths of the hidden layers.
+        min_variance: Lower bound of a factor's variance.
+    """
+
+    def __init__(
+        self,
+        context_features: int,
+        latent_dim: int = 5,
+        hidden: Sequence[int] = (256, 256),
+        min_variance: float = 1e-7,
+    ) -> None:
+        super().__init__(context_features, latent_dim)
+        if not min_variance > 0:
+            raise ValueError(f"min_variance must be above 0, got {min_variance}")
+        self.min_variance = min_variance
+        self.factor = mlp(context_features, hidden, 2 * latent_dim)
+
+    def initial_state(self, tasks: int) -> Tensor:
+        return torch.zeros(tasks, 2, self.latent_dim, device=next(self.parameters()).device)
+
+    def update(self, state: Tensor, context: Tensor) -> Tensor:
+        mean, raw_variance = self.factor(context).float().chunk(2, dim=-1)  # [task, transition, latent]
+        precision = softplus(raw_variance).clamp_min(self.min_variance).reciprocal()
+        return state + torch.stack([precision.sum(dim=1), (precision * mean).sum(dim=1)], dim=1)
+
+    def posterior(self, state: Tensor) -> tuple[Tensor, Tensor]:
+        precision, weighted_mean = state.unbind(dim=1)
+        empty = precision == 0  # no factor yet: the prior
+        precision = torch.where(empty, 1.0, precision)
+        return weighted_mean / precision, precision.rsqrt()

@@ -1,0 +1,226 @@
+"""PEARL as a LightningModule: wires the networks, one update per meta-batch."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from pytorch_lightning import LightningModule
+from pytorch_lightning.cli import OptimizerCallable
+from tensordict import TensorDictBase
+from torch import Tensor, nn
+from torch.optim import Adam, Optimizer
+
+from pearl_lightning import objectives
+from pearl_lightning.action_space import ActionSpace
+from pearl_lightning.belief import Belief
+from pearl_lightning.networks.actors import Actor
+from pearl_lightning.networks.critics import CriticEnsemble
+from pearl_lightning.networks.encoders import ContextEncoder, GaussianProductEncoder
+from pearl_lightning.objectives import SacConfig
+from pearl_lightning.randomness import make_generator
+
+
+class PEARL(LightningModule):
+    """Off-policy meta-RL: a soft actor-critic conditioned on a latent belief about the task (Rakelly et al. 2019).
+
+    Args:
+        observation_features: Numbers in one agent's observation.
+        action_space: Layout of one agent's action; a mapping with ``low``, ``high`` and ``choices`` will do.
+        encoder: Makes the context encoder, given the numbers in one context transition.
+        actor: Makes the actor, given the numbers in observation and z, and the action space.
+        critic: Makes the critics, given their input and output features.
+        sac: Constants of the objective.
+        optimizer: Makes an optimizer for each group of parameters.
+        context_stride: The encoder sees every n-th step of an episode, in training and in play; rewards in between are
+            summed, so that rare events are not lost.
+        bf16: Compute the networks in bfloat16 (losses and parameters stay in float32).
+    """
+
+    def __init__(
+        self,
+        observation_features: int,
+        action_space: ActionSpace,
+        encoder: Callable[[int], ContextEncoder] = GaussianProductEncoder,
+        actor: Callable[[int, ActionSpace], Actor] = Actor,
+        critic: Callable[[int, int], CriticEnsemble] = CriticEnsemble,
+        sac: SacConfig = SacConfig(),  # noqa: B008  (frozen)
+        optimizer: OptimizerCallable = lambda parameters: Adam(parameters, lr=3e-4),
+        context_stride: int = 1,
+        bf16: bool = False,
+    ) -> None:
+        super().__init__()
+        if context_stride < 1:
+            raise ValueError(f"context_stride must be at least 1, got {context_stride}")
+        if isinstance(action_space, dict):
+            action_space = ActionSpace(**action_space)
+        self.automatic_optimization = False
+        self.save_hyperparameters({"observation_features": observation_features, "action_space": action_space.state()})
+        self.observation_features, self.action_space, self.sac = observation_features, action_space, sac
+        self.make_optimizer, self.context_stride, self.bf16 = optimizer, context_stride, bf16
+
+        self.encoder = encoder(observation_features + action_space.encoded_width + 1)
+        features = observation_features + self.encoder.latent_dim
+        self.actor = actor(features, action_space)
+        self.critics = critic(features + action_space.continuous, action_space.joint_choices)
+        self.value = critic(features, 1) if sac.value_network else None
+        self.target = copy.deepcopy(self.value if self.value is not None else self.critics).requires_grad_(False)
+        fixed = sac.temperature is not None
+        initial = sac.initial_temperature if sac.temperature is None else sac.temperature
+        log_initial = math.log(max(initial, 1e-30))
+        log_temperatures = torch.full((1 + len(action_space.choices),), log_initial)
+        self.log_temperatures = nn.Parameter(log_temperatures, requires_grad=not fixed)
+        self.register_buffer("target_entropies", torch.tensor(sac.target_entropies(action_space)), persistent=False)
+        self._noise: torch.Generator | None = None
+
+    # --- acting -----------------------------------------------------------------------------------------------------
+
+    def prior(self, arenas: int) -> Belief:
+        """A belief per arena, at the prior."""
+        return Belief(self.encoder, arenas)
+
+    @torch.no_grad()
+    def act(
+        self, observation: Tensor, z: Tensor, deterministic: bool = False, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """Actions ``[arena, agent, width]`` for observations ``[arena, agent, feature]`` and z ``[arena, latent]``."""
+        shared = z.unsqueeze(1).expand(-1, observation.shape[1], -1)
+        policy = self.actor(observation.to(z.device), shared)
+        return (policy.mode() if deterministic else policy.sample(generator)).to(observation.device)
+
+    def context_features(self, episodes: TensorDictBase) -> Tensor:
+        """Encoder inputs ``[task, transition, feature]`` from whole episodes.
+
+        Args:
+            episodes: ``observation`` and ``action`` ``[task, episode, step, agent, ...]``, ``reward`` ``[task, episode,
+                step, agent]``.
+        """
+        stride = self.context_stride
+        observation, action = episodes["observation"][:, :, ::stride], episodes["action"][:, :, ::stride]
+        reward = episodes["reward"]
+        if stride > 1:
+            reward = nn.functional.pad(reward, (0, 0, 0, -reward.shape[2] % stride))
+            reward = reward.unflatten(2, (-1, stride)).sum(dim=3)
+        features = torch.cat([observation, self.action_space.encode(action), reward.unsqueeze(-1)], dim=-1)
+        return features.flatten(1, 3).to(self.device)
+
+    # --- learning ---------------------------------------------------------------------------------------------------
+
+    def configure_optimizers(self) -> list[Optimizer]:
+        groups: list[list[nn.Parameter]] = [list(self.encoder.parameters())]
+        groups += [list(self.actor.parameters()), list(self.critics.parameters())]
+        if self.value is not None:
+            groups.append(list(self.value.parameters()))
+        if self.log_temperatures.requires_grad:
+            groups.append([self.log_temperatures])
+        return [self.make_optimizer(group) for group in groups]
+
+    @property
+    def noise(self) -> torch.Generator:
+        """The updates' generator; made on first use, when device and process are known."""
+        if self._noise is None:
+            self._noise = make_generator("update noise", self.global_rank, self.device)
+        return self._noise
+
+    def losses(self, batch: TensorDictBase) -> dict[str, Tensor]:
+        """Losses and diagnostics of one meta-batch.
+
+        Args:
+            batch: ``transitions`` ``[task, transition]`` with observation, action, reward, next_observation and
+                terminated; ``context`` ``[task, episode, step]`` of whole episodes with observation, action, reward.
+
+        Returns:
+            ``loss/*`` scalars whose sum is to be minimized, and detached ``train/*`` scalars. The encoder gets
+            gradient from ``loss/critic`` and ``loss/kl`` only.
+        """
+        sac, transitions = self.sac, batch["transitions"].to(self.device)
+        z_mean, z_std = self.encoder(self.context_features(batch["context"]))
+        z = z_mean + z_std * self._normal(z_mean.shape)
+        z = z.repeat_interleave(transitions.shape[1], dim=0)  # [batch, latent]
+        transitions = transitions.flatten()
+        observation, action = transitions["observation"], transitions["action"]
+        z_fixed = z.detach()
+        temperatures = self.log_temperatures.detach().exp()
+
+        policy = self.actor(observation, z_fixed)
+        pre_tanh = policy.pre_tanh(self._normal(policy.mean.shape))
+        table = self.critics(torch.cat([observation, z_fixed, policy.squash(pre_tanh)], dim=-1), frozen=True).float()
+        value = objectives.soft_value(table, policy, pre_tanh, temperatures)
+
+        reward = sac.reward_scale * transitions["reward"]
+        next_value = self._next_value(transitions["next_observation"], z_fixed, temperatures)
+        target = objectives.bellman_target(reward, transitions["terminated"], next_value, sac.discount)
+        played = action[..., : self.action_space.continuous]
+        predicted = objectives.played_values(
+            self.critics(torch.cat([observation, z, played], dim=-1)).float(), self.action_space.joint_index(action)
+        )
+        kl = objectives.kl_to_prior(z_mean, z_std)
+        losses = {
+            "loss/critic": objectives.critic_loss(predicted, target),
+            "loss/kl": sac.kl_weight * (kl.mean() if sac.kl_over_tasks == "mean" else kl.sum()),
+            "loss/actor": -value.mean() + objectives.actor_penalty(policy, pre_tanh, sac),
+        }
+        if self.value is not None:
+            predicted_value = self.value(torch.cat([observation, z_fixed], dim=-1)).squeeze(-1).float()
+            losses["loss/value"] = objectives.critic_loss(predicted_value, value)
+        with torch.no_grad():
+            entropies = torch.stack([-policy.log_prob(pre_tanh).mean(), *(h.mean() for h in policy.choice_entropies())])
+        if self.log_temperatures.requires_grad:
+            losses["loss/temperature"] = objectives.temperature_loss(
+                self.log_temperatures, entropies, self.target_entropies
+            )
+        diagnostics = {
+            "train/q": predicted.mean(),
+            "train/kl": kl.mean(),
+            "train/z_std": z_std.mean(),
+            "train/entropy": entropies[0],
+            "train/temperature": temperatures[0],
+        }
+        return losses | {name: scalar.detach() for name, scalar in diagnostics.items()}
+
+    def training_step(self, batch: TensorDictBase, batch_idx: int) -> None:
+        """One update of every network on one meta-batch (see ``losses``), by one backward pass."""
+        optimizers = self.optimizers()
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
+            terms = self.losses(batch)
+        total = torch.stack([term for name, term in terms.items() if name.startswith("loss/")]).sum()
+        if not torch.isfinite(total):
+            values = ", ".join(f"{name}={float(term):.4g}" for name, term in terms.items())
+            raise FloatingPointError(f"the losses of update {self.global_step} are not finite: {values}")
+        for optimizer in optimizers:
+            optimizer.zero_grad()
+        self.manual_backward(total)
+        first, *others = optimizers
+        first.step()  # through Lightning: global_step counts updates
+        for optimizer in others:
+            optimizer.optimizer.step()
+        self.update_target()
+        self.log_dict({name: term.detach() for name, term in terms.items()})
+
+    def update_target(self) -> None:
+        """Move the target network towards its source by ``sac.target_rate``."""
+        source = self.critics if self.value is None else self.value
+        objectives.polyak_update(list(self.target.parameters()), list(source.parameters()), self.sac.target_rate)
+
+    @torch.no_grad()
+    def _next_value(self, observation: Tensor, z: Tensor, temperatures: Tensor) -> Tensor:
+        if self.value is not None:
+            return self.target(torch.cat([observation, z], dim=-1)).float().amin(dim=0).squeeze(-1)
+        policy = self.actor(observation, z)
+        pre_tanh = policy.pre_tanh(self._normal(policy.mean.shape))
+        table = self.target(torch.cat([observation, z, policy.squash(pre_tanh)], dim=-1)).float()
+        return objectives.soft_value(table, policy, pre_tanh, temperatures)
+
+    def _normal(self, shape: torch.Size) -> Tensor:
+        return torch.randn(shape, generator=self.noise, device=self.device)
+
+    # --- evaluation is the callbacks' work; these let Lightning run its loops ---------------------------------------
+
+    def validation_step(self, batch: Any, batch_idx: int) -> None:
+        """Nothing per batch: ``AdaptationEvaluation`` plays the held-out tasks."""
+
+    def test_step(self, batch: Any, batch_idx: int) -> None:
+        """Nothing per batch: ``AdaptationEvaluation`` plays the held-out tasks."""

@@ -1,0 +1,67 @@
+"""Figures of adaptation and of training; drawn without a display and without matplotlib's global state."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+
+def plot_adaptation(table: Mapping[str, Any]) -> Figure:
+    """Return by number of episodes seen, with its interval; beside it the win rate, where the world has winners.
+
+    Args:
+        table: What ``AdaptationResult.table`` gives.
+    """
+    rows = table["episodes"]
+    panels = [("return", "return_mean", "return_low", "return_high")]
+    if "win_rate" in rows[0]:
+        panels.append(("win rate", "win_rate", "win_low", "win_high"))
+    figure = Figure(figsize=(4.5 * len(panels), 3.5), layout="constrained")
+    episodes = [row["episode"] for row in rows]
+    for axes, (label, mean, low, high) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
+        axes.plot(episodes, [row[mean] for row in rows], marker="o", label="mean")
+        axes.vlines(episodes, [row[low] for row in rows], [row[high] for row in rows], label="95 % interval")
+        axes.set_xlabel("episodes seen before")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        _finish(axes, label)
+    if len(panels) > 1:
+        figure.axes[1].set_ylim(-0.02, 1.02)
+    figure.suptitle(f"{table['tasks']} tasks x {table['matches_per_task']} matches")
+    return figure
+
+
+def plot_curve(
+    steps: Sequence[float],
+    series: Mapping[str, Sequence[float]],
+    *,
+    x_label: str = "environment steps",
+    y_label: str = "return",
+) -> Figure:
+    """Training curves: one line per series over the same steps.
+
+    Args:
+        steps: Where each series was measured.
+        series: Values by name, each as many as there are steps.
+        x_label: Caption of the steps.
+        y_label: Caption of the values.
+    """
+    figure = Figure(figsize=(6, 3.5), layout="constrained")
+    axes = figure.subplots()
+    for name, values in series.items():
+        if len(values) != len(steps):
+            raise ValueError(f"series {name!r} must have one value per step ({len(steps)}), got {len(values)}")
+        axes.plot(steps, values, marker=".", label=name)
+    axes.set_xlabel(x_label)
+    _finish(axes, y_label)
+    return figure
+
+
+def _finish(axes: Axes, y_label: str) -> None:
+    axes.set_ylabel(y_label)
+    axes.grid(alpha=0.3)
+    if axes.get_legend_handles_labels()[1]:
+        axes.legend()

@@ -1,0 +1,267 @@
+"""Replay with a task axis: one TorchRL buffer, a sampler of transitions and a sampler of recent context."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from tensordict import TensorDict, TensorDictBase
+from torch import Tensor
+from torchrl.data import LazyTensorStorage, ReplayBuffer
+from torchrl.data.replay_buffers.samplers import Sampler
+from torchrl.data.replay_buffers.storages import Storage
+from torchrl.data.replay_buffers.writers import Writer
+
+
+class TaskWriter(Writer):
+    """Puts whole episodes into a ring of slots per task, and remembers which of them are context.
+
+    Args:
+        tasks: Number of tasks.
+        slots: Episodes kept per task.
+        rows: Storage rows of an episode (its steps and the final observation).
+    """
+
+    _tables = ("written", "context_order", "written_at", "place")
+
+    def __init__(self, tasks: int, slots: int, rows: int) -> None:
+        super().__init__()
+        self.tasks, self.slots, self.rows = tasks, slots, rows
+        self.written = torch.zeros(tasks, dtype=torch.long)  # episodes ever written
+        self.context_order = torch.full((tasks, slots), -1, dtype=torch.long)  # running number of context episodes
+        self.written_at = torch.zeros(tasks, slots, dtype=torch.long)  # update at which the episode was written
+        self.place = torch.full((tasks, slots), -1, dtype=torch.long)  # where in the storage, given out as slots fill
+        self.used = 0  # places given out
+        self.update = 0
+
+    def extend(self, data: TensorDictBase) -> Tensor:
+        """Store episodes ``[episode, row]`` with ``task`` and ``is_context``; returns their row indices."""
+        places = []
+        for task, is_context in zip(data["task"][:, 0].tolist(), data["is_context"][:, 0].tolist(), strict=True):
+            number = int(self.written[task])
+            slot = number % self.slots
+            self.written[task] += 1
+            self.context_order[task, slot] = number if is_context else -1
+            self.written_at[task, slot] = self.update
+            if self.place[task, slot] < 0:
+                self.place[task, slot] = self.used
+                self.used += 1
+            places.append(int(self.place[task, slot]))
+        if len(set(places)) < len(places):
+            raise ValueError(f"episodes_per_task ({self.slots}) is less than the episodes of one task stored at once")
+        index = (torch.tensor(places).unsqueeze(1) * self.rows + torch.arange(self.rows)).flatten()
+        self._storage.set(index, data.exclude("task", "is_context").flatten())
+        return index
+
+    def add(self, data: Any) -> int:
+        raise TypeError("TaskReplay stores whole episodes: use extend")
+
+    def _empty(self) -> None:
+        self.written.zero_()
+        self.context_order.fill_(-1)
+        self.place.fill_(-1)
+        self.used = 0
+
+    @property
+    def filled(self) -> Tensor:
+        """Slots in use per task ``[task]``."""
+        return self.written.clamp_max(self.slots)
+
+    def state_dict(self) -> dict[str, Any]:
+        tables = {name: getattr(self, name).clone() for name in self._tables}
+        return tables | {"used": self.used, "update": self.update}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        for name in self._tables:
+            if state_dict[name].shape != getattr(self, name).shape:
+                raise ValueError(
+                    f"the saved replay has {name} of shape {tuple(state_dict[name].shape)}, this run needs "
+                    f"{tuple(getattr(self, name).shape)}: keep the number of tasks and episodes_per_task to resume"
+                )
+            getattr(self, name).copy_(state_dict[name])
+        self.used, self.update = state_dict["used"], state_dict["update"]
+
+    def dumps(self, path: Any) -> None:
+        raise TypeError("use TaskReplay.save")
+
+    def loads(self, path: Any) -> None:
+        raise TypeError("use TaskReplay.load")
+
+
+class _TaskSampler(Sampler):
+    """Draws row indices from the data of ``tasks``, which are set before each draw."""
+
+    def __init__(self, writer: TaskWriter, generator: torch.Generator) -> None:
+        super().__init__()
+        self.writer, self.generator = writer, generator
+        self.tasks = torch.zeros(0, dtype=torch.long)
+
+    def _empty(self) -> None:
+        pass
+
+    def state_dict(self) -> dict[str, Any]:
+        return {}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        pass
+
+    def dumps(self, path: Any) -> None:
+        raise TypeError("use TaskReplay.save")
+
+    def loads(self, path: Any) -> None:
+        raise TypeError("use TaskReplay.load")
+
+
+class TransitionSampler(_TaskSampler):
+    """Uniform over all steps that are stored of each task."""
+
+    def sample(self, storage: Storage, batch_size: int) -> tuple[Tensor, dict[str, Any]]:
+        """``batch_size`` rows per task ``[task, batch_size]``; the row after each holds the next observation."""
+        shape = (len(self.tasks), batch_size)
+        uniform = torch.rand(shape, generator=self.generator, dtype=torch.float64)
+        slot = (uniform * self.writer.filled[self.tasks].unsqueeze(1)).long()
+        step = torch.randint(self.writer.rows - 1, shape, generator=self.generator)
+        return self.writer.place[self.tasks].gather(1, slot) * self.writer.rows + step, {}
+
+
+class RecentContextSampler(_TaskSampler):
+    """Whole episodes from each task's most recent ones that are marked as context.
+
+    Args:
+        writer: Knows which slot holds what.
+        generator: Draws the episodes.
+        recent: How many of a task's last context episodes are eligible.
+    """
+
+    def __init__(self, writer: TaskWriter, generator: torch.Generator, recent: int) -> None:
+        super().__init__(writer, generator)
+        self.recent = recent
+
+    def sample(self, storage: Storage, batch_size: int) -> tuple[Tensor, dict[str, Any]]:
+        """Rows ``[task, episode, step]`` of ``batch_size`` different episodes per task, fewer while there are fewer."""
+        order = self.writer.context_order[self.tasks]  # [task, slot]
+        newest = order.topk(min(self.recent, order.shape[1]), dim=1)
+        key = torch.rand(newest.values.shape, generator=self.generator)
+        key = key.masked_fill(newest.values < 0, -1.0)
+        episodes = min(batch_size, int((newest.values >= 0).sum(dim=1).min()))
+        if episodes == 0:
+            raise RuntimeError("a task of the meta-batch has no context episode: the collector must mark some")
+        slot = newest.indices.gather(1, key.topk(episodes, dim=1).indices)  # [task, episode]
+        age = self.writer.update - self.writer.written_at[self.tasks].gather(1, slot)
+        first = self.writer.place[self.tasks].gather(1, slot) * self.writer.rows
+        return first.unsqueeze(-1) + torch.arange(self.writer.rows - 1), {"age": age.float().mean()}
+
+
+class TaskReplay:
+    """Episodes of all train tasks in one TorchRL buffer, seen through two samplers (Rakelly et al. 2019, sec. 4.3).
+
+    Memory is taken as it fills. Each observation is stored once: a transition's next observation is the row after it.
+
+    Args:
+        tasks: Number of train tasks.
+        episodes_per_task: Ring size of each task.
+        horizon: Steps of an episode.
+        recent_context: How many of a task's last context episodes the encoder may be given.
+        generator: Draws tasks, transitions and context.
+    """
+
+    def __init__(
+        self, *, tasks: int, episodes_per_task: int, horizon: int, recent_context: int, generator: torch.Generator
+    ) -> None:
+        sizes = {"tasks": tasks, "episodes_per_task": episodes_per_task, "recent_context": recent_context}
+        for name, size in sizes.items():
+            if size < 1:
+                raise ValueError(f"{name} must be at least 1, got {size}")
+        self.generator = generator
+        self.writer = TaskWriter(tasks, episodes_per_task, horizon + 1)
+        self.transition_sampler = TransitionSampler(self.writer, generator)
+        self.context_sampler = RecentContextSampler(self.writer, generator, recent_context)
+        self.buffer = ReplayBuffer(
+            storage=LazyTensorStorage(tasks * episodes_per_task * (horizon + 1)),
+            sampler=self.transition_sampler,
+            writer=self.writer,
+            batch_size=1,
+        )
+
+    def __len__(self) -> int:
+        """Transitions held, in steps of one arena."""
+        return int(self.writer.filled.sum()) * (self.writer.rows - 1)
+
+    def extend(self, episodes: TensorDictBase, is_context: bool, update: int = 0) -> None:
+        """Store whole episodes ``[arena, row]`` as ``rollout.play_episode`` returns them.
+
+        Args:
+            episodes: With the train task's index in ``task``.
+            is_context: Whether the encoder may be trained on them.
+            update: The update at which they were played.
+
+        Raises:
+            ValueError: Wrong number of rows, a task that is not a train task, or a number that is not finite.
+        """
+        if episodes.shape[1] != self.writer.rows:
+            raise ValueError(f"episodes must have {self.writer.rows} rows, got {episodes.shape[1]}")
+        if int(episodes["task"].max()) >= self.writer.tasks:
+            raise ValueError(f"only train tasks [0, {self.writer.tasks}) are stored, got {int(episodes['task'].max())}")
+        for name in ("observation", "action", "reward", "training_reward"):
+            if not torch.isfinite(episodes[name]).all():
+                raise ValueError(f"episodes hold a {name} that is not finite")
+        self.writer.update = update
+        stored = episodes.exclude("outcome").set("is_context", torch.full(episodes.shape, is_context))
+        self.writer.extend(stored)
+
+    def sample(self, tasks: int, transitions: int, context_episodes: int) -> tuple[TensorDict, dict[str, Tensor]]:
+        """A meta-batch and its diagnostics.
+
+        Args:
+            tasks: Different tasks drawn among those with data; all of them where there are fewer.
+            transitions: Transitions per task, each of one agent.
+            context_episodes: Whole context episodes per task.
+
+        Returns:
+            ``transitions`` ``[task, transition]`` and ``context`` ``[task, episode, step]`` as ``PEARL.losses`` wants
+            them, and ``age``: how many updates ago the context was played.
+        """
+        with_data = (self.writer.written > 0).nonzero().flatten()
+        drawn = with_data[torch.randperm(len(with_data), generator=self.generator)[:tasks]]
+        self.transition_sampler.tasks = self.context_sampler.tasks = drawn
+        storage = self.buffer.storage
+        index, _ = self.transition_sampler.sample(storage, transitions)
+        rows, following = storage.get(index), storage.get(index + 1)["observation"]
+        agents = rows["reward"].shape[-1]
+        agent = torch.randint(agents, index.shape, generator=self.generator)
+
+        def of_agent(values: Tensor) -> Tensor:  # [task, transition, agent, ...] -> [task, transition, ...]
+            chosen = agent.reshape(*agent.shape, *[1] * (values.ndim - 2)).expand(*agent.shape, 1, *values.shape[3:])
+            return values.gather(2, chosen).squeeze(2)
+
+        batch = TensorDict(
+            {
+                "observation": of_agent(rows["observation"]),
+                "action": of_agent(rows["action"]),
+                "reward": of_agent(rows["training_reward"]),
+                "next_observation": of_agent(following),
+                "terminated": rows["terminated"],
+            },
+            batch_size=index.shape,
+        )
+        context_index, diagnostics = self.context_sampler.sample(storage, context_episodes)
+        context = storage.get(context_index).select("observation", "action", "reward")
+        return TensorDict({"transitions": batch, "context": context}, batch_size=[len(drawn)]), diagnostics
+
+    def save(self, folder: Path) -> None:
+        """Write the stored rows as memory-maps and the bookkeeping as tensors into a new folder."""
+        folder.mkdir(parents=True)
+        torch.save(self.writer.state_dict() | {"generator": self.generator.get_state()}, folder / "index.pt")
+        if len(self):
+            self.buffer.storage.get(slice(self.writer.used * self.writer.rows)).memmap(str(folder / "rows"))
+
+    def load(self, folder: Path) -> None:
+        """Take in what ``save`` wrote; nothing is unpickled."""
+        state = torch.load(folder / "index.pt", weights_only=True)
+        generator = state.pop("generator")
+        self.writer.load_state_dict(state)
+        self.generator.set_state(generator)
+        if len(self):
+            rows = TensorDict.load_memmap(str(folder / "rows"))
+            self.buffer.storage.set(torch.arange(len(rows)), rows)

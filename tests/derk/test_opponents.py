@@ -1,0 +1,130 @@
+import pytest
+import torch
+from fake_backend import random_observations
+from torch import Tensor
+
+from pearl_lightning.envs.derk.interface import ACTION_KEYS, CHANGE_FOCUS, OBSERVATION_FEATURES, TARGETS
+from pearl_lightning.envs.derk.interface import observation_index as column
+from pearl_lightning.envs.derk.opponents import OPPONENTS, AttackerOpponent, make_opponent
+
+
+def seen(**values: float) -> Tensor:
+    """One arena whose agents see every target dead, apart from ``values``."""
+    observation = torch.zeros(1, 3, OBSERVATION_FEATURES)
+    observation[..., [column(f"{target}Distance") for target in TARGETS]] = 2.0
+    for name, value in values.items():
+        observation[..., column(name)] = value
+    return observation
+
+
+def act(observation: Tensor, seed: int = 0) -> dict[str, float]:
+    """What the attacker's first agent does, by action name."""
+    action = AttackerOpponent()(observation, torch.Generator().manual_seed(seed))[0, 0]
+    return dict(zip(ACTION_KEYS, action.tolist(), strict=True))
+
+
+@pytest.mark.parametrize("name", OPPONENTS)
+def test_actions_are_legal(name: str) -> None:
+    generator = torch.Generator().manual_seed(1)
+    action = make_opponent(name)(random_observations(500, 3, generator=generator), generator)
+    assert action.shape == (500, 3, 5)
+    assert action.dtype == torch.float32
+    assert bool(action.isfinite().all())
+    low, high = torch.tensor([-1.0, -1, 0, 0, 0]), torch.tensor([1.0, 1, 1, 3, 7])
+    assert bool(((low <= action) & (action <= high)).all())
+    torch.testing.assert_close(action[..., 3:], action[..., 3:].round(), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("name", OPPONENTS)
+def test_the_generator_fixes_the_actions(name: str) -> None:
+    observation = random_observations(20, 3, generator=torch.Generator().manual_seed(2))
+    first, again = (make_opponent(name)(observation, torch.Generator().manual_seed(5)) for _ in range(2))
+    torch.testing.assert_close(first, again, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("name", OPPONENTS)
+def test_the_observation_is_left_alone(name: str) -> None:
+    observation = random_observations(20, 3)
+    before = observation.clone()
+    make_opponent(name)(observation, torch.Generator())
+    torch.testing.assert_close(observation, before, rtol=0, atol=0)
+
+
+def test_idle_does_nothing() -> None:
+    assert not make_opponent("idle")(random_observations(20, 3), None).any()
+
+
+def test_random_uses_every_choice() -> None:
+    action = make_opponent("random")(random_observations(500, 3), torch.Generator().manual_seed(0))
+    assert set(action[..., 3].flatten().tolist()) == set(range(4))
+    assert set(action[..., 4].flatten().tolist()) == set(range(8))
+
+
+def test_an_unknown_opponent_is_refused() -> None:
+    with pytest.raises(ValueError, match="unknown opponent 'nobody'; known ones: random, idle, attacker"):
+        make_opponent("nobody")
+
+
+@pytest.mark.parametrize("nearest", ["Enemy1", "Enemy2", "Enemy3"])
+def test_attacker_focuses_and_chases_the_nearest_living_enemy(nearest: str) -> None:
+    others = {f"{enemy}Distance": 0.6 for enemy in ("Enemy1", "Enemy2", "Enemy3", "EnemyStatue")}
+    action = act(seen(**{**others, f"{nearest}Distance": 0.4}))
+    assert CHANGE_FOCUS[int(action["ChangeFocus"])] == nearest
+    assert action["ChaseFocus"] == 1
+
+
+def test_attacker_leaves_the_dead_alone() -> None:
+    action = act(seen(Enemy1Distance=2.0, Enemy2Distance=0.9, Enemy3Distance=2.0))
+    assert CHANGE_FOCUS[int(action["ChangeFocus"])] == "Enemy2"
+
+
+@pytest.mark.parametrize(
+    ("enemy", "statue", "target"), [(0.8, 0.5, "Enemy1"), (0.8, 0.1, "EnemyStatue"), (2.0, 0.9, "EnemyStatue")]
+)
+def test_attacker_takes_the_statue_when_it_is_near_or_alone(enemy: float, statue: float, target: str) -> None:
+    action = act(seen(Enemy1Distance=enemy, EnemyStatueDistance=statue))
+    assert CHANGE_FOCUS[int(action["ChangeFocus"])] == target
+
+
+@pytest.mark.parametrize("angle", [0.7, 1.0, -0.6, -1.0])
+def test_attacker_turns_toward_a_target_behind_and_keeps_its_focus_meanwhile(angle: float) -> None:
+    action = act(seen(Enemy1Distance=0.3, Enemy1Angle=angle, HasTalons=1, Ability0Ready=1))
+    assert action["Rotate"] == (1 if angle > 0 else -1)
+    assert action["MoveX"] == action["ChaseFocus"] == action["ChangeFocus"] == action["CastingSlot"] == 0
+
+
+def test_attacker_walks_toward_a_target_out_of_focus_range() -> None:
+    action = act(seen(Enemy1Distance=1.0, Enemy1Angle=0.1))
+    assert action["MoveX"] == 1
+    assert 0 < action["Rotate"] < 1
+    assert action["ChaseFocus"] == action["ChangeFocus"] == 0
+
+
+def test_attacker_rests_when_nobody_is_left() -> None:
+    assert not any(act(seen(HasTalons=1, Ability0Ready=1)).values())
+
+
+def test_attacker_casts_every_ready_slot_that_harms_and_no_other() -> None:
+    equipped = {"HasTalons": 1, "HasParalyzingDart": 1, "HasShell": 1}
+    ready = {"Ability0Ready": 1, "Ability1Ready": 1, "Ability2Ready": 1}
+    observation = seen(Enemy1Distance=0.05, **equipped, **ready)
+    assert {act(observation, seed)["CastingSlot"] for seed in range(20)} == {1, 2}
+    observation[..., column("Ability1Ready")] = 0
+    assert {act(observation, seed)["CastingSlot"] for seed in range(20)} == {1}
+
+
+def speed(action: dict[str, float]) -> float:
+    return (1 - action["ChaseFocus"]) * action["MoveX"] + action["ChaseFocus"]
+
+
+@pytest.mark.parametrize(("metres", "sign"), [(20.0, 1), (8.0, 0), (2.0, -1)])
+def test_attacker_with_a_gun_keeps_its_distance(metres: float, sign: int) -> None:
+    action = act(seen(Enemy1Distance=metres / 30, HasPistol=1))
+    assert action["ChaseFocus"] > 0
+    assert torch.tensor(speed(action)).sign() == sign
+
+
+@pytest.mark.parametrize("settings", [{"near_statue": 30.0}, {"gun_range": 2.0}, {"gun_clearance": -1.0}])
+def test_attacker_refuses_wrong_distances(settings: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match="must be in"):
+        AttackerOpponent(**settings)

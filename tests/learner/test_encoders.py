@@ -1,0 +1,87 @@
+"""The Gaussian product and the belief against closed forms."""
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn.functional import softplus
+
+from pearl_lightning.belief import Belief
+from pearl_lightning.networks.encoders import GaussianProductEncoder
+
+
+@pytest.fixture
+def encoder() -> GaussianProductEncoder:
+    torch.manual_seed(0)
+    return GaussianProductEncoder(7, latent_dim=3, hidden=(16,))
+
+
+def factors(encoder: GaussianProductEncoder, context: Tensor) -> tuple[Tensor, Tensor]:
+    mean, raw = encoder.factor(context).double().chunk(2, dim=-1)
+    return mean, softplus(raw).clamp_min(encoder.min_variance)
+
+
+def test_posterior_is_the_normalized_product_of_densities(encoder: GaussianProductEncoder) -> None:
+    context = torch.randn(1, 4, 7)
+    mean, variance = factors(encoder, context)
+    grid = torch.linspace(-6, 6, 24_001, dtype=torch.float64)
+    for latent in range(3):
+        log_density = sum(
+            torch.distributions.Normal(mean[0, n, latent], variance[0, n, latent].sqrt()).log_prob(grid)
+            for n in range(4)
+        )
+        density = (log_density - log_density.max()).exp()
+        density = density / density.sum()
+        expected_mean = (density * grid).sum()
+        expected_std = (density * (grid - expected_mean).square()).sum().sqrt()
+        z_mean, z_std = encoder(context)
+        torch.testing.assert_close(z_mean[0, latent].double(), expected_mean, atol=1e-4, rtol=0)
+        torch.testing.assert_close(z_std[0, latent].double(), expected_std, atol=1e-4, rtol=0)
+
+
+def test_posterior_equals_sequential_bayes(encoder: GaussianProductEncoder) -> None:
+    context = torch.randn(2, 30, 7)
+    mean, variance = factors(encoder, context)
+    running_mean, running_variance = mean[:, 0], variance[:, 0]
+    for n in range(1, 30):  # one Gaussian observation after another, by the Kalman gain
+        gain = running_variance / (running_variance + variance[:, n])
+        running_mean = running_mean + gain * (mean[:, n] - running_mean)
+        running_variance = (1 - gain) * running_variance
+    z_mean, z_std = encoder(context)
+    torch.testing.assert_close(z_mean.double(), running_mean, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(z_std.double(), running_variance.sqrt(), rtol=1e-4, atol=1e-5)
+
+
+def test_posterior_ignores_the_order_of_transitions(encoder: GaussianProductEncoder) -> None:
+    context = torch.randn(3, 64, 7)
+    for ordered, shuffled in zip(encoder(context), encoder(context[:, torch.randperm(64)]), strict=True):
+        torch.testing.assert_close(ordered, shuffled)
+
+
+def test_belief_in_pieces_equals_all_at_once(encoder: GaussianProductEncoder) -> None:
+    context = torch.randn(3, 50, 7)
+    belief = Belief(encoder, 3)
+    for piece in (context[:, 30:], context[:, :10], context[:, 10:30]):
+        belief.update(piece)
+    for running, whole in zip(belief.posterior(), encoder(context), strict=True):
+        torch.testing.assert_close(running, whole)
+
+
+def test_belief_starts_at_the_prior(encoder: GaussianProductEncoder) -> None:
+    mean, std = Belief(encoder, 5).posterior()
+    assert (mean == 0).all()
+    assert (std == 1).all()
+
+
+def test_belief_samples_follow_its_posterior(encoder: GaussianProductEncoder) -> None:
+    belief = Belief(encoder, 20_000)
+    belief.update(torch.randn(1, 4, 7).expand(20_000, -1, -1))
+    mean, std = belief.posterior()
+    z = belief.sample(torch.Generator().manual_seed(0))
+    torch.testing.assert_close(z.mean(0), mean[0], atol=0.03, rtol=0)
+    torch.testing.assert_close(z.std(0), std[0], atol=0.03, rtol=0)
+
+
+@pytest.mark.parametrize("variance", [0.0, -1.0, float("nan")])
+def test_minimum_variance_outside_its_range_is_refused(variance: float) -> None:
+    with pytest.raises(ValueError, match="min_variance must be above 0"):
+        GaussianProductEncoder(7, min_variance=variance)
