@@ -5,11 +5,12 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import torch
 from pytorch_lightning import LightningModule
 from pytorch_lightning.cli import OptimizerCallable
+from pytorch_lightning.core.optimizer import LightningOptimizer
 from tensordict import TensorDictBase
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
@@ -39,6 +40,8 @@ class PEARL(LightningModule):
             summed, so that rare events are not lost.
         bf16: Compute the networks in bfloat16 (losses and parameters stay in float32).
     """
+
+    target_entropies: Tensor
 
     def __init__(
         self,
@@ -183,7 +186,7 @@ class PEARL(LightningModule):
 
     def training_step(self, batch: TensorDictBase, batch_idx: int) -> None:
         """One update of every network on one meta-batch (see ``losses``), by one backward pass."""
-        optimizers = self.optimizers()
+        optimizers = cast(list[LightningOptimizer], self.optimizers())
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
             terms = self.losses(batch)
         total = torch.stack([term for name, term in terms.items() if name.startswith("loss/")]).sum()

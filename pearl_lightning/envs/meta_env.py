@@ -58,9 +58,9 @@ class MetaEnv(EnvBase):
 
     Keys: ``("agents", "observation")`` ``[arena, agent, feature]``, ``("agents", "action")``
     ``[arena, agent, action]``, ``("agents", "reward")`` ``[arena, agent, 1]``, ``done``/``terminated``/``truncated``
-    ``[arena, 1]`` and ``task`` ``[arena]`` (int64, index into ``tasks``; not for the policy). Optional, where a world has them:
-    ``("agents", "training_reward")`` like the reward, what the learner may train on where the task's own reward is too
-    rare, and ``outcome`` ``[arena, 1]`` (1 won, 0 tied, -1 lost; 0 before the last step).
+    ``[arena, 1]`` and ``task`` ``[arena]`` (int64, index into ``tasks``; not for the policy). Optional, where a world
+    has them: ``("agents", "training_reward")`` like the reward, what the learner may train on where the task's own
+    reward is too rare, and ``outcome`` ``[arena, 1]`` (1 won, 0 tied, -1 lost; 0 before the last step).
 
     Args:
         arenas: Number of arenas, at least 1.

@@ -56,7 +56,9 @@ class SessionServer:
         session = await self._connected()
         await session.send(action.tobytes())
         observation = self._decode_observation(await session.recv())
-        reward = np.frombuffer(await session.recv(), np.float32).reshape(_SIDES, self.arenas, _AGENTS)
+        message = await session.recv()
+        assert isinstance(message, bytes)
+        reward = np.frombuffer(message, np.float32).reshape(_SIDES, self.arenas, _AGENTS)
         done = all(json.loads(await session.recv())["done"])
         statistics = self._decode_statistics(await session.recv()) if done else None
         return observation, reward, done, statistics
