@@ -1,10 +1,11 @@
-"""Steps per second of the real game, bare and behind ``GameBackend``: ``python -m benchmarks.game``."""
+"""Steps per second of the real game, bare and behind our classes: ``python -m benchmarks.game``."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
 import contextlib
+import io
 import json
 import shutil
 import statistics
@@ -17,9 +18,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from gym_derk import DerkAgentServer, DerkSession
+from tensordict import TensorDict
 from torch import Tensor
 
+from pearl_lightning.envs.derk.env import DerkEnv
 from pearl_lightning.envs.derk.game import GameBackend
 from pearl_lightning.envs.derk.game.browser import devtools_address, start_browser
 from pearl_lightning.envs.derk.game.install import find_browser
@@ -27,8 +29,13 @@ from pearl_lightning.envs.derk.game.page import GamePage
 from pearl_lightning.envs.derk.interface import ACTION_SPACE, AGENTS, EPISODE_STEPS, SIDES
 from pearl_lightning.envs.derk.tasks import DerkTask, LoadoutTasks
 
-BLOCK_STEPS = 25
-"""Steps of one timed block; an episode holds a whole number of blocks."""
+with contextlib.redirect_stderr(io.StringIO()):  # gym, which it imports, prints a notice that it is unmaintained
+    from gym_derk import DerkAgentServer, DerkSession
+
+BLOCK_STEPS = 5
+"""Steps of one timed block; short ones, because the ratios compare neighbouring blocks on a machine that others use."""
+TIMED_STEPS = (EPISODE_STEPS - 1) // BLOCK_STEPS * BLOCK_STEPS
+"""Timed steps of an episode: whole blocks, after a first step that is not timed."""
 Play = Callable[[int], None]
 """Plays one step, given its number since the start."""
 
@@ -38,7 +45,7 @@ def time_steps(label: str, play: Play, first: int, steps: int, timings: dict[str
 
     Args:
         label: Whose steps they are.
-        play: Plays one step; begins a new episode where one is over (which is not counted, see ``BLOCK_STEPS``).
+        play: Plays one step.
         first: Number of the first step.
         steps: How many.
         timings: Gets the seconds of each step under the label.
@@ -49,8 +56,8 @@ def time_steps(label: str, play: Play, first: int, steps: int, timings: dict[str
         timings.setdefault(label, []).append(time.perf_counter() - start)
 
 
-def interleaved(entries: dict[str, tuple[Play, Callable[[], None]]], steps: int) -> dict[str, float]:
-    """Median steps per second of every entry, timed in turns so that all see the same machine.
+def interleaved(entries: dict[str, tuple[Play, Callable[[], None]]], steps: int) -> dict[str, list[float]]:
+    """Seconds of every step of every entry, timed in turns so that all see the same machine.
 
     Args:
         entries: By label, what plays a step, and what begins an episode.
@@ -59,11 +66,19 @@ def interleaved(entries: dict[str, tuple[Play, Callable[[], None]]], steps: int)
     timings: dict[str, list[float]] = {}
     for first in range(0, steps, BLOCK_STEPS):
         for label, (play, begin) in entries.items():
-            if first % EPISODE_STEPS == 0:
+            if first % TIMED_STEPS == 0:
                 begin()
-                play(first)  # the first step after a start compiles what draws
+                play(first)  # a session's first step builds what is drawn
             time_steps(label, play, first, min(BLOCK_STEPS, steps - first), timings)
-    return {label: 1 / statistics.median(seconds) for label, seconds in timings.items()}
+    return timings
+
+
+def median_ratio(reference: list[float], seconds: list[float]) -> float:
+    """Speed relative to the reference: median over neighbouring blocks of the two."""
+    blocks = range(0, len(seconds), BLOCK_STEPS)
+    return statistics.median(
+        sum(reference[first : first + BLOCK_STEPS]) / sum(seconds[first : first + BLOCK_STEPS]) for first in blocks
+    )
 
 
 class BareGame:
@@ -93,6 +108,8 @@ class BareGame:
 
     def close(self) -> None:
         """Stop the browser."""
+        self._loop.run_until_complete(_cancel_all())
+        self._loop.close()
         self._browser.kill()
         self._browser.wait()
         shutil.rmtree(self._folder, ignore_errors=True)
@@ -123,6 +140,13 @@ class BareGame:
         await asyncio.gather(self._session.step(action), self._page.step())
 
 
+async def _cancel_all() -> None:
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
 @contextlib.contextmanager
 def bare_entry(tasks: Sequence[DerkTask], actions: Tensor) -> Iterator[tuple[Play, Callable[[], None]]]:
     """gym-derk driven directly."""
@@ -151,14 +175,36 @@ def backend_entry(tasks: Sequence[DerkTask], actions: Tensor) -> Iterator[tuple[
         backend.close()
 
 
+@contextlib.contextmanager
+def environment_entry(family: LoadoutTasks, arenas: int, actions: Tensor) -> Iterator[tuple[Play, Callable[[], None]]]:
+    """``DerkEnv.step`` with the tasks' opponents: random ones."""
+    env = DerkEnv(arenas=arenas, tasks=family)
+
+    def play(number: int) -> None:
+        env.step(TensorDict({"agents": {"action": actions[number % len(actions)][0]}}, batch_size=[arenas]))
+
+    def begin() -> None:
+        env.reset()
+
+    try:
+        yield play, begin
+    finally:
+        env.close()
+
+
 def measure(arenas: int, steps: int) -> dict[str, Any]:
     """Steps per second of every entry, and their ratio to the bare game."""
     family = LoadoutTasks(train_tasks=arenas, test_tasks=0)
     tasks = [family[index] for index in range(arenas)]
     actions = ACTION_SPACE.sample((EPISODE_STEPS, SIDES, arenas, AGENTS), torch.Generator().manual_seed(0))
-    with bare_entry(tasks, actions) as bare, backend_entry(tasks, actions) as backend:
-        speeds = interleaved({"bare gym-derk": bare, "GameBackend": backend}, steps)
-    ratios = {label: speed / speeds["bare gym-derk"] for label, speed in speeds.items()}
+    with (
+        bare_entry(tasks, actions) as bare,
+        backend_entry(tasks, actions) as backend,
+        environment_entry(family, arenas, actions) as environment,
+    ):
+        timings = interleaved({"bare gym-derk": bare, "GameBackend": backend, "DerkEnv": environment}, steps)
+    speeds = {label: 1 / statistics.median(seconds) for label, seconds in timings.items()}
+    ratios = {label: median_ratio(timings["bare gym-derk"], seconds) for label, seconds in timings.items()}
     return {"arenas": arenas, "steps": steps, "steps_per_second": speeds, "ratio_to_bare": ratios}
 
 

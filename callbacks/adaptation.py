@@ -54,8 +54,9 @@ class AdaptationEvaluation(Callback):
         metrics = {"evaluation/gain": table["gain"]["mean"], "evaluation/env_steps": float(self.env_steps)}
         for row in table["episodes"]:
             metrics[f"evaluation/return_{row['episode']}"] = row["return_mean"]
-            if "win_rate" in row:
-                metrics[f"evaluation/win_rate_{row['episode']}"] = row["win_rate"]
+            for name in ("win_rate", "z_std", "coverage"):
+                if name in row:
+                    metrics[f"evaluation/{name}_{row['episode']}"] = row[name]
         self.history.append({"update": trainer.global_step, "env_steps": self._collected(trainer), "table": table})
         return metrics
 
@@ -73,9 +74,10 @@ class AdaptationEvaluation(Callback):
         self._evaluate_and_log(trainer, pl_module)
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if not trainer.is_global_zero or trainer.log_dir is None or not self.history:
+        log_dir = trainer.log_dir  # asks every process
+        if not trainer.is_global_zero or log_dir is None or not self.history:
             return
-        folder = Path(trainer.log_dir)
+        folder = Path(log_dir)
         table = self.history[-1]["table"]
         write_json({"history": self.history}, folder / "adaptation.json")
         plot_adaptation(table).savefig(folder / "adaptation.png")

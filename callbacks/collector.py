@@ -12,6 +12,9 @@ from pearl_lightning.pearl import PEARL
 from pearl_lightning.randomness import make_generator
 from pearl_lightning.rollout import adaptation_episodes
 
+COUNTERS = ("env_steps", "episodes", "transitions", "iterations", "collected_at")
+"""What a collector counts, and a checkpoint keeps."""
+
 
 class EpisodeCollector(Callback):
     """Add fresh episodes of train tasks to the replay every ``every_n_updates`` updates.
@@ -62,6 +65,7 @@ class EpisodeCollector(Callback):
         self.initial_iterations = initial_iterations
         self.prior_episodes, self.posterior_episodes, self.rl_episodes = prior_episodes, posterior_episodes, rl_episodes
         self.env_steps = self.episodes = self.transitions = self.iterations = 0
+        self.collected_at = 0  # update of the last iteration
         self.generator: torch.Generator | None = None  # draws tasks, z and the policy's samples
         self.queue = torch.zeros(0, dtype=torch.long)  # train tasks still to be played before the next shuffle
         self.metrics: dict[str, float] = {}
@@ -80,15 +84,15 @@ class EpisodeCollector(Callback):
         if self.iterations == 0:
             for _ in range(self.initial_iterations):
                 self.collect(trainer, pl_module)
+        elif trainer.global_step % self.every_n_updates == 0 and self.collected_at < trainer.global_step:
+            self.collect(trainer, pl_module)  # the run had ended here, and now goes on
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         if trainer.global_step % self.every_n_updates == 0 and trainer.global_step != trainer.max_steps:
             self.collect(trainer, pl_module)
-            pl_module.log_dict(self.metrics)
-        shown = {"env_steps": float(self.env_steps), "return": self.metrics.get("collect/return_posterior", 0.0)}
-        pl_module.log_dict(shown, prog_bar=True)
+        pl_module.log("env_steps", float(self.env_steps))
         age = meta_batches(trainer).diagnostics.get("age")
         if age is not None:
             pl_module.log("train/context_age", age)
@@ -113,6 +117,7 @@ class EpisodeCollector(Callback):
             ):
                 returns["posterior"].append(self._store(replay, episode, is_context, update))
         self.iterations += 1
+        self.collected_at = update
         self.metrics = {f"collect/return_{name}": sum(r) / len(r) for name, r in returns.items() if r}
         self.metrics |= {
             "collect/env_steps": float(self.env_steps),
@@ -120,6 +125,8 @@ class EpisodeCollector(Callback):
             "collect/iterations": float(self.iterations),
             **{f"collect/{name}": float(v) for name, v in env.report().items() if isinstance(v, int)},
         }
+        for logger in trainer.loggers:
+            logger.log_metrics(self.metrics | {"env_steps": float(self.env_steps)}, step=max(update - 1, 0))
 
     def _store(self, replay: Any, episode: Any, is_context: bool, update: int) -> float:
         replay.extend(episode, is_context, update)
@@ -132,19 +139,21 @@ class EpisodeCollector(Callback):
     def _next_tasks(self, train_tasks: int) -> torch.Tensor:
         """Every train task once before any comes again, in a random order."""
         while len(self.queue) < self.tasks_per_iteration:
-            self.queue = torch.cat([self.queue, torch.randperm(train_tasks, generator=self.generator)])
+            shuffled = torch.randperm(train_tasks, generator=self.generator)
+            again = torch.isin(shuffled, self.queue)  # still waiting: they come last, so no iteration plays a task twice
+            self.queue = torch.cat([self.queue, shuffled[~again], shuffled[again]])
         tasks, self.queue = self.queue[: self.tasks_per_iteration], self.queue[self.tasks_per_iteration :]
         return tasks
 
     def state(self) -> dict[str, Any]:
         """Counters and random state of this process, for the checkpoint's side directory."""
         assert self.generator is not None
-        counters = {name: getattr(self, name) for name in ("env_steps", "episodes", "transitions", "iterations")}
+        counters = {name: getattr(self, name) for name in COUNTERS}
         return counters | {"metrics": self.metrics, "queue": self.queue, "generator": self.generator.get_state()}
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Take up what ``state`` gave."""
-        for name in ("env_steps", "episodes", "transitions", "iterations", "metrics", "queue"):
+        for name in (*COUNTERS, "metrics", "queue"):
             setattr(self, name, state[name])
         assert self.generator is not None
         self.generator.set_state(state["generator"])

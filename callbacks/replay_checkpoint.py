@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
+import sys
 import uuid
 from pathlib import Path
+from types import FrameType
 from typing import Any, cast
 
 import torch
 from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import Checkpoint
-from pytorch_lightning.utilities.exceptions import SIGTERMException
 
+from pearl_lightning.callbacks.adaptation import AdaptationEvaluation
 from pearl_lightning.callbacks.collector import collectors
 from pearl_lightning.data import meta_batches
 from pearl_lightning.pearl import PEARL
@@ -22,7 +26,10 @@ class ReplayCheckpoint(Checkpoint):
 
     The folder is written first, whole, under a new name; the ``.ckpt`` names it and is the commit mark, so a run killed
     at any moment leaves a checkpoint that loads. It is written every ``every_n_updates`` updates, when training ends,
-    on Ctrl-C and on SIGTERM (the process then exits with status 143). Nothing in it is unpickled.
+    and on Ctrl-C or SIGTERM: the process then finishes the update at hand, saves, and exits with status 130 or 143; a
+    second signal stops it at once. Nothing in it is unpickled.
+
+    ``best.ckpt`` holds the weights whose last evaluated episode returned most on the held-out tasks.
 
     Args:
         every_n_updates: Updates between two checkpoints.
@@ -36,33 +43,71 @@ class ReplayCheckpoint(Checkpoint):
         self.saved_step = -1
         self._side: str | None = None  # name of the side directory that the checkpoint being written commits
         self._restore: dict[str, Any] | None = None
+        self._signal = 0  # the signal that asked this process to stop
+        self._stopping = False  # all processes know of it, and the checkpoint is written
 
-    # --- writing ----------------------------------------------------------------------------------------------------
+    # --- when to write ----------------------------------------------------------------------------------------------
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.received_sigterm:  # while the run was set up: nothing to save yet
+            sys.exit(128 + signal.SIGTERM)
+        self._signal, self._stopping = 0, False
+        for number in (signal.SIGINT, signal.SIGTERM):  # Lightning puts the former handlers back when it ends
+            signal.signal(number, self._ask_to_stop)
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        if self._stopping:  # a launcher takes a child's other status for a crash
+            sys.exit(128 + (self._signal or signal.SIGTERM) if trainer.is_global_zero else 0)
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        if trainer.global_step % self.every_n_updates == 0 or trainer.received_sigterm:
+        self._stopping = trainer.strategy.reduce_boolean_decision(bool(self._signal), all=False)
+        if self._stopping or trainer.global_step % self.every_n_updates == 0 or self._is_last(trainer):
             self.save(trainer)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.state.fn != "fit" or trainer.sanity_checking:
+            return
+        if trainer.should_stop or self.saved_step == trainer.global_step:
+            self.save(trainer)  # again: a resumed run knows of the evaluation
+        returns = _last_returns(trainer)
+        if returns and returns[-1] == max(returns):
+            self._write(trainer, "best.ckpt")
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if self.saved_step != trainer.global_step:
             self.save(trainer)
 
-    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        stopped = isinstance(exception, (SIGTERMException, KeyboardInterrupt))
-        if stopped and trainer.state.fn == "fit" and 0 < trainer.global_step != self.saved_step:
-            self.save(trainer)
+    def _is_last(self, trainer: Trainer) -> bool:
+        last_epoch = trainer.is_last_batch and trainer.current_epoch + 1 == trainer.max_epochs
+        return trainer.should_stop or trainer.global_step == trainer.max_steps or last_epoch
+
+    def _ask_to_stop(self, number: int, frame: FrameType | None) -> None:
+        if self._signal:
+            sys.exit(128 + number)
+        self._signal = number
+        print(f"\nstopping with a checkpoint after this update ({signal.Signals(number).name})", file=sys.stderr)
+
+    # --- writing ----------------------------------------------------------------------------------------------------
 
     def save(self, trainer: Trainer) -> None:
         """Write the side directory of every process, then the checkpoint that commits them."""
         folder = self._folder(trainer)
         token = trainer.strategy.broadcast(uuid.uuid4().hex[:8])
         self._side = f"last-{trainer.global_step:08d}-{token}"
-        self._write_side(trainer, folder / self._side / f"rank-{trainer.global_rank}")
-        trainer.strategy.barrier("side directories written")
+        try:
+            self._write_side(trainer, folder / self._side / f"rank-{trainer.global_rank}")
+            trainer.strategy.barrier("side directories written")
+            self._write(trainer, "last.ckpt")
+        except (OSError, RuntimeError) as error:  # torch.save's own errors name neither the file nor the reason
+            shutil.rmtree(folder / self._side, ignore_errors=True)
+            (folder / "last.ckpt.new").unlink(missing_ok=True)
+            raise OSError(
+                f"cannot write the checkpoint of update {trainer.global_step} to {folder} "
+                f"({shutil.disk_usage(folder).free / 2**20:.0f} MiB free): {error}"
+            ) from error
         self.saved_step = trainer.global_step
-        trainer.save_checkpoint(folder / "last.ckpt")
         if trainer.is_global_zero:
             for old in folder.glob("last-*-*"):
                 if old.name != self._side:
@@ -72,6 +117,15 @@ class ReplayCheckpoint(Checkpoint):
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         if self._side is not None:
             checkpoint["pearl_replay"] = {"side": self._side, "world_size": trainer.world_size}
+
+    def _write(self, trainer: Trainer, name: str) -> None:
+        """A checkpoint file that is whole at every moment: Lightning's own write may copy it from another disk."""
+        path = self._folder(trainer) / name
+        written = path.with_suffix(".ckpt.new")
+        trainer.save_checkpoint(written)
+        if trainer.is_global_zero:
+            os.replace(written, path)
+        trainer.strategy.barrier(f"{name} committed")
 
     def _write_side(self, trainer: Trainer, folder: Path) -> None:
         module, data = cast(PEARL, trainer.lightning_module), meta_batches(trainer)
@@ -122,3 +176,10 @@ class ReplayCheckpoint(Checkpoint):
         if self.folder is not None:
             return Path(self.folder)
         return Path(trainer.log_dir or trainer.default_root_dir) / "checkpoints"
+
+
+def _last_returns(trainer: Trainer) -> list[float]:
+    """Return of the last episode on the held-out tasks, at each evaluation after the first update."""
+    evaluations = [c for c in trainer.callbacks if isinstance(c, AdaptationEvaluation)]  # type: ignore[attr-defined]
+    points = [point for evaluation in evaluations[:1] for point in evaluation.history if point["update"] > 0]
+    return [point["table"]["episodes"][-1]["return_mean"] for point in points]

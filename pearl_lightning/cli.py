@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import re
 import sys
-from typing import Any
+from collections.abc import Callable
 
 USAGE = """usage: pearl COMMAND [options]
 
@@ -14,12 +16,14 @@ commands:
   evaluate   adaptation table, JSON and plot of a checkpoint: pearl evaluate runs/NAME/checkpoints/last.ckpt
   doctor     tell what the real game still needs on this machine
 
-pearl COMMAND --help shows a command's options."""
+pearl COMMAND --help shows a command's options. --traceback shows where an error came from."""
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command; returns the exit status."""
-    arguments = sys.argv[1:] if argv is None else argv
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    traceback = "--traceback" in arguments
+    arguments = [argument for argument in arguments if argument != "--traceback"]
     command = arguments[0] if arguments else "--help"
     if command in ("-h", "--help"):
         print(USAGE)
@@ -29,25 +33,57 @@ def main(argv: list[str] | None = None) -> int:
 
         return doctor.main(arguments[1:])
     if command == "evaluate":
-        from pearl_lightning.evaluate import main as evaluate
+        from pearl_lightning.evaluation_cli import run as evaluate
 
-        return _readable(evaluate, arguments[1:])
+        return _readable(evaluate, arguments[1:], traceback)
     if command in ("fit", "validate", "test"):
         from pearl_lightning.training_cli import run
 
-        return _readable(run, arguments)
-    print(f"pearl: unknown command {command!r}\n\n{USAGE}", file=sys.stderr)
+        return _readable(run, arguments, traceback)
+    print(f"pearl: error: unknown command {command!r}: see pearl --help", file=sys.stderr)
     return 2
 
 
-def _readable(command: Any, arguments: list[str]) -> int:
-    """Run a command; a wrong value or a missing file becomes one line on stderr, without a traceback."""
+def _readable(command: Callable[[list[str]], None], arguments: list[str], traceback: bool) -> int:
+    """Run a command; whatever goes wrong becomes one line on stderr."""
     try:
         command(arguments)
-    except (ValueError, TypeError, OSError, RuntimeError, ArithmeticError) as error:
-        if "--traceback" in arguments:
+    except KeyboardInterrupt:
+        print("pearl: interrupted", file=sys.stderr)
+        return 130
+    except Exception as error:
+        if traceback:
             raise
-        message = " ".join(str(error).split()) or type(error).__name__
-        print(f"pearl: error: {message}", file=sys.stderr)
+        message = readable(str(error))
+        if not message or not isinstance(error, _speaking_errors()):
+            message = f"{type(error).__name__}: {message}"
+        process = os.environ.get("LOCAL_RANK", "0")
+        where = "" if process == "0" else f" (process {process})"
+        sys.stderr.write(f"pearl: error{where}: {message}\n")  # in one piece: other processes may write at once
         return 1
     return 0
+
+
+def readable(message: str) -> str:
+    """One line of a complaint: what is wrong with which key, without the types that were tried."""
+    line = " ".join(message.split())
+    for pattern, replacement in (
+        (
+            r"(- Expected a path but .*? )?(- )?Does not validate against any of the Union.*? Errors: - (.*?) - .*",
+            r"\3",
+        ),
+        (r"Type \S+\[.*?\] expects a function or a callable class: ", ""),
+        (r"Expected an? <class '(?:[\w.]+\.)?(\w+)'>", r"Expected \1"),
+        (r"Expected an? typing\.Literal\[(.*?)\]", r"Expected one of \1"),
+        (r'Parser key "([^"]+)":', r"\1:"),
+        (r"Error\(s\) in loading state_dict for \w+: (.*?\)?)\. .*", r"the checkpoint does not fit the model: \1"),
+    ):
+        line = re.sub(pattern, replacement, line)
+    return line
+
+
+def _speaking_errors() -> tuple[type[Exception], ...]:
+    """Those whose message says enough without the error's name."""
+    from pytorch_lightning.utilities.exceptions import MisconfigurationException
+
+    return ValueError, TypeError, OSError, RuntimeError, ArithmeticError, MisconfigurationException

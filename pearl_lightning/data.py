@@ -96,7 +96,8 @@ class MetaBatchDataModule(LightningDataModule):
         assert self.replay is not None, "setup comes first"
         smallest, largest = self.context_episodes
         episodes = int(torch.randint(smallest, largest + 1, (), generator=self.replay.generator))
-        batch, self.diagnostics = self.replay.sample(self.meta_batch, self.transitions, episodes)
+        update = self.trainer.global_step if self.trainer is not None else None
+        batch, self.diagnostics = self.replay.sample(self.meta_batch, self.transitions, episodes, update)
         return batch
 
     def train_dataloader(self) -> MetaBatchLoader:

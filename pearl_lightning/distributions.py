@@ -59,12 +59,14 @@ class HybridTanhGaussian:
         return [-(log_choice.exp() * log_choice).sum(dim=-1) for log_choice in self.log_choices]
 
     def sample(self, generator: torch.Generator | None = None) -> Tensor:
-        """A legal action ``[..., width]``."""
-        noise = torch.randn(self.mean.shape, generator=generator, device=self.mean.device)
+        """A legal action ``[..., width]``; the draws are the generator's, on whatever device the policy is."""
+        device = self.mean.device
+        source = device if generator is None else generator.device
+        noise = torch.randn(self.mean.shape, generator=generator, device=source).to(device)
         chosen = []
         for log_choice in self.log_choices:
-            uniform = torch.rand(log_choice.shape, generator=generator, device=log_choice.device)
-            gumbel = -(-uniform.clamp_min(1e-20).log()).log()
+            uniform = torch.rand(log_choice.shape, generator=generator, device=source)
+            gumbel = -(-uniform.to(device).clamp_min(1e-20).log()).log()
             chosen.append((log_choice + gumbel).argmax(dim=-1, keepdim=True).to(self.mean.dtype))
         return torch.cat([self.squash(self.pre_tanh(noise)), *chosen], dim=-1)
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from tensordict import TensorDict
 from torch import Tensor
 
 from pearl_lightning.envs.meta_env import MetaEnv
@@ -26,17 +27,33 @@ class AdaptationResult:
         tasks: Task indices.
         returns: Team return ``[task, match, episode]``: the rewards of an episode summed over steps and agents.
         outcomes: 1 won, 0 tied, -1 lost ``[task, match, episode]``; None where the world has no winner.
+        z_mean: Mean of the posterior after each episode ``[task, match, episode, latent]``.
+        z_std: Its standard deviation.
         env_steps: Environment steps that the evaluation took.
     """
 
     tasks: tuple[int, ...]
     returns: np.ndarray
     outcomes: np.ndarray | None
+    z_mean: np.ndarray
+    z_std: np.ndarray
     env_steps: int
 
+    def coverage(self) -> np.ndarray:
+        """Share of latents ``[episode]`` whose last mean lies in the 95 % interval of the posterior after the episode.
+
+        A calibrated belief is right about what it will come to think: a share below 0.95 means that it was too sure.
+        The last episode's is 1.
+        """
+        distance = np.abs(self.z_mean[:, :, -1:] - self.z_mean)
+        return (distance <= 1.96 * self.z_std).mean(axis=(0, 1, 3))
+
     def table(self) -> dict[str, Any]:
-        """Per episode index: mean, interquartile mean and 95 % interval of the return, win rate; and the gain."""
-        rows = []
+        """Per episode index: mean, interquartile mean and 95 % interval of the return, win rate; and the gain.
+
+        Also how narrow the posterior is after the episode, and its coverage (see ``coverage``).
+        """
+        rows, coverage = [], self.coverage()
         for episode in range(self.returns.shape[-1]):
             returns = self.returns[..., episode]
             low, high = stratified_bootstrap(returns, np.mean)
@@ -46,6 +63,8 @@ class AdaptationResult:
                 "return_iqm": float(interquartile_mean(returns)),
                 "return_low": float(low),
                 "return_high": float(high),
+                "z_std": float(self.z_std[:, :, episode].mean()),
+                "coverage": float(coverage[episode]),
             }
             if self.outcomes is not None:
                 wins = (self.outcomes[..., episode] > 0).astype(np.float64)
@@ -75,11 +94,10 @@ def evaluate_adaptation(
     """Play each task ``matches`` times, from the prior on, for ``episodes`` episodes (design: adaptation, measured).
 
     Episode 0 is played with z from the prior; each further one with z from the posterior given all before it. The same
-    seed gives the same tasks, starts and draws, and neither the environment's nor anybody else's random state is
-    changed.
+    seed gives the same starts and draws, and neither the environment's nor anybody else's random state is changed.
 
     Args:
-        env: Its tasks, seed and random state are put back afterwards.
+        env: Its tasks and random state are put back afterwards, whatever happens.
         agent: Plays.
         tasks: Task indices to play.
         episodes: Episodes per match, at least 1.
@@ -90,29 +108,55 @@ def evaluate_adaptation(
     for name, value in (("episodes", episodes), ("matches", matches), ("tasks", len(tasks))):
         if value < 1:
             raise ValueError(f"{name} must be at least 1, got {value}")
+    saved_tasks, saved_state = env.next_tasks, env.random_state()
+    try:
+        env.set_seed(seed)
+        played, env_steps = _play(env, agent, tasks, episodes, matches, deterministic, seed)
+    finally:
+        env.load_random_state(saved_state)
+        env.set_tasks(saved_tasks)
+    shaped = {
+        name: values.reshape(len(tasks), matches, episodes, *values.shape[2:]).double().numpy()
+        for name, values in played.items()
+    }
+    return AdaptationResult(
+        tasks=tuple(int(task) for task in tasks),
+        returns=shaped["returns"],
+        outcomes=shaped.get("outcomes"),
+        z_mean=shaped["z_mean"],
+        z_std=shaped["z_std"],
+        env_steps=env_steps,
+    )
+
+
+def _play(
+    env: MetaEnv,
+    agent: MetaAgent,
+    tasks: Sequence[int],
+    episodes: int,
+    matches: int,
+    deterministic: bool,
+    seed: int,
+) -> tuple[dict[str, Tensor], int]:
+    """Scores and posteriors ``[task times match, episode, ...]``, and the environment steps taken."""
     generator = torch.Generator().manual_seed(seed)
     plan = torch.tensor(list(tasks)).repeat_interleave(matches)
-    saved = env.random_state()
-    env.set_seed(seed)
-    returns: list[Tensor] = []
-    outcomes: list[Tensor] = []
-    rounds = math.ceil(len(plan) / env.arenas)
+    rounds: list[TensorDict] = []
     for first in range(0, len(plan), env.arenas):
         chunk = plan[first : first + env.arenas]
         filler = chunk[torch.arange(env.arenas - len(chunk)) % len(chunk)]  # idle arenas repeat tasks, uncounted
         env.set_tasks(torch.cat([chunk, filler]))
-        played = list(adaptation_episodes(env, agent, episodes, deterministic=deterministic, generator=generator))
-        returns.append(torch.stack([rows["reward"].sum(dim=(1, 2)) for rows in played], dim=-1)[: len(chunk)])
-        if env.has_outcome:
-            outcomes.append(torch.stack([rows["outcome"][:, -1] for rows in played], dim=-1)[: len(chunk)])
-    env.load_random_state(saved)
-    shape = (len(tasks), matches, episodes)
-    return AdaptationResult(
-        tasks=tuple(int(task) for task in tasks),
-        returns=torch.cat(returns).reshape(shape).double().numpy(),
-        outcomes=torch.cat(outcomes).reshape(shape).numpy() if outcomes else None,
-        env_steps=rounds * env.arenas * episodes * env.horizon,
-    )
+        belief, played = agent.prior(env.arenas), []
+        for rows in adaptation_episodes(
+            env, agent, episodes, deterministic=deterministic, generator=generator, belief=belief
+        ):
+            z_mean, z_std = belief.posterior()
+            scores = {"returns": rows["reward"].sum(dim=(1, 2)), "z_mean": z_mean.cpu(), "z_std": z_std.cpu()}
+            if env.has_outcome:
+                scores["outcomes"] = rows["outcome"][:, -1]
+            played.append(TensorDict(scores, batch_size=[env.arenas]))
+        rounds.append(TensorDict.stack(played, dim=1)[: len(chunk)])
+    return dict(TensorDict.cat(rounds).items()), len(rounds) * env.arenas * episodes * env.horizon
 
 
 def format_table(table: dict[str, Any]) -> str:
@@ -132,6 +176,14 @@ def format_table(table: dict[str, Any]) -> str:
 
 
 def write_json(table: dict[str, Any], path: Path) -> None:
-    """Write a table as JSON, creating its folder."""
+    """Write a table as JSON, creating its folder; an interval that is unknown (NaN) is written as null."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(table, indent=2) + "\n")
+    path.write_text(json.dumps(_without_nan(table), indent=2, allow_nan=False) + "\n")
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_nan(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [_without_nan(entry) for entry in value]
+    return None if isinstance(value, float) and math.isnan(value) else value

@@ -18,6 +18,7 @@ from torch.optim import Adam, Optimizer
 from pearl_lightning import objectives
 from pearl_lightning.action_space import ActionSpace
 from pearl_lightning.belief import Belief
+from pearl_lightning.checkpoints import make_hyperparameters_plain
 from pearl_lightning.networks.actors import Actor
 from pearl_lightning.networks.critics import CriticEnsemble
 from pearl_lightning.networks.encoders import ContextEncoder, GaussianProductEncoder
@@ -51,7 +52,7 @@ class PEARL(LightningModule):
         actor: Callable[[int, ActionSpace], Actor] = Actor,
         critic: Callable[[int, int], CriticEnsemble] = CriticEnsemble,
         sac: SacConfig = SacConfig(),  # noqa: B008  (frozen)
-        optimizer: OptimizerCallable = lambda parameters: Adam(parameters, lr=3e-4),
+        optimizer: OptimizerCallable = lambda parameters: Adam(parameters, lr=3e-4, fused=True),
         context_stride: int = 1,
         bf16: bool = False,
     ) -> None:
@@ -61,7 +62,9 @@ class PEARL(LightningModule):
         if isinstance(action_space, dict):
             action_space = ActionSpace(**action_space)
         self.automatic_optimization = False
-        self.save_hyperparameters({"observation_features": observation_features, "action_space": action_space.state()})
+        self.save_hyperparameters(logger=False)  # for load_from_checkpoint; those of the CLI are plain already
+        if "_instantiator" not in self.hparams:
+            make_hyperparameters_plain(self)
         self.observation_features, self.action_space, self.sac = observation_features, action_space, sac
         self.make_optimizer, self.context_stride, self.bf16 = optimizer, context_stride, bf16
 
@@ -69,7 +72,7 @@ class PEARL(LightningModule):
         features = observation_features + self.encoder.latent_dim
         self.actor = actor(features, action_space)
         self.critics = critic(features + action_space.continuous, action_space.joint_choices)
-        self.value = critic(features, 1) if sac.value_network else None
+        self.value = critic(features, 1, critics=1) if sac.value_network else None
         self.target = copy.deepcopy(self.value if self.value is not None else self.critics).requires_grad_(False)
         fixed = sac.temperature is not None
         initial = sac.initial_temperature if sac.temperature is None else sac.temperature
@@ -139,8 +142,13 @@ class PEARL(LightningModule):
             ``loss/*`` scalars whose sum is to be minimized, and detached ``train/*`` scalars. The encoder gets
             gradient from ``loss/critic`` and ``loss/kl`` only.
         """
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
+            return self._losses(batch)
+
+    def _losses(self, batch: TensorDictBase) -> dict[str, Tensor]:
         sac, transitions = self.sac, batch["transitions"].to(self.device)
-        z_mean, z_std = self.encoder(self.context_features(batch["context"]))
+        context = self.context_features(batch["context"])
+        z_mean, z_std = self.encoder(context)
         z = z_mean + z_std * self._normal(z_mean.shape)
         z = z.repeat_interleave(transitions.shape[1], dim=0)  # [batch, latent]
         transitions = transitions.flatten()
@@ -179,6 +187,8 @@ class PEARL(LightningModule):
             "train/q": predicted.mean(),
             "train/kl": kl.mean(),
             "train/z_std": z_std.mean(),
+            "train/factors": z_std.new_tensor(float(context.shape[1])),
+            "train/factor_precision": z_std.square().reciprocal().mean() / context.shape[1],
             "train/entropy": entropies[0],
             "train/temperature": temperatures[0],
         }
@@ -187,11 +197,10 @@ class PEARL(LightningModule):
     def training_step(self, batch: TensorDictBase, batch_idx: int) -> None:
         """One update of every network on one meta-batch (see ``losses``), by one backward pass."""
         optimizers = cast(list[LightningOptimizer], self.optimizers())
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
-            terms = self.losses(batch)
-        total = torch.stack([term for name, term in terms.items() if name.startswith("loss/")]).sum()
+        terms = self.losses(batch)
+        total = total_loss(terms)
         if not torch.isfinite(total):
-            values = ", ".join(f"{name}={float(term):.4g}" for name, term in terms.items())
+            values = ", ".join(f"{name}={float(term.detach()):.4g}" for name, term in terms.items())
             raise FloatingPointError(f"the losses of update {self.global_step} are not finite: {values}")
         for optimizer in optimizers:
             optimizer.zero_grad()
@@ -227,3 +236,8 @@ class PEARL(LightningModule):
 
     def test_step(self, batch: Any, batch_idx: int) -> None:
         """Nothing per batch: ``AdaptationEvaluation`` plays the held-out tasks."""
+
+
+def total_loss(terms: dict[str, Tensor]) -> Tensor:
+    """Sum of the ``loss/*`` among what ``PEARL.losses`` gives: the scalar that an update minimizes."""
+    return torch.stack([term for name, term in terms.items() if name.startswith("loss/")]).sum()

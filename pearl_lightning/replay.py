@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +34,13 @@ class TaskWriter(Writer):
         self.written_at = torch.zeros(tasks, slots, dtype=torch.long)  # update at which the episode was written
         self.place = torch.full((tasks, slots), -1, dtype=torch.long)  # where in the storage, given out as slots fill
         self.used = 0  # places given out
-        self.update = 0
+        self.update = 0  # the update being made, by which the age of an episode is told
 
     def extend(self, data: TensorDictBase) -> Tensor:
         """Store episodes ``[episode, row]`` with ``task`` and ``is_context``; returns their row indices."""
+        most = int(data["task"][:, 0].bincount().max())
+        if most > self.slots:
+            raise ValueError(f"episodes_per_task must hold the {most} episodes of one task stored at once, got {self.slots}")
         places = []
         for task, is_context in zip(data["task"][:, 0].tolist(), data["is_context"][:, 0].tolist(), strict=True):
             number = int(self.written[task])
@@ -48,8 +52,6 @@ class TaskWriter(Writer):
                 self.place[task, slot] = self.used
                 self.used += 1
             places.append(int(self.place[task, slot]))
-        if len(set(places)) < len(places):
-            raise ValueError(f"episodes_per_task ({self.slots}) is less than the episodes of one task stored at once")
         index = (torch.tensor(places).unsqueeze(1) * self.rows + torch.arange(self.rows)).flatten()
         self._storage.set(index, data.exclude("task", "is_context").flatten())
         return index
@@ -201,8 +203,9 @@ class TaskReplay:
         """
         if episodes.shape[1] != self.writer.rows:
             raise ValueError(f"episodes must have {self.writer.rows} rows, got {episodes.shape[1]}")
-        if int(episodes["task"].max()) >= self.writer.tasks:
-            raise ValueError(f"only train tasks [0, {self.writer.tasks}) are stored, got {int(episodes['task'].max())}")
+        lowest, highest = (int(bound) for bound in episodes["task"].aminmax())
+        if lowest < 0 or highest >= self.writer.tasks:
+            raise ValueError(f"only train tasks [0, {self.writer.tasks}) are stored, got [{lowest}, {highest}]")
         for name in ("observation", "action", "reward", "training_reward"):
             if not torch.isfinite(episodes[name]).all():
                 raise ValueError(f"episodes hold a {name} that is not finite")
@@ -210,18 +213,23 @@ class TaskReplay:
         stored = episodes.exclude("outcome").set("is_context", torch.full(episodes.shape, is_context))
         self.writer.extend(stored)
 
-    def sample(self, tasks: int, transitions: int, context_episodes: int) -> tuple[TensorDict, dict[str, Tensor]]:
+    def sample(
+        self, tasks: int, transitions: int, context_episodes: int, update: int | None = None
+    ) -> tuple[TensorDict, dict[str, Tensor]]:
         """A meta-batch and its diagnostics.
 
         Args:
             tasks: Different tasks drawn among those with data; all of them where there are fewer.
             transitions: Transitions per task, each of one agent.
             context_episodes: Whole context episodes per task.
+            update: The update that the meta-batch is for; that of the last ``extend`` when left out.
 
         Returns:
             ``transitions`` ``[task, transition]`` and ``context`` ``[task, episode, step]`` as ``PEARL.losses`` wants
             them, and ``age``: how many updates ago the context was played.
         """
+        if update is not None:
+            self.writer.update = update
         with_data = (self.writer.written > 0).nonzero().flatten()
         drawn = with_data[torch.randperm(len(with_data), generator=self.generator)[:tasks]]
         self.transition_sampler.tasks = self.context_sampler.tasks = drawn
@@ -250,11 +258,19 @@ class TaskReplay:
         return TensorDict({"transitions": batch, "context": context}, batch_size=[len(drawn)]), diagnostics
 
     def save(self, folder: Path) -> None:
-        """Write the stored rows as memory-maps and the bookkeeping as tensors into a new folder."""
+        """Write the stored rows as memory-maps and the bookkeeping as tensors into a new folder.
+
+        Raises:
+            OSError: The disk has no room for them.
+        """
         folder.mkdir(parents=True)
         torch.save(self.writer.state_dict() | {"generator": self.generator.get_state()}, folder / "index.pt")
         if len(self):
-            self.buffer.storage.get(slice(self.writer.used * self.writer.rows)).memmap(str(folder / "rows"))
+            rows = self.buffer.storage.get(slice(self.writer.used * self.writer.rows))
+            free = shutil.disk_usage(folder).free
+            if rows.bytes() >= free:  # writing to a memory-map on a full disk would end the process by SIGBUS
+                raise OSError(f"No space left on device: the replay needs {rows.bytes()} bytes, {free} are free")
+            rows.memmap(str(folder / "rows"))
 
     def load(self, folder: Path) -> None:
         """Take in what ``save`` wrote; nothing is unpickled."""

@@ -2,22 +2,55 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
-import os
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from jsonargparse import Namespace
-from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
+from pytorch_lightning import LightningModule, Trainer
+from pytorch_lightning.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
+from pytorch_lightning.utilities import rank_zero_only
 
+from pearl_lightning.callbacks.progress import UpdateProgress
+from pearl_lightning.checkpoints import load_checkpoint
+from pearl_lightning.cli import readable
 from pearl_lightning.data import MetaBatchDataModule
 from pearl_lightning.pearl import PEARL
+
+OWN_LOGGERS = "pearl_lightning.loggers."
+
+
+class PearlParser(LightningArgumentParser):
+    """A parser that raises its complaints as one line, without pages of usage."""
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        raise ValueError(readable(message)) from ex
+
+
+class SaveConfig(SaveConfigCallback):
+    """Saves ``config.yaml`` once the checkpoint is loaded: a resume that is refused leaves the earlier one alone."""
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Nothing yet."""
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        super().setup(trainer, pl_module, "fit")
 
 
 class PearlCLI(LightningCLI):
     """LightningCLI whose model takes its sizes from the data's environment, and whose runs lie in ``runs/<name>``."""
+
+    run_folder: Path
+    checkpoint: dict[str, Any] | None = None
+    """What ``--ckpt_path`` names."""
+
+    @staticmethod
+    def subcommands() -> dict[str, set[str]]:
+        data = {"model", "dataloaders", "train_dataloaders", "val_dataloaders", "datamodule"}
+        return {command: data | {"weights_only"} for command in ("fit", "validate", "test")}
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         parser.add_argument("--name", type=str, default="run", help="The run's folder below runs_dir.")
@@ -26,50 +59,108 @@ class PearlCLI(LightningCLI):
         parser.link_arguments("data.env", "model.observation_features", _features, apply_on="instantiate")
         parser.link_arguments("data.env", "model.action_space", _action_space, apply_on="instantiate")
 
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        self.config = parser.parse_args(args)
+        ckpt_path = self.config[self.config.subcommand].ckpt_path
+        if ckpt_path is not None:
+            self.checkpoint = load_checkpoint(Path(ckpt_path))
+
+    def _parse_ckpt_path(self) -> None:
+        """Lightning would put the checkpoint's model settings in place of the given ones: here the config governs."""
+
     def before_instantiate_classes(self) -> None:
         config = self.config[self.subcommand]
         if config.threads < 0:
             raise ValueError(f"threads must be at least 0, got {config.threads}")
         if config.threads:
             torch.set_num_threads(config.threads)
-        folder = run_folder(Path(config.runs_dir), config.name, config.get("ckpt_path"), str(self.subcommand))
-        self.run_folder = folder
-        place = {"save_dir": str(folder.parent), "name": folder.name, "version": ""}
-        config.trainer.default_root_dir = str(folder)
-        config.trainer.logger = [
-            Namespace(
-                class_path="pytorch_lightning.loggers.CSVLogger",
-                init_args=Namespace(**place, flush_logs_every_n_steps=50),
-            ),
-            Namespace(class_path="pytorch_lightning.loggers.TensorBoardLogger", init_args=Namespace(**place)),
-        ]
+        self.run_folder = run_folder(Path(config.runs_dir), config.name, config.ckpt_path, str(self.subcommand))
+        config.trainer.default_root_dir = str(self.run_folder)
+        if config.trainer.logger is not False:
+            given = config.trainer.logger if isinstance(config.trainer.logger, list) else [config.trainer.logger]
+            others = [entry for entry in given if "class_path" in (entry or ()) and not _is_own(entry)]
+            first_step = self.checkpoint["global_step"] if self.subcommand == "fit" and self.checkpoint else 0
+            config.trainer.logger = [
+                _component("MetricsCsv", folder=str(self.run_folder), first_step=first_step),
+                _component("TensorBoardEvents", folder=str(self.run_folder)),
+                *others,
+            ]
+        if config.trainer.enable_progress_bar is not False:
+            self.trainer_defaults["callbacks"] = [UpdateProgress()]
+
+    def instantiate_classes(self) -> None:
+        try:
+            super().instantiate_classes()
+        except BaseException:
+            with contextlib.suppress(OSError):  # not empty: a folder that is resumed
+                self.run_folder.rmdir()
+            raise
+
+    def fit(self, **kwargs: Any) -> None:
+        """Train; the world is closed even where Lightning skips its tear-down hooks, after an error or a signal."""
+        try:
+            self.trainer.fit(weights_only=True, **kwargs)
+        finally:
+            self.datamodule.teardown("fit")
+
+    def validate(self, **kwargs: Any) -> None:
+        """Play the held-out tasks."""
+        self._evaluate(self.trainer.validate, **kwargs)
+
+    def test(self, **kwargs: Any) -> None:
+        """Play the held-out tasks."""
+        self._evaluate(self.trainer.test, **kwargs)
+
+    def _evaluate(self, evaluate: Any, **kwargs: Any) -> None:
+        try:
+            evaluate(weights_only=True, **kwargs)
+        finally:
+            self.datamodule.teardown(str(self.subcommand))
 
 
 def run_folder(runs: Path, name: str, ckpt_path: str | None, command: str) -> Path:
-    """Where a run writes: the folder of the checkpoint it resumes, or a new one, numbered if the name is taken."""
+    """Where a run writes: the folder of the checkpoint it resumes, or a new one, numbered if the name is taken.
+
+    A new folder is made at once, so that of two runs started together each gets its own; processes beside the first one
+    make none, as Lightning tells them the first one's.
+    """
     if command == "fit" and ckpt_path and Path(ckpt_path).parent.name == "checkpoints":
         return Path(ckpt_path).parent.parent
     if command != "fit":
         return runs / name / command
     folder, number = runs / name, 1
-    while folder.exists():
-        number += 1
-        folder = runs / f"{name}-{number}"
+    while rank_zero_only.rank == 0:
+        try:
+            folder.mkdir(parents=True)
+            break
+        except FileExistsError:
+            number += 1
+            folder = runs / f"{name}-{number}"
     return folder
 
 
 def run(arguments: list[str]) -> None:
     """Parse ``arguments`` (command first) and run them."""
-    _quiet()
+    quiet()
     PearlCLI(
         PEARL,
         MetaBatchDataModule,
-        subclass_mode_model=False,
+        parser_class=PearlParser,
         args=arguments,
         seed_everything_default=0,
+        save_config_callback=SaveConfig,
         save_config_kwargs={"overwrite": True},
+        auto_configure_optimizers=False,
         trainer_defaults={"num_sanity_val_steps": 0, "enable_model_summary": False, "use_distributed_sampler": False},
     )
+
+
+def _component(name: str, **init_args: Any) -> Namespace:
+    return Namespace(class_path=OWN_LOGGERS + name, init_args=Namespace(**init_args))
+
+
+def _is_own(entry: Any) -> bool:
+    return entry["class_path"].startswith(OWN_LOGGERS)
 
 
 def _features(env: Any) -> int:
@@ -80,15 +171,14 @@ def _action_space(env: Any) -> dict[str, Any]:
     return env.action_space.state()
 
 
-def _quiet() -> None:
+def quiet() -> None:
     """Keep notices that no user can act on off the screen."""
-    for name in ("pytorch_lightning.utilities.rank_zero", "lightning.pytorch.utilities.rank_zero"):
+    for name in ("pytorch_lightning", "lightning_fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
     for message in (
         r".*does not have many workers.*",
-        r".*exists and is not empty.*",
-        r".*Experiment logs directory.*",
         r".*number of training batches.*smaller than the logging interval.*",
+        r"Grad strides do not match bucket view strides.*",
+        r".*isinstance\(treespec, LeafSpec\).*",
     ):
         warnings.filterwarnings("ignore", message)
-    os.environ.setdefault("POSSIBLE_USER_WARNINGS", "off")

@@ -134,6 +134,11 @@ class MetaEnv(EnvBase):
             raise ValueError(f"task indices must be in [0, {len(self.tasks)}), got {upcoming.tolist()}")
         self._upcoming = upcoming.clone()
 
+    @property
+    def next_tasks(self) -> Tensor:
+        """Task indices ``[arena]`` that the next reset takes up."""
+        return self._upcoming.clone()
+
     @abstractmethod
     def begin(self, tasks: list[Any]) -> Tensor:
         """Start an episode with one task per arena; returns observations ``[arena, agent, feature]``."""

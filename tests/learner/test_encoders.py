@@ -1,11 +1,10 @@
-"""The Gaussian product and the belief against closed forms."""
+"""The Gaussian product against closed forms."""
 
 import pytest
 import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from pearl_lightning.belief import Belief
 from pearl_lightning.networks.encoders import GaussianProductEncoder
 
 
@@ -55,30 +54,6 @@ def test_posterior_ignores_the_order_of_transitions(encoder: GaussianProductEnco
     context = torch.randn(3, 64, 7)
     for ordered, shuffled in zip(encoder(context), encoder(context[:, torch.randperm(64)]), strict=True):
         torch.testing.assert_close(ordered, shuffled)
-
-
-def test_belief_in_pieces_equals_all_at_once(encoder: GaussianProductEncoder) -> None:
-    context = torch.randn(3, 50, 7)
-    belief = Belief(encoder, 3)
-    for piece in (context[:, 30:], context[:, :10], context[:, 10:30]):
-        belief.update(piece)
-    for running, whole in zip(belief.posterior(), encoder(context), strict=True):
-        torch.testing.assert_close(running, whole)
-
-
-def test_belief_starts_at_the_prior(encoder: GaussianProductEncoder) -> None:
-    mean, std = Belief(encoder, 5).posterior()
-    assert (mean == 0).all()
-    assert (std == 1).all()
-
-
-def test_belief_samples_follow_its_posterior(encoder: GaussianProductEncoder) -> None:
-    belief = Belief(encoder, 20_000)
-    belief.update(torch.randn(1, 4, 7).expand(20_000, -1, -1))
-    mean, std = belief.posterior()
-    z = belief.sample(torch.Generator().manual_seed(0))
-    torch.testing.assert_close(z.mean(0), mean[0], atol=0.03, rtol=0)
-    torch.testing.assert_close(z.std(0), std[0], atol=0.03, rtol=0)
 
 
 @pytest.mark.parametrize("variance", [0.0, -1.0, float("nan")])

@@ -4,12 +4,10 @@ import math
 
 import pytest
 import torch
+from sac_reference import constant_noise, single_critic, torchrl_batch, torchrl_sac
 from tensordict import TensorDict
-from tensordict.nn import NormalParamExtractor, TensorDictModule
-from torch import nn
 from torch.distributions import Normal, kl_divergence
-from torchrl.modules import ProbabilisticActor, TanhNormal, ValueOperator
-from torchrl.objectives import SACLoss, SoftUpdate
+from torchrl.objectives import SACLoss
 
 from pearl_lightning import objectives
 from pearl_lightning.action_space import ActionSpace
@@ -19,116 +17,78 @@ from pearl_lightning.networks.critics import CriticEnsemble
 from pearl_lightning.objectives import SacConfig
 
 DERK = ActionSpace((-1.0, -1.0, 0.0), (1.0, 1.0, 1.0), (4, 8))
-BATCH, OBSERVATION, LATENT, ACTIONS, DISCOUNT = 64, 5, 2, 2, 0.97
-
-
-def single_critic(ensemble: CriticEnsemble, member: int) -> nn.Module:
-    """One member as a plain torch perceptron with the same numbers."""
-    layers: list[nn.Module] = []
-    for weight, bias in zip(ensemble.weights, ensemble.biases, strict=True):
-        linear = nn.Linear(weight.shape[2], weight.shape[1])
-        linear.weight.data, linear.bias.data = weight[member].detach().clone(), bias[member, 0].detach().clone()
-        layers += [linear, nn.ReLU()]
-    return nn.Sequential(*layers[:-1])
-
-
-class CriticOf(nn.Module):
-    def __init__(self, net: nn.Module) -> None:
-        super().__init__()
-        self.net = net
-
-    def forward(self, observation: torch.Tensor, action: torch.Tensor) -> torch.Tensor:
-        return self.net(torch.cat([observation, action], dim=-1))
+BATCH, OBSERVATION, LATENT, ACTIONS, DISCOUNT, TEMPERATURE = 64, 5, 2, 2, 0.97, 0.3
+Networks = tuple[Actor, CriticEnsemble, CriticEnsemble]
 
 
 @pytest.fixture
-def ours() -> tuple[Actor, CriticEnsemble]:
+def ours() -> Networks:
+    """Actor, critics and target critics with other numbers than the critics."""
     torch.manual_seed(0)
     space = ActionSpace((-1.0,) * ACTIONS, (1.0,) * ACTIONS)
     features = OBSERVATION + LATENT
-    return Actor(features, space, hidden=(32,)), CriticEnsemble(features + ACTIONS, 1, hidden=(32, 32))
+    critics, target = (CriticEnsemble(features + ACTIONS, 1, hidden=(32, 32)) for _ in range(2))
+    return Actor(features, space, hidden=(32,)), critics, target
 
 
 @pytest.fixture
-def torchrl_loss(ours: tuple[Actor, CriticEnsemble]) -> SACLoss:
-    """TorchRL's SAC over the same numbers; z is part of its observation."""
-    actor, critics = ours
-    extractor = nn.Sequential(actor.body, NormalParamExtractor(scale_mapping="exp", scale_lb=1e-8))
-    policy = ProbabilisticActor(
-        TensorDictModule(extractor, in_keys=["observation"], out_keys=["loc", "scale"]),
-        in_keys=["loc", "scale"],
-        distribution_class=TanhNormal,
-        distribution_kwargs={"tanh_loc": False, "safe_tanh": False},
-    )
-    values = [ValueOperator(CriticOf(single_critic(critics, i)), in_keys=["observation", "action"]) for i in range(2)]
-    loss = SACLoss(
-        policy, values, num_qvalue_nets=2, alpha_init=0.3, fixed_alpha=True, loss_function="l2", target_entropy=-2.0
-    )
-    SoftUpdate(loss, eps=0.995)  # or TorchRL warns
-    loss.make_value_estimator(gamma=DISCOUNT)
-    return loss
+def torchrl_loss(ours: Networks) -> SACLoss:
+    return torchrl_sac(*ours, temperature=TEMPERATURE, discount=DISCOUNT)
 
 
-def sac_batch() -> TensorDict:
+@pytest.fixture
+def batch() -> TensorDict:
     generator = torch.Generator().manual_seed(3)
-
-    def normal(*shape: int) -> torch.Tensor:
-        return torch.randn(*shape, generator=generator)
-
-    following = TensorDict(
-        observation=normal(BATCH, OBSERVATION + LATENT),
-        reward=normal(BATCH, 1),
-        terminated=torch.rand(BATCH, 1, generator=generator) < 0.2,
-        batch_size=[BATCH],
-    )
-    following["done"] = following["terminated"].clone()
-    return TensorDict(
-        observation=normal(BATCH, OBSERVATION + LATENT),
-        action=normal(BATCH, ACTIONS).tanh(),
-        next=following,
-        batch_size=[BATCH],
-    )
+    observations = 4 * torch.rand(2, BATCH, OBSERVATION + LATENT, generator=generator) - 2
+    action = 1.8 * torch.rand(BATCH, ACTIONS, generator=generator) - 0.9
+    reward = 4 * torch.rand(BATCH, generator=generator) - 2
+    terminated = torch.rand(BATCH, generator=generator) < 0.2
+    return torchrl_batch(observations[0], action, reward, observations[1], terminated)
 
 
-def with_noise(actor: Actor, joint: torch.Tensor, noise: torch.Tensor) -> tuple[HybridTanhGaussian, torch.Tensor]:
+def sampled_value(actor: Actor, critics: CriticEnsemble, joint: torch.Tensor) -> torch.Tensor:
+    """Soft value of observations with z ``[batch, feature]``, by the noise that TorchRL draws too."""
     policy = actor(joint[:, :OBSERVATION], joint[:, OBSERVATION:])
-    return policy, policy.pre_tanh(noise)
+    pre_tanh = policy.pre_tanh(constant_noise(policy.mean.shape))
+    table = critics(torch.cat([joint, policy.squash(pre_tanh)], dim=-1))
+    return objectives.soft_value(table, policy, pre_tanh, torch.tensor([TEMPERATURE]))
 
 
-def test_critic_loss_equals_torchrls(ours: tuple[Actor, CriticEnsemble], torchrl_loss: SACLoss) -> None:
-    (actor, critics), batch = ours, sac_batch()
-    torch.manual_seed(11)
+def gradients(loss: torch.Tensor, parameters: list[torch.Tensor]) -> list[torch.Tensor]:
+    return [gradient.squeeze() for gradient in torch.autograd.grad(loss, parameters, retain_graph=True)]
+
+
+@pytest.mark.usefixtures("fixed_noise")
+def test_critic_loss_and_its_gradient_equal_torchrls(ours: Networks, torchrl_loss: SACLoss, batch: TensorDict) -> None:
+    actor, critics, target = ours
+    following = batch["next"]
+    backed_up = objectives.bellman_target(
+        following["reward"].squeeze(-1),
+        following["terminated"].squeeze(-1),
+        sampled_value(actor, target, following["observation"]),
+        DISCOUNT,
+    )
+    predicted = critics(torch.cat([batch["observation"], batch["action"]], dim=-1)).squeeze(-1)
+    loss = objectives.critic_loss(predicted, backed_up)
     expected = torchrl_loss(batch.clone())["loss_qvalue"]
-    # TorchRL draws the actor loss' noise and the target's noise from the global generator: find which draw is ours
-    torch.manual_seed(11)
-    draws = [torch.randn(BATCH, ACTIONS) for _ in range(3)]
-    temperatures = torch.tensor([0.3])
-    candidates = []
-    for noise in draws:
-        policy, pre_tanh = with_noise(actor, batch["next", "observation"], noise)
-        table = critics(torch.cat([batch["next", "observation"], policy.squash(pre_tanh)], dim=-1))
-        value = objectives.soft_value(table, policy, pre_tanh, temperatures)
-        target = objectives.bellman_target(
-            batch["next", "reward"].squeeze(-1), batch["next", "terminated"].squeeze(-1), value, DISCOUNT
-        )
-        predicted = critics(torch.cat([batch["observation"], batch["action"]], dim=-1)).squeeze(-1)
-        candidates.append(objectives.critic_loss(predicted, target))
-    differences = torch.stack([(candidate - expected).abs() for candidate in candidates])
-    assert float(differences.min()) < 1e-4 * float(expected), (expected, candidates)
+    torch.testing.assert_close(loss, expected)
+    layers = zip(critics.weights, critics.biases, strict=True)
+    theirs = list(torchrl_loss.qvalue_network_params.values(True, True))
+    for got, wanted in zip(
+        gradients(loss, [p for layer in layers for p in layer]), gradients(expected, theirs), strict=True
+    ):
+        torch.testing.assert_close(got, wanted, rtol=1e-4, atol=1e-6)
 
 
-def test_actor_loss_equals_torchrls(ours: tuple[Actor, CriticEnsemble], torchrl_loss: SACLoss) -> None:
-    (actor, critics), batch = ours, sac_batch()
-    torch.manual_seed(11)
+@pytest.mark.usefixtures("fixed_noise")
+def test_actor_loss_and_its_gradient_equal_torchrls(ours: Networks, torchrl_loss: SACLoss, batch: TensorDict) -> None:
+    actor, critics, _ = ours
+    loss = -sampled_value(actor, critics, batch["observation"]).mean()
     expected = torchrl_loss(batch.clone())["loss_actor"]
-    torch.manual_seed(11)
-    candidates = []
-    for noise in [torch.randn(BATCH, ACTIONS) for _ in range(3)]:
-        policy, pre_tanh = with_noise(actor, batch["observation"], noise)
-        table = critics(torch.cat([batch["observation"], policy.squash(pre_tanh)], dim=-1))
-        candidates.append(-objectives.soft_value(table, policy, pre_tanh, torch.tensor([0.3])).mean())
-    differences = torch.stack([(candidate - expected).abs() for candidate in candidates])
-    assert float(differences.min()) < 1e-4 * max(1.0, abs(float(expected))), (expected, candidates)
+    torch.testing.assert_close(loss, expected)
+    theirs = list(torchrl_loss.actor_network_params.values(True, True))
+    for got, wanted in zip(gradients(loss, list(actor.parameters())), gradients(expected, theirs), strict=True):
+        torch.testing.assert_close(got, wanted, rtol=1e-4, atol=1e-6)
 
 
 def test_exact_expectation_equals_monte_carlo() -> None:
@@ -180,14 +140,14 @@ def test_polyak_moves_the_target_by_its_rate() -> None:
         torch.testing.assert_close(target[0], torch.full((3,), 1 - 0.9**step))
 
 
-def test_batched_critics_equal_separate_perceptrons(ours: tuple[Actor, CriticEnsemble]) -> None:
+def test_batched_critics_equal_separate_perceptrons(ours: Networks) -> None:
     critics, features = ours[1], torch.randn(7, OBSERVATION + LATENT + ACTIONS)
     separate = torch.stack([single_critic(critics, i)(features) for i in range(2)])
     torch.testing.assert_close(critics(features), separate)
     assert not torch.allclose(separate[0], separate[1])
 
 
-def test_frozen_critics_pass_gradient_to_features_only(ours: tuple[Actor, CriticEnsemble]) -> None:
+def test_frozen_critics_pass_gradient_to_features_only(ours: Networks) -> None:
     critics, features = ours[1], torch.randn(7, OBSERVATION + LATENT + ACTIONS, requires_grad=True)
     critics(features, frozen=True).sum().backward()
     assert features.grad.abs().sum() > 0

@@ -32,8 +32,9 @@ class GameBackend:
             arithmetics differ, so the same match drifts apart.
         turbo: Draw once per step instead of once per tick.
         substeps: Ticks of 1/60 s in a step, at least 1; an episode has 1200 ticks.
-        start_timeout: Seconds within which the game must have started.
-        step_timeout: Seconds within which a step or a reset must be answered.
+        start_timeout: Seconds within which the game must have started; as much again is given to the first reset and
+            the first step of a session, which build what is drawn.
+        step_timeout: Seconds within which any other step or reset must be answered.
         browser: Path of a Chromium or Chrome; the environment's ``DERK_CHROME_EXECUTABLE`` or what is on ``PATH`` when
             left out.
 
@@ -70,7 +71,6 @@ class GameBackend:
             "turbo": turbo,
             "substeps": substeps,
             "start_timeout": start_timeout,
-            "step_timeout": step_timeout,
             "browser": find_browser(browser),
         }
         self._facts: dict[str, str | int] = {"gym-derk": gym_derk_version(), "renderer": renderer, "browser": ""}
@@ -78,6 +78,7 @@ class GameBackend:
         self._losses_in_a_row = 0
         self._is_closed = False
         self._playing = False
+        self._answer_timeout = start_timeout
         self._team_stats: Tensor | None = None
 
     def reset(self, tasks: Sequence[DerkTask], seed: int) -> Tensor:
@@ -96,9 +97,12 @@ class GameBackend:
             raise RuntimeError("the game was closed: make a new backend")
         if len(tasks) != self.arenas:
             raise ValueError(f"tasks must hold one task per arena ({self.arenas}), got {len(tasks)}")
+        if self._child is None or self._playing:  # the game will open a new session
+            self._answer_timeout = self.start_timeout
         self._playing, self._team_stats = False, None
         request = {
             "request": "reset",
+            "timeout": self._answer_timeout,
             "seed": int(seed),
             "home": [creature for task in tasks for creature in _team(task.home_loadouts, task.home_bounties)],
             "away": [creature for task in tasks for creature in _team(task.away_loadouts, task.away_bounties)],
@@ -116,7 +120,9 @@ class GameBackend:
         """
         if not self._playing or self._child is None:
             raise RuntimeError("no episode is running: reset the game first")
-        header, arrays = self._ask(self._child, {"request": "step"}, checked_actions(action, self.arenas))
+        request = {"request": "step", "timeout": self._answer_timeout}
+        header, arrays = self._ask(self._child, request, checked_actions(action, self.arenas))
+        self._answer_timeout = self.step_timeout
         if header["done"]:
             self._playing, self._losses_in_a_row = False, 0
             self._team_stats = self._shaped(arrays[2], len(TEAM_STATS_KEYS))
@@ -156,7 +162,7 @@ class GameBackend:
     def _ask(self, child: GameChild, request: dict[str, Any], *tensors: Tensor) -> tuple[dict[str, Any], list[Tensor]]:
         try:
             child.send(request, *(tensor.numpy() for tensor in tensors))
-            header, arrays = child.receive(self.step_timeout)
+            header, arrays = child.receive(request["timeout"])
         except GameLost as error:
             self._playing, self._child = False, None
             self._losses_in_a_row += 1

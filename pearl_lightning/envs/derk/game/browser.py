@@ -47,6 +47,7 @@ _QUIET_FLAGS = (
     "--disable-renderer-backgrounding",
     "--disable-hang-monitor",
 )
+_LOG_NOISE = ("dbus/", "unexpected operator", "DevTools listening")  # in the log of every headless Chromium
 
 
 def browser_flags(renderer: Renderer, profile: Path) -> list[str]:
@@ -94,9 +95,10 @@ async def devtools_address(process: subprocess.Popen[bytes], folder: Path) -> st
 
 
 def log_tail(folder: Path, name: str = "browser.log", lines: int = 6) -> str:
-    """The last lines of a log, for an error message; empty when there are none."""
+    """The last telling lines of a log, for an error message; empty when there are none."""
     try:
         text = (folder / name).read_text(errors="replace")
     except OSError:
         return ""
-    return "\n".join(line[:300] for line in text.splitlines()[-lines:])
+    telling = [line[:300] for line in text.splitlines() if line and not any(noise in line for noise in _LOG_NOISE)]
+    return "\n".join(telling[-lines:])

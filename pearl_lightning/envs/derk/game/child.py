@@ -21,6 +21,8 @@ from pearl_lightning.envs.derk.game.processes import kill_session
 from pearl_lightning.envs.derk.game.wire import Array, pack, unpack
 
 _GRACE = 3.0  # seconds that the game's process is given to say what broke before it is taken for hanging itself
+_LONGEST_PLACE = 40  # bytes of a path below which the browser can still make its sockets (107 bytes)
+_TRANSFER_TIMEOUT = 5  # seconds for which a message may stay half sent
 
 
 class GameLost(Exception):
@@ -38,9 +40,9 @@ class GameChild:
     """
 
     def __init__(self, settings: dict[str, Any]) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="derk-"))
+        self.folder = Path(tempfile.mkdtemp(prefix="derk-", dir=_place_of_folders()))
         ours, theirs = socket.socketpair()
-        limit = struct.pack("ll", int(settings["step_timeout"] + _GRACE), 0)
+        limit = struct.pack("ll", _TRANSFER_TIMEOUT, 0)
         for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):  # or a stopped child could hold a half-sent message
             ours.setsockopt(socket.SOL_SOCKET, option, limit)
         with theirs, (self.folder / "worker.log").open("wb") as log:
@@ -97,12 +99,19 @@ class GameChild:
         self._end()
 
     def _lost(self, reason: str | None) -> NoReturn:
-        logs = [tail for name in ("worker.log", "browser.log") if (tail := log_tail(self.folder, name))]
+        names = ["browser.log"] if reason is not None else ["worker.log", "browser.log"]
+        logs = [tail for name in names if (tail := log_tail(self.folder, name))]
         self.stop()
-        if reason is None:
+        if reason is None:  # it did not say
             status = self._process.returncode
             reason = f"its process died ({f'signal {-status}' if status < 0 else f'exit status {status}'})"
         raise GameLost("\n".join([reason, *logs]))
+
+
+def _place_of_folders() -> str:
+    """Where games keep their files: the usual place for temporary files, ``/tmp`` if its path is too long."""
+    usual = tempfile.gettempdir()
+    return usual if len(os.fsencode(usual)) <= _LONGEST_PLACE else "/tmp"
 
 
 def _environment() -> dict[str, str]:

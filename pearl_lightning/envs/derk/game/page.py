@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import io
 import logging
 from typing import Any
 from urllib.parse import urlsplit
 
-from gym_derk.derk_app_instance import DerkAppInstance
 from pyppeteer.browser import Browser
 from pyppeteer.launcher import connect
 from pyppeteer.page import Page
+
+from pearl_lightning.envs.derk.game.install import APT_INSTALL, GameUnavailable
+
+with contextlib.redirect_stderr(io.StringIO()):  # gym, which it imports, prints a notice that it is unmaintained
+    from gym_derk.derk_app_instance import DerkAppInstance
 
 SESSION_BOUNTIES = {"killEnemyStatue": 0.0, "killEnemyUnit": 0.0, "timeScaling": 1.0}
 """The game's own defaults undone: what a creature is not given pays nothing, and time does not discount."""
@@ -29,32 +35,28 @@ class GamePage:
         self.arenas, self.turbo, self.substeps = arenas, turbo, substeps
         self.crashed = asyncio.Event()
         self.app = DerkAppInstance()
-        self._browser: Browser | None = None
+        self.facts: dict[str, str] = {}
+        """Version of the browser and name of the WebGL renderer, once loaded."""
 
     async def load(self, devtools: str) -> None:
-        """Load the game in the browser behind a DevTools address and wait until it can play."""
+        """Load the game in the browser behind a DevTools address and wait until it can play.
+
+        Raises:
+            GameUnavailable: The browser cannot draw; without WebGL the game would not answer at all.
+        """
         logging.getLogger("pyppeteer").setLevel(logging.CRITICAL)
-        self._browser = await connect(browserWSEndpoint=devtools, ignoreHTTPSErrors=True, defaultViewport=None)
-        while not (pages := await self._browser.pages()):
+        browser: Browser = await connect(browserWSEndpoint=devtools, ignoreHTTPSErrors=True, defaultViewport=None)
+        while not (pages := await browser.pages()):
             await asyncio.sleep(0.02)
         page = pages[0]
         page.on("error", lambda _: self.crashed.set())
+        renderer = await _webgl_renderer(page)
+        if renderer is None:
+            raise GameUnavailable(f"the browser has no WebGL, its GL libraries may be missing: {APT_INSTALL}")
+        self.facts = {"renderer": renderer, "browser": await browser.version()}
         await _go_offline(page)
-        self.app.browser = self._browser
+        self.app.browser = browser
         await self.app.start()
-
-    async def facts(self) -> dict[str, str]:
-        """Version of the browser and name of the WebGL renderer."""
-        assert self._browser is not None
-        renderer = await self.app.page.evaluate(
-            """() => {
-                const gl = document.createElement('canvas').getContext('webgl2');
-                if (!gl) return 'none';
-                const names = gl.getExtension('WEBGL_debug_renderer_info');
-                return gl.getParameter(names ? names.UNMASKED_RENDERER_WEBGL : gl.RENDERER);
-            }"""
-        )
-        return {"renderer": renderer, "browser": await self._browser.version()}
 
     async def open_session(self, server: str, home: list[dict[str, Any]], away: list[dict[str, Any]]) -> None:
         """Make the game connect to the server at this address as a new session."""
@@ -84,6 +86,18 @@ class GamePage:
     async def step(self) -> None:
         """Play one step with the actions that the session's server sends."""
         await self.app.episode_step()
+
+
+async def _webgl_renderer(page: Page) -> str | None:
+    name: str | None = await page.evaluate(
+        """() => {
+            const gl = document.createElement('canvas').getContext('webgl2');
+            if (!gl) return null;
+            const names = gl.getExtension('WEBGL_debug_renderer_info');
+            return gl.getParameter(names ? names.UNMASKED_RENDERER_WEBGL : gl.RENDERER);
+        }"""
+    )
+    return name
 
 
 async def _go_offline(page: Page) -> None:

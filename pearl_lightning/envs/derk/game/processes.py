@@ -65,6 +65,14 @@ def is_running(process: psutil.Process) -> bool:
         return False
 
 
+def is_stopped(process: psutil.Process) -> bool:
+    """Whether a process exists and was stopped by a signal."""
+    try:
+        return bool(process.status() == psutil.STATUS_STOPPED)
+    except psutil.Error:
+        return False
+
+
 def die_with_parent() -> None:
     """Have the system kill this process when the one that started it dies (Linux); to be called in the child."""
     with contextlib.suppress(OSError, AttributeError):

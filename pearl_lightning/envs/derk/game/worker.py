@@ -21,15 +21,16 @@ from typing import Any, TypeVar
 import psutil
 
 from pearl_lightning.envs.derk.game.browser import devtools_address, start_browser
+from pearl_lightning.envs.derk.game.install import GameUnavailable
 from pearl_lightning.envs.derk.game.page import GamePage
-from pearl_lightning.envs.derk.game.processes import browser_processes, is_running, kill_session
+from pearl_lightning.envs.derk.game.processes import browser_processes, is_running, is_stopped, kill_session
 from pearl_lightning.envs.derk.game.session import SessionServer
 from pearl_lightning.envs.derk.game.wire import Array, pack, unpack
 
 Result = TypeVar("Result")
 
 _LOOK_EVERY = 0.5  # seconds between looks at the browser's processes while waiting for an answer
-_SETTLE = 1.0  # seconds in which the reason of a broken connection may show
+_SETTLE = 0.5  # seconds in which the first cause may show: a killed browser takes longer to go than what it started
 
 
 class GameBroken(Exception):
@@ -57,15 +58,13 @@ class Game:
         """Start everything; returns facts about it."""
         return await self._watched(self._start(), self.settings["start_timeout"])
 
-    async def reset(self, seed: int, home: list[dict[str, Any]], away: list[dict[str, Any]]) -> Array:
-        """Start an episode; one left unfinished makes for a new session."""
-        return await self._watched(self._reset(seed, home, away), self.settings["step_timeout"])
+    async def reset(self, seed: int, home: list[dict[str, Any]], away: list[dict[str, Any]], timeout: float) -> Array:
+        """Start an episode within ``timeout`` seconds; one left unfinished makes for a new session."""
+        return await self._watched(self._reset(seed, home, away), timeout)
 
-    async def step(self, action: Array) -> tuple[Array, Array, bool, Array | None]:
-        """Play one step."""
-        result, _ = await self._watched(
-            _both(self.server.play(action), self.page.step()), self.settings["step_timeout"]
-        )
+    async def step(self, action: Array, timeout: float) -> tuple[Array, Array, bool, Array | None]:
+        """Play one step within ``timeout`` seconds."""
+        result, _ = await self._watched(_both(self.server.play(action), self.page.step()), timeout)
         self._mid_episode = not result[2]
         return result
 
@@ -74,7 +73,7 @@ class Game:
         self._browser = start_browser(self.settings["browser"], self.settings["renderer"], self.folder)
         await self.page.load(await devtools_address(self._browser, self.folder))
         self._gpu_processes = browser_processes(os.getsid(0), "gpu-process")
-        return await self.page.facts()
+        return self.page.facts
 
     async def _reset(self, seed: int, home: list[dict[str, Any]], away: list[dict[str, Any]]) -> Array:
         if self._has_session and not self._mid_episode:
@@ -102,10 +101,9 @@ class Game:
                 if answer.done() and answer.exception() is None:
                     return answer.result()
                 broken = self._what_broke()
-                if broken is None and answer.done():
+                if broken is not None or answer.done():
                     await asyncio.sleep(_SETTLE)
-                    error = answer.exception()
-                    broken = self._what_broke() or f"{type(error).__name__}: {error}"
+                    broken = self._what_broke() or broken or _told(answer.exception())
                 if broken is None and time.monotonic() > deadline:
                     broken = f"no answer within {timeout:g} s" + self._stopped_processes()
                 if broken is not None:
@@ -126,13 +124,14 @@ class Game:
         return None
 
     def _stopped_processes(self) -> str:
-        stopped = [
-            kind
-            for kind in ("renderer", "gpu-process")
-            for process in browser_processes(os.getsid(0), kind)
-            if process.status() == psutil.STATUS_STOPPED
-        ]
-        return f": the browser's {' and '.join(stopped)} is stopped" if stopped else ""
+        session, browser = os.getsid(0), self._browser
+        suspects = {
+            "the browser": [psutil.Process(browser.pid)] if browser is not None and browser.poll() is None else [],
+            "its renderer process": browser_processes(session, "renderer"),
+            "its GPU process": browser_processes(session, "gpu-process"),
+        }
+        stopped = [name for name, processes in suspects.items() if any(map(is_stopped, processes))]
+        return f" ({' and '.join(stopped)} stopped)" if stopped else ""
 
 
 async def _both(first: Coroutine[Any, Any, Result], second: Coroutine[Any, Any, Any]) -> tuple[Result, Any]:
@@ -143,6 +142,10 @@ async def _both(first: Coroutine[Any, Any, Result], second: Coroutine[Any, Any, 
     finally:
         for task in tasks:
             task.cancel()
+
+
+def _told(error: BaseException | None) -> str:
+    return str(error) if isinstance(error, GameBroken | GameUnavailable) else f"{type(error).__name__}: {error}"
 
 
 def _ending(status: int) -> str:
@@ -176,15 +179,14 @@ async def serve_backend(pipe: Connection, settings: dict[str, Any]) -> None:
         while True:
             header, arrays = unpack(await requests.get())
             if header["request"] == "reset":
-                observation = await game.reset(header["seed"], header["home"], header["away"])
+                observation = await game.reset(header["seed"], header["home"], header["away"], header["timeout"])
                 pipe.send_bytes(pack({}, observation))
             else:
-                observation, reward, done, statistics = await game.step(arrays[0])
+                observation, reward, done, statistics = await game.step(arrays[0], header["timeout"])
                 extra = [] if statistics is None else [statistics]
                 pipe.send_bytes(pack({"done": done}, observation, reward, *extra))
     except Exception as error:
-        broken = str(error) if isinstance(error, GameBroken) else f"{type(error).__name__}: {error}"
-        pipe.send_bytes(pack({"broken": broken}))
+        pipe.send_bytes(pack({"broken": _told(error)}))
         await requests.get()  # nothing comes any more; the backend reads the logs, then closes the pipe
     finally:
         watch.cancel()

@@ -1,0 +1,122 @@
+"""Train the point robot over several seeds and write the table and curves of docs/results.
+
+``python -m benchmarks.point_robot`` runs ``pearl fit`` on the ready-made configs, one process per run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+CONFIGS = {"dense": "point_robot", "sparse": "sparse_point_robot"}
+REFERENCES = {
+    "dense": {"greedy to the goal": -5.2, "to the origin": -15.8, "random": -21.4},
+    "sparse": {"greedy to the goal": 13.4, "random": 0.0},
+}
+"""Scores of policies that follow from the rules; tests/envs/test_point_robot.py measures them."""
+
+
+def train(variant: str, seed: int, runs: Path, extra: Sequence[str]) -> dict[str, Any]:
+    """One run; returns its held-out history and how long it took."""
+    name = f"{CONFIGS[variant]}-seed{seed}"
+    command = [sys.executable, "-m", "pearl_lightning.cli", "fit", "--config", f"configs/{CONFIGS[variant]}.yaml"]
+    command += ["--seed_everything", str(seed), "--name", name, "--runs_dir", str(runs)]
+    start = time.monotonic()
+    done = subprocess.run(
+        [*command, "--trainer.enable_progress_bar", "false", *extra], capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise RuntimeError(f"{name} failed with status {done.returncode}: {done.stderr.strip()[-500:]}")
+    seconds = time.monotonic() - start
+    history = json.loads((runs / name / "adaptation.json").read_text())["history"]
+    print(f"{name}: {seconds:.0f} s, {_returns(history[-1])}", flush=True)
+    return {"variant": variant, "seed": seed, "seconds": seconds, "history": history}
+
+
+def _returns(point: dict[str, Any]) -> list[float]:
+    return [round(row["return_mean"], 2) for row in point["table"]["episodes"]]
+
+
+def write_table(runs: list[dict[str, Any]], path: Path, parallel: int) -> None:
+    """The final scores of every run as Markdown."""
+    lines = [
+        "# Point robot",
+        "",
+        "Mean return on 20 held-out tasks by number of episodes of context, 8 adaptations each, at the end of training.",
+        f"Made by `make results`: one thread per run, {parallel} runs at a time, so the seconds are of one busy core.",
+    ]
+    for variant, config in CONFIGS.items():
+        chosen = [run for run in runs if run["variant"] == variant]
+        if not chosen:
+            continue
+        episodes = len(_returns(chosen[0]["history"][-1]))
+        references = ", ".join(f"{name} {score}" for name, score in REFERENCES[variant].items())
+        lines += ["", f"## {variant.capitalize()} (`configs/{config}.yaml`)", "", f"References: {references}.", ""]
+        lines += ["| seed | " + " | ".join(f"after {k}" for k in range(episodes)) + " | environment steps | seconds |"]
+        lines += ["|---" * (episodes + 3) + "|"]
+        for run in chosen:
+            last = run["history"][-1]
+            scores = " | ".join(f"{score:.2f}" for score in _returns(last))
+            lines += [f"| {run['seed']} | {scores} | {last['env_steps']:,} | {run['seconds']:.0f} |"]
+        lines += ["", f"![curves](point_robot_{variant}.png)"]
+    path.write_text("\n".join(lines) + "\n")
+
+
+def plot(runs: list[dict[str, Any]], variant: str) -> Figure:
+    """Held-out return over training, by episodes of context: mean over the seeds and their range."""
+    figure = Figure(figsize=(6.5, 4), layout="constrained")
+    axes = figure.subplots()
+    histories = [run["history"] for run in runs if run["variant"] == variant]
+    steps = [point["env_steps"] for point in histories[0]]
+    scores = np.array([[_returns(point) for point in history] for history in histories])  # [seed, point, episode]
+    for episode in range(scores.shape[-1]):
+        axes.plot(steps, scores[..., episode].mean(axis=0), label=f"after {episode} episodes of context")
+        axes.fill_between(steps, scores[..., episode].min(axis=0), scores[..., episode].max(axis=0), alpha=0.2)
+    for name, score in REFERENCES[variant].items():
+        axes.axhline(score, color="grey", linewidth=0.8, linestyle=":")
+        axes.annotate(name, (steps[-1], score), ha="right", va="bottom", fontsize=8, color="grey")
+    axes.set_xlabel("environment steps of training")
+    axes.set_ylabel("return on held-out tasks")
+    axes.legend(loc="center right")
+    axes.set_title(f"Point robot, {variant}: {len(histories)} seeds (mean and range)")
+    return figure
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Train, then write ``point_robot.md``, ``.json`` and one figure per variant."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--output", type=Path, default=Path("docs/results"))
+    parser.add_argument("--variants", nargs="+", choices=sorted(CONFIGS), default=sorted(CONFIGS))
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--parallel", type=int, default=2, help="runs at a time")
+    parser.add_argument("--runs_dir", type=Path, help="keep the runs here; a temporary folder when left out")
+    parser.add_argument("--json", type=Path, help="also write the histories to this file")
+    options, extra = parser.parse_known_args(arguments)
+    with tempfile.TemporaryDirectory() as scratch, ThreadPoolExecutor(options.parallel) as pool:
+        jobs = [
+            pool.submit(train, variant, seed, options.runs_dir or Path(scratch), extra)
+            for variant in options.variants
+            for seed in options.seeds
+        ]
+        runs = [job.result() for job in jobs]
+    options.output.mkdir(parents=True, exist_ok=True)
+    for variant in options.variants:
+        plot(runs, variant).savefig(options.output / f"point_robot_{variant}.png", dpi=110)
+    write_table(runs, options.output / "point_robot.md", options.parallel)
+    if options.json is not None:
+        options.json.write_text(json.dumps(runs, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,186 @@
+"""One PEARL update at Derk's shapes against the machine's matrix-product rate: ``python -m benchmarks.update``.
+
+The update is the whole of ``PEARL.training_step`` without Lightning: losses, one backward pass, every optimizer, the
+target network. Its floating-point operations are counted by ``torch.utils.flop_counter`` (matrix products only, forward
+and backward); the rate they are compared with is that of a large square product, timed in turns with the update.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from tensordict import TensorDict
+from torch import Tensor
+from torch.optim import Optimizer
+from torch.profiler import ProfilerActivity, profile
+from torch.utils.flop_counter import FlopCounterMode
+
+from pearl_lightning.envs.derk.interface import ACTION_SPACE, AGENTS, EPISODE_STEPS, OBSERVATION_FEATURES
+from pearl_lightning.memory import keep_freed_memory
+from pearl_lightning.networks.actors import Actor
+from pearl_lightning.networks.critics import CriticEnsemble
+from pearl_lightning.networks.encoders import GaussianProductEncoder
+from pearl_lightning.pearl import PEARL, total_loss
+
+TASKS, TRANSITIONS, HIDDEN = 16, 256, (300, 300, 300)
+CONTEXT_STRIDE = 5
+"""As in configs/derk_game.yaml: an episode gives 30 steps x 3 agents = 90 factors."""
+GEMM_SIZE = 1024
+"""Rows and columns of the square product whose rate is the yardstick."""
+PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
+
+
+def make_learner(bf16: bool) -> PEARL:
+    """PEARL with Derk's observation and action space and three hidden layers of 300 everywhere."""
+    torch.manual_seed(0)
+    return PEARL(
+        OBSERVATION_FEATURES,
+        ACTION_SPACE,
+        encoder=partial(GaussianProductEncoder, latent_dim=8, hidden=HIDDEN),
+        actor=partial(Actor, hidden=HIDDEN),
+        critic=partial(CriticEnsemble, hidden=HIDDEN),
+        context_stride=CONTEXT_STRIDE,
+        bf16=bf16,
+    )
+
+
+def make_batch(context_episodes: int = 2) -> TensorDict:
+    """A meta-batch of random numbers of the shapes that Derk's replay gives."""
+    generator = torch.Generator().manual_seed(0)
+
+    def numbers(*shape: int) -> Tensor:
+        return torch.randn(shape, generator=generator)
+
+    flat, episodes = (TASKS, TRANSITIONS), (TASKS, context_episodes, EPISODE_STEPS, AGENTS)
+    transitions = {
+        "observation": numbers(*flat, OBSERVATION_FEATURES),
+        "action": ACTION_SPACE.sample(flat, generator),
+        "reward": numbers(*flat),
+        "next_observation": numbers(*flat, OBSERVATION_FEATURES),
+        "terminated": torch.zeros(flat, dtype=torch.bool),
+    }
+    context = {
+        "observation": numbers(*episodes, OBSERVATION_FEATURES),
+        "action": ACTION_SPACE.sample(episodes, generator),
+        "reward": numbers(*episodes),
+    }
+    return TensorDict(
+        {
+            "transitions": TensorDict(transitions, batch_size=flat),
+            "context": TensorDict(context, batch_size=episodes[:3]),
+        },
+        batch_size=[TASKS],
+    )
+
+
+def one_update(learner: PEARL, optimizers: Sequence[Optimizer], batch: TensorDict) -> None:
+    """What ``PEARL.training_step`` does, without a trainer."""
+    total = total_loss(learner.losses(batch))
+    for optimizer in optimizers:
+        optimizer.zero_grad()
+    total.backward()
+    for optimizer in optimizers:
+        optimizer.step()
+    learner.update_target()
+
+
+def median_seconds(entries: dict[str, Callable[[], Any]], rounds: int, device: str) -> dict[str, float]:
+    """Median seconds of each entry, called in turns so that all see the same machine."""
+    seconds: dict[str, list[float]] = {name: [] for name in entries}
+    for number in range(rounds + 2):
+        for name, call in entries.items():
+            start = time.perf_counter()
+            call()
+            if device == "cuda":
+                torch.cuda.synchronize()
+            if number >= 2:  # the first two rounds warm up
+                seconds[name].append(time.perf_counter() - start)
+    return {name: statistics.median(values) for name, values in seconds.items()}
+
+
+def square_product(dtype: torch.dtype, device: str, size: int) -> Callable[[], Tensor]:
+    """A product of square matrices."""
+    square = torch.randn(size, size, device=device).to(dtype)
+    return lambda: square @ square
+
+
+def measure(rounds: int, device: str) -> dict[str, Any]:
+    """Counted operations, times and shares; bf16 only where its products are not slower than fp32's."""
+    batch = make_batch().to(device)
+    probe = {name: square_product(dtype, device, 256) for name, dtype in PRECISIONS.items()}
+    probed = median_seconds(probe, 5, device)
+    figures: dict[str, Any] = {"threads": torch.get_num_threads(), "device": device}
+    figures["bf16_product_speedup"] = probed["fp32"] / probed["bf16"]
+    names = ["fp32"] + ["bf16"] * (figures["bf16_product_speedup"] > 1)
+    entries: dict[str, Callable[[], Any]] = {}
+    for name in names:
+        learner = make_learner(name == "bf16").to(device)
+        entries[name] = partial(one_update, learner, learner.configure_optimizers(), batch)
+        entries[f"gemm {name}"] = square_product(PRECISIONS[name], device, GEMM_SIZE)
+    with FlopCounterMode(display=False) as counter:
+        entries["fp32"]()
+    seconds = median_seconds(entries, rounds, device)
+    flop = counter.get_total_flops()
+    rates = {name: 2 * GEMM_SIZE**3 / seconds[f"gemm {name}"] for name in names}
+    figures |= {
+        "gflop": flop / 1e9,
+        "milliseconds": {name: 1e3 * seconds[name] for name in names},
+        "gemm_gflop_per_second": {name: rate / 1e9 for name, rate in rates.items()},
+        "share_of_gemm_rate": {name: flop / seconds[name] / rates[name] for name in names},
+    }
+    if "bf16" in names:
+        figures["bf16_speedup"] = seconds["fp32"] / seconds["bf16"]
+    return figures
+
+
+def print_profile() -> None:
+    """Where an fp32 update's time goes."""
+    learner = make_learner(bf16=False)
+    update = partial(one_update, learner, learner.configure_optimizers(), make_batch())
+    for _ in range(3):
+        update()
+    with profile(activities=[ProfilerActivity.CPU]) as recorded:
+        for _ in range(10):
+            update()
+    print(recorded.key_averages().table(sort_by="self_cpu_time_total", row_limit=20, max_name_column_width=40))
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=15, help="timed updates of each kind")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--threads", type=int, default=0, help="threads of torch; 0 leaves its default")
+    parser.add_argument("--profile", action="store_true", help="also print where the time goes")
+    parser.add_argument("--json", type=Path, help="also write the figures to this file")
+    options = parser.parse_args(arguments)
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    keep_freed_memory()
+    figures = measure(options.rounds, options.device)
+    print(f"{figures['gflop']:.2f} GFLOP per update on {options.device}, {figures['threads']} threads")
+    for name in figures["milliseconds"]:
+        print(
+            f"{name}: {figures['milliseconds'][name]:8.1f} ms, {figures['share_of_gemm_rate'][name]:.1%} of the "
+            f"GEMM rate ({figures['gemm_gflop_per_second'][name]:.1f} GFLOP/s)"
+        )
+    if "bf16_speedup" in figures:
+        print(f"bf16 is {figures['bf16_speedup']:.2f} x as fast")
+    else:
+        print(f"bf16 not timed: its products run at {figures['bf16_product_speedup']:.2f} x the speed of fp32 here")
+    if options.profile:
+        print_profile()
+    if options.json is not None:
+        options.json.write_text(json.dumps(figures, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

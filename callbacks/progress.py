@@ -1,0 +1,76 @@
+"""One line that says how far a run is."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from pytorch_lightning import LightningModule, Trainer
+from pytorch_lightning.callbacks import ProgressBar
+from tqdm import tqdm
+
+from pearl_lightning.callbacks.collector import collectors
+
+
+class UpdateProgress(ProgressBar):
+    """Updates done, of how many, environment steps and the last returns; seldom redrawn where nobody watches a screen.
+
+    Args:
+        seconds: Time between two redraws on a terminal.
+        log_seconds: Time between two lines where the output is a file or a pipe.
+    """
+
+    def __init__(self, seconds: float = 0.5, log_seconds: float = 60.0) -> None:
+        super().__init__()
+        for name, value in (("seconds", seconds), ("log_seconds", log_seconds)):
+            if value < 0:
+                raise ValueError(f"{name} must be at least 0, got {value}")
+        self.seconds, self.log_seconds = seconds, log_seconds
+        self._enabled = True
+        self._bar: tqdm | None = None
+
+    def disable(self) -> None:
+        self._enabled = False
+
+    def enable(self) -> None:
+        self._enabled = True
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._bar = tqdm(
+            desc="updates",
+            total=trainer.max_steps if trainer.max_steps > 0 else None,
+            initial=trainer.global_step,
+            mininterval=self.seconds if sys.stderr.isatty() else self.log_seconds,
+            disable=not self._enabled,
+            dynamic_ncols=True,
+        )
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if self._bar is not None:
+            self._bar.set_postfix_str(self.facts(trainer), refresh=False)
+            self._bar.update(trainer.global_step - self._bar.n)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._close()
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        self._close()
+
+    @staticmethod
+    def facts(trainer: Trainer) -> str:
+        """Environment steps and last returns, for people."""
+        steps = sum(collector.env_steps for collector in collectors(trainer))
+        parts = [f"{steps:,} env steps"]
+        for collector in collectors(trainer):
+            parts += [f"{n.removeprefix('collect/')} {v:.1f}" for n, v in collector.metrics.items() if "return" in n]
+        held_out = [float(v) for name, v in sorted(trainer.callback_metrics.items()) if "evaluation/return" in name]
+        if held_out:
+            parts.append("held-out returns " + " ".join(f"{value:.1f}" for value in held_out))
+        return ", ".join(parts)
+
+    def _close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None

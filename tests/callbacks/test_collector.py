@@ -1,0 +1,204 @@
+"""What a collection iteration plays, stores, marks and counts, and when it happens."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from pytorch_lightning import Trainer
+from worlds import AGENTS, FEATURES, HORIZON, SPACE, CountingEncoder, CountingWorld, NumberedTasks
+
+from pearl_lightning.callbacks import EpisodeCollector
+from pearl_lightning.data import MetaBatchDataModule
+from pearl_lightning.envs.meta_env import EpisodeLost
+from pearl_lightning.pearl import PEARL
+from pearl_lightning.replay import TaskReplay
+
+SEEN = AGENTS * HORIZON  # transitions of an episode, which CountingEncoder counts
+
+
+class Bench:
+    """A collector with a world, a replay and an agent, and what it stored and by which z it played."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, env: CountingWorld | None = None, **settings: Any) -> None:
+        torch.manual_seed(0)
+        self.env = CountingWorld() if env is None else env
+        self.data = MetaBatchDataModule(self.env, meta_batch=2, transitions=4)
+        self.data.setup("fit")
+        self.pearl = PEARL(FEATURES, SPACE, encoder=CountingEncoder)
+        self.collector = EpisodeCollector(**({"tasks_per_iteration": 2} | settings))
+        self.trainer = SimpleNamespace(
+            datamodule=self.data, global_step=0, global_rank=0, max_steps=100, loggers=[], callbacks=[self.collector]
+        )
+        self.collector.setup(self.trainer, self.pearl, "fit")
+        self.stored: list[tuple[bool, int, Any]] = []
+        self.z: list[torch.Tensor] = []
+        extend, act = TaskReplay.extend, PEARL.act
+
+        def extend_and_note(replay: TaskReplay, episodes: Any, is_context: bool, update: int = 0) -> None:
+            self.stored.append((is_context, update, episodes))
+            extend(replay, episodes, is_context, update)
+
+        def act_and_note(pearl: PEARL, observation: Any, z: torch.Tensor, *arguments: Any, **named: Any) -> Any:
+            self.z.append(z)
+            return act(pearl, observation, z, *arguments, **named)
+
+        monkeypatch.setattr(TaskReplay, "extend", extend_and_note)
+        monkeypatch.setattr(PEARL, "act", act_and_note)
+
+    def collect(self, update: int = 0) -> None:
+        self.trainer.global_step = update
+        self.collector.collect(self.trainer, self.pearl)
+
+
+def test_prior_and_posterior_episodes_are_context_and_extra_ones_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench(monkeypatch, prior_episodes=2, posterior_episodes=2, rl_episodes=3)
+    bench.collect(update=40)
+    assert [is_context for is_context, _, _ in bench.stored] == [True] * 4 + [False] * 3
+    assert all(update == 40 for _, update, _ in bench.stored)
+
+
+def test_z_rests_on_the_episodes_played_so_far_from_the_first_posterior_episode_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bench = Bench(monkeypatch, prior_episodes=2, posterior_episodes=2, rl_episodes=2)
+    for _ in range(2):  # the second iteration starts anew
+        bench.z.clear()
+        bench.collect()
+        per_episode = torch.stack(bench.z).reshape(6, HORIZON, 4, 2)
+        assert (per_episode == per_episode[:, :1]).all()
+        assert (per_episode[:2].abs() < 6).all()  # the prior, which knows of nothing
+        assert not torch.isclose(per_episode[0, 0], per_episode[1, 0]).any()
+        believed = (per_episode[2:] / SEEN).mean(dim=(1, 2, 3))
+        torch.testing.assert_close(believed, torch.tensor([2.0, 3.0, 4.0, 4.0]), atol=1e-3, rtol=0)
+
+
+def test_counts_are_what_the_world_played(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench(monkeypatch, prior_episodes=1, posterior_episodes=2, rl_episodes=1)
+    for _ in range(3):
+        bench.collect()
+    collector = bench.collector
+    assert collector.iterations == 3
+    assert collector.env_steps == bench.env.played_steps == 3 * 4 * 4 * HORIZON
+    assert collector.episodes == 3 * 4 * 4
+    assert collector.transitions == collector.env_steps * AGENTS
+    assert len(bench.data.replay) == collector.env_steps
+
+
+def test_arenas_are_shared_out_evenly_and_play_one_task_through_an_iteration(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench(monkeypatch, env=CountingWorld(arenas=6), tasks_per_iteration=3)
+    bench.collect()
+    assert len({tuple(tasks) for tasks in bench.env.begun}) == 1
+    first = bench.env.begun[0]
+    assert first == [task for task in first[::2] for _ in range(2)]
+    assert len(set(first)) == 3
+    for (_, _, stored), tasks in zip(bench.stored, bench.env.begun, strict=True):
+        assert stored["task"][:, 0].tolist() == tasks
+
+
+@pytest.mark.parametrize(("tasks_per_iteration", "iterations"), [(2, 9), (4, 9)])
+def test_every_train_task_is_played_before_any_comes_again(
+    monkeypatch: pytest.MonkeyPatch, tasks_per_iteration: int, iterations: int
+) -> None:
+    settings = {"prior_episodes": 1, "posterior_episodes": 0, "rl_episodes": 0}
+    bench = Bench(monkeypatch, tasks_per_iteration=tasks_per_iteration, **settings)
+    for _ in range(iterations):
+        bench.collect()
+    played = [task for tasks in bench.env.begun for task in tasks[:: 4 // tasks_per_iteration]]
+    rounds = [played[i : i + 6] for i in range(0, len(played), 6)]
+    assert all(sorted(tasks) == list(range(6)) for tasks in rounds)  # 6 train tasks, and never one of the 3 test tasks
+    assert len({tuple(tasks) for tasks in rounds}) > 1  # in another order each time
+
+
+def test_metrics_are_mean_team_returns_and_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench(monkeypatch, prior_episodes=1, posterior_episodes=1, rl_episodes=1)
+    bench.collect()
+    returns = [float(episode["reward"].sum() / 4) for _, _, episode in bench.stored]
+    metrics = bench.collector.metrics
+    assert metrics["collect/return_prior"] == pytest.approx(returns[0])
+    assert metrics["collect/return_posterior"] == pytest.approx((returns[1] + returns[2]) / 2)
+    assert metrics["collect/env_steps"] == 3 * 4 * HORIZON
+    assert metrics["collect/episodes"] == 12
+    assert metrics["collect/iterations"] == 1
+
+
+def test_a_lost_episode_is_played_again_and_counted_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench(monkeypatch, env=CountingWorld(lose={1: 2}))
+    bench.collect()
+    assert len(bench.env.begun) == 4
+    assert bench.collector.env_steps == len(bench.data.replay) == 3 * 4 * HORIZON
+
+
+def test_a_world_that_loses_every_attempt_ends_the_run_and_stores_nothing_partial(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bench = Bench(monkeypatch, env=CountingWorld(lose={1: 3, 2: 3, 3: 3}))
+    with pytest.raises(EpisodeLost):
+        bench.collect()
+    assert bench.collector.env_steps == len(bench.data.replay) == 4 * HORIZON  # the first round, whole
+
+
+def test_state_goes_through_a_checkpoint_and_the_tasks_go_on_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench, resumed = Bench(monkeypatch), Bench(monkeypatch)
+    bench.collect()
+    resumed.collector.load_state(bench.collector.state())
+    assert resumed.collector.state().keys() == bench.collector.state().keys()
+    assert resumed.collector.metrics == bench.collector.metrics
+    for runs in (bench, resumed):
+        runs.env.set_seed(3)
+        runs.collect()
+    assert resumed.env.begun == bench.env.begun[3:]
+    assert resumed.collector.env_steps == bench.collector.env_steps
+    assert torch.equal(resumed.stored[-1][2]["action"], bench.stored[-1][2]["action"])
+
+
+@pytest.mark.parametrize(("every", "updates", "iterations"), [(3, 8, 2 + 2), (3, 9, 2 + 2), (2, 5, 2 + 2), (9, 8, 2)])
+def test_iterations_come_every_n_updates_and_not_after_the_last(every: int, updates: int, iterations: int) -> None:
+    torch.manual_seed(0)
+    env = CountingWorld()
+    collector = EpisodeCollector(every_n_updates=every, tasks_per_iteration=4, initial_iterations=2)
+    trainer = Trainer(
+        max_steps=updates,
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        limit_val_batches=0,
+        callbacks=[collector],
+    )
+    data = MetaBatchDataModule(env, meta_batch=2, transitions=4, updates_per_epoch=4)  # epochs play no role
+    trainer.fit(PEARL(FEATURES, SPACE), data)
+    assert collector.iterations == iterations
+    assert collector.env_steps == env.played_steps == iterations * 3 * 4 * HORIZON
+    assert trainer.callback_metrics["env_steps"] == collector.env_steps
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"every_n_updates": 0}, "every_n_updates must be at least 1, got 0"),
+        ({"tasks_per_iteration": 0}, "tasks_per_iteration must be at least 1, got 0"),
+        ({"initial_iterations": 0}, "initial_iterations must be at least 1, got 0"),
+        ({"prior_episodes": -1}, "prior_episodes must be at least 0, got -1"),
+        ({"rl_episodes": -1}, "rl_episodes must be at least 0, got -1"),
+        ({"prior_episodes": 0, "posterior_episodes": 0}, "the encoder needs context"),
+    ],
+)
+def test_settings_outside_their_range_are_refused(settings: dict[str, int], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        EpisodeCollector(**settings)
+
+
+@pytest.mark.parametrize(("arenas", "train_tasks", "tasks"), [(4, 6, 3), (8, 6, 8)])
+def test_tasks_that_do_not_fit_the_arenas_or_the_split_are_refused(
+    monkeypatch: pytest.MonkeyPatch, arenas: int, train_tasks: int, tasks: int
+) -> None:
+    env = CountingWorld(arenas=arenas, tasks=NumberedTasks(train_tasks))
+    bench = Bench(monkeypatch, env=env, tasks_per_iteration=tasks)
+    message = f"must divide the {arenas} arenas and be at most the {train_tasks} train tasks, got {tasks}"
+    with pytest.raises(ValueError, match=message):
+        bench.collector.on_train_start(bench.trainer, bench.pearl)

@@ -1,0 +1,90 @@
+"""Callbacks that tests name in configs, to disturb a run or to look into it."""
+
+from __future__ import annotations
+
+import os
+import resource
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from pytorch_lightning import Callback, LightningModule, Trainer
+
+from pearl_lightning.data import meta_batches
+
+
+class CrashAfter(Callback):
+    """Ends the run by an error once so many updates are done."""
+
+    def __init__(self, updates: int) -> None:
+        self.updates = updates
+
+    def on_train_batch_start(self, trainer: Trainer, *_: Any) -> None:
+        if trainer.global_step == self.updates:
+            raise RuntimeError(f"crashed after {self.updates} updates")
+
+
+class FullDiskAfter(Callback):
+    """Lets no file grow beyond some bytes once so many updates are done, until the run ends."""
+
+    def __init__(self, updates: int, limit: int) -> None:
+        self.updates, self.limit = updates, limit
+
+    def on_train_batch_start(self, trainer: Trainer, *_: Any) -> None:
+        if trainer.global_step == self.updates:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (self.limit, resource.RLIM_INFINITY))
+
+    def on_exception(self, *_: Any) -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+
+
+class Slow(Callback):
+    """Stretches each update, so that a signal finds the run at work."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        time.sleep(self.seconds)
+
+
+class NotANumber(Callback):
+    """Spoils the actor after so many updates."""
+
+    def __init__(self, updates: int, rank: int = 0) -> None:
+        self.updates, self.rank = updates, rank
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
+        if trainer.global_step == self.updates and trainer.global_rank == self.rank:
+            with torch.no_grad():
+                next(pl_module.actor.parameters()).fill_(float("nan"))
+
+
+class DumpUpdates(Callback):
+    """Writes what each process' updates start from and what comes of them: ``rank-<k>-update-<n>.pt``."""
+
+    def __init__(self, folder: str) -> None:
+        self.folder = Path(folder)
+        self.update: dict[str, Any] = {}
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        before = {name: value.clone() for name, value in pl_module.state_dict().items()}
+        self.update = {"before": before, "noise": pl_module.noise.get_state(), "batch": batch.clone().to_dict()}
+
+    def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Any) -> None:
+        trained = [(name, p) for name, p in pl_module.named_parameters() if p.requires_grad]
+        self.update["gradient"] = {name: p.grad.clone() for name, p in trained}
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
+        self.update["after"] = {name: value.clone() for name, value in pl_module.state_dict().items()}
+        self.update["env_steps_held"] = len(meta_batches(trainer).replay)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        torch.save(self.update, self.folder / f"rank-{trainer.global_rank}-update-{trainer.global_step}.pt")
+
+
+class Pid(Callback):
+    """Writes each process' id."""
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        Path(f"pid-{trainer.global_rank}").write_text(str(os.getpid()))

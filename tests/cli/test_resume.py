@@ -1,0 +1,161 @@
+"""A run that is stopped and resumed is, bit for bit, the run that was not stopped."""
+
+from __future__ import annotations
+
+import random
+import re
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from pearl_lightning.cli import main
+
+UNEQUAL = {"epoch_progress"}
+"""Lightning counts an epoch that a resumed run finds at its end in another way; ``epoch`` itself is compared."""
+
+
+def fit(config: Path, runs: Path, *options: str) -> int:
+    return main(["fit", "--config", str(config), "--runs_dir", str(runs), *options])
+
+
+def resume(config: Path, run: Path, *options: str) -> None:
+    assert fit(config, run.parent, "--ckpt_path", str(run / "checkpoints" / "last.ckpt"), *options) == 0
+
+
+def probe(name: str, **settings: Any) -> list[str]:
+    options = [f"--trainer.callbacks+=probes.{name}"]
+    return options + [f"--trainer.callbacks.init_args.{key}={value}" for key, value in settings.items()]
+
+
+def assert_equal(first: Any, second: Any, where: str = "") -> None:
+    """Every tensor, number and name the same, NaN equal to NaN."""
+    assert type(first) is type(second), where
+    if isinstance(first, torch.Tensor):
+        assert first.dtype == second.dtype, where
+        assert torch.equal(first, second), where
+    elif isinstance(first, dict):
+        assert first.keys() == second.keys(), where
+        for key in first.keys() - UNEQUAL:
+            assert_equal(first[key], second[key], f"{where}/{key}")
+    elif isinstance(first, (list, tuple)):
+        assert len(first) == len(second), where
+        for index, pair in enumerate(zip(first, second, strict=True)):
+            assert_equal(*pair, f"{where}/{index}")
+    else:
+        assert first == second or (first != first and second != second), f"{where}: {first} and {second}"
+
+
+def assert_same_state(first: Path, second: Path, ignored: tuple[str, ...] = ()) -> None:
+    """Checkpoints of two runs hold the same networks, optimizers, progress, random states, counters and replay."""
+    saved = [torch.load(run / "checkpoints" / "last.ckpt", weights_only=True) for run in (first, second)]
+    for name in ("state_dict", "optimizer_states", "global_step", "epoch", "callbacks", "loops"):
+        if name not in ignored:
+            assert_equal(saved[0][name], saved[1][name], name)
+    sides = [run / "checkpoints" / s["pearl_replay"]["side"] for run, s in zip((first, second), saved, strict=True)]
+    files = [sorted(p.relative_to(side) for p in side.rglob("*") if p.is_file()) for side in sides]
+    assert files[0] == files[1]
+    assert {file.name for file in files[0]} >= {"random.pt", "index.pt", "observation.memmap", "action.memmap"}
+    for file in files[0]:
+        if file.suffix == ".pt":
+            assert_equal(*(torch.load(side / file, weights_only=True) for side in sides), str(file))
+        else:
+            assert (sides[0] / file).read_bytes() == (sides[1] / file).read_bytes(), file
+
+
+@pytest.fixture(scope="module")
+def whole(tiny_config: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run that was not stopped."""
+    runs = tmp_path_factory.mktemp("whole")
+    assert fit(tiny_config, runs) == 0
+    return runs / "tiny"
+
+
+@pytest.mark.parametrize(
+    "updates",
+    [
+        pytest.param(3, id="mid-epoch"),
+        pytest.param(4, id="after a collection"),
+        pytest.param(5, id="after an evaluation"),
+        pytest.param(6, id="end of an epoch"),
+        pytest.param(10, id="after an evaluation of the second epoch"),
+    ],
+)
+def test_a_run_killed_and_resumed_equals_one_that_was_not(
+    updates: int, whole: Path, tiny_config: Path, tmp_path: Path
+) -> None:
+    assert fit(tiny_config, tmp_path, *probe("CrashAfter", updates=updates)) == 1
+    resume(tiny_config, tmp_path / "tiny")
+    assert_same_state(whole, tmp_path / "tiny")
+    assert (tmp_path / "tiny" / "metrics.csv").read_text() == (whole / "metrics.csv").read_text()
+
+
+def test_the_end_of_an_epoch_that_is_also_an_evaluation_resumes_exactly(tiny_config: Path, tmp_path: Path) -> None:
+    schedule = ["--data.updates_per_epoch", "4", "--trainer.val_check_interval", "4", "--trainer.max_steps", "8"]
+    assert fit(tiny_config, tmp_path / "a", *schedule) == 0
+    assert fit(tiny_config, tmp_path / "b", *schedule, *probe("CrashAfter", updates=4)) == 1
+    resume(tiny_config, tmp_path / "b" / "tiny", *schedule)
+    assert_same_state(tmp_path / "a" / "tiny", tmp_path / "b" / "tiny")
+    first, second = ((tmp_path / run / "tiny" / "metrics.csv").read_text() for run in "ab")
+    assert first == second
+
+
+@pytest.mark.parametrize("updates", [7, 8, 10])
+def test_a_finished_run_that_is_made_longer_equals_one_that_was_long_from_the_start(
+    updates: int, whole: Path, tiny_config: Path, tmp_path: Path
+) -> None:
+    assert fit(tiny_config, tmp_path, "--trainer.max_steps", str(updates)) == 0
+    resume(tiny_config, tmp_path / "tiny")
+    assert_same_state(whole, tmp_path / "tiny")
+
+
+def test_an_evaluation_changes_nothing_that_is_learned(whole: Path, tiny_config: Path, tmp_path: Path) -> None:
+    assert fit(tiny_config, tmp_path, "--trainer.val_check_interval", "3") == 0
+    assert_same_state(whole, tmp_path / "tiny", ignored=("callbacks", "loops"))
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_saves_and_the_resumed_run_equals_one_that_was_not_stopped(
+    number: signal.Signals, status: int, whole: Path, tiny_config: Path, tmp_path: Path, start_pearl: Any
+) -> None:
+    pearl = start_pearl("fit", "--config", tiny_config, "--runs_dir", tmp_path, *probe("Slow", seconds=0.2))
+    pearl.wait_for_rows(tmp_path / "tiny" / "metrics.csv", 5)
+    pearl.process.send_signal(number)
+    returned, _, errors = pearl.finish()
+    assert returned == status, errors
+    assert re.fullmatch(rf"\s*stopping with a checkpoint after this update \({number.name}\)\s*", errors)
+    saved = torch.load(tmp_path / "tiny" / "checkpoints" / "last.ckpt", weights_only=True)
+    assert 0 < saved["global_step"] < 12
+    resume(tiny_config, tmp_path / "tiny")
+    assert_same_state(whole, tmp_path / "tiny")
+    assert (tmp_path / "tiny" / "metrics.csv").read_text() == (whole / "metrics.csv").read_text()
+
+
+def test_a_run_killed_at_any_moment_leaves_a_checkpoint_that_resumes(
+    whole: Path, tiny_config: Path, tmp_path: Path, start_pearl: Any
+) -> None:
+    pearl = start_pearl("fit", "--config", tiny_config, "--runs_dir", tmp_path, *probe("Slow", seconds=0.01))
+    pearl.wait_for_rows(tmp_path / "tiny" / "metrics.csv", random.randint(5, 9))
+    time.sleep(random.random() * 0.1)
+    pearl.process.kill()
+    assert pearl.finish()[0] == -signal.SIGKILL
+    resume(tiny_config, tmp_path / "tiny")
+    assert_same_state(whole, tmp_path / "tiny", ignored=("callbacks", "loops"))
+
+
+def test_a_full_disk_is_said_and_the_checkpoint_before_it_resumes(
+    whole: Path, tiny_config: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    full = probe("FullDiskAfter", updates=7, limit=20_000)  # bytes: less than last.ckpt has
+    assert fit(tiny_config, tmp_path, "--trainer.logger", "false", *full) == 1
+    errors = capfd.readouterr().err
+    assert re.fullmatch(r"pearl: error: cannot write the checkpoint of update 8 to \S+ \(\d+ MiB free\): .*\n", errors)
+    checkpoints = tmp_path / "tiny" / "checkpoints"
+    saved = torch.load(checkpoints / "last.ckpt", weights_only=True)
+    assert saved["global_step"] == 7
+    assert {p.name for p in checkpoints.iterdir()} == {"best.ckpt", "last.ckpt", saved["pearl_replay"]["side"]}
+    resume(tiny_config, tmp_path / "tiny")
+    assert_same_state(whole, tmp_path / "tiny")

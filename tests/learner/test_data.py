@@ -1,0 +1,106 @@
+"""The data module: settings it refuses, the meta-batches it streams, and where their randomness comes from."""
+
+from __future__ import annotations
+
+from itertools import islice
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from pytorch_lightning import LightningDataModule
+from worlds import HORIZON, CountingWorld, NumberedTasks
+
+from pearl_lightning.data import MetaBatchDataModule, meta_batches
+from pearl_lightning.rollout import play_episode
+
+
+def ready(seed: int = 0, rank: int = 0, **settings: Any) -> MetaBatchDataModule:
+    """A data module in training, holding three context episodes of each of six tasks."""
+    torch.manual_seed(seed)
+    data = MetaBatchDataModule(
+        CountingWorld(arenas=6),
+        meta_batch=4,
+        transitions=5,
+        recent_context=3,
+        **({"context_episodes": (1, 3)} | settings),
+    )
+    data.trainer = SimpleNamespace(global_rank=rank)
+    data.setup("fit")
+    data.env.set_tasks(range(6))
+    for _ in range(3):
+        episode = play_episode(data.env, lambda observation: torch.zeros(*observation.shape[:2], 3))
+        data.replay.extend(episode, is_context=True)
+    return data
+
+
+def test_meta_batches_have_the_sizes_asked_for_and_every_number_of_context_episodes_comes_up() -> None:
+    data = ready()
+    numbers = []
+    for _ in range(120):
+        batch = data.sample()
+        assert batch["transitions"].shape == (4, 5)
+        tasks, episodes, steps = batch["context"].shape
+        assert (tasks, steps) == (4, HORIZON)
+        numbers.append(episodes)
+    counts = torch.bincount(torch.tensor(numbers), minlength=4)
+    assert counts[0] == 0
+    assert (counts[1:] - 40).abs().max() < 21  # four standard deviations of a third of 120
+
+
+def test_an_epoch_has_as_many_meta_batches_as_was_said_and_the_stream_goes_on() -> None:
+    loader = ready(updates_per_epoch=3).train_dataloader()
+    assert len(loader) == 3
+    assert len(list(islice(loader, 7))) == 7
+    loader.load_state_dict(loader.state_dict())
+
+
+def test_the_seed_and_the_process_decide_the_stream_and_the_worlds_starts() -> None:
+    def drawn(data: MetaBatchDataModule) -> torch.Tensor:
+        return torch.cat([data.sample()["transitions", "observation"].flatten() for _ in range(3)])
+
+    first = ready()
+    again = ready()
+    torch.manual_seed(9)  # the global state plays no role any more
+    assert torch.equal(drawn(first), drawn(again))
+    for other in (ready(seed=1), ready(rank=1)):
+        assert not torch.equal(other.env.numbers[0], first.env.numbers[0])
+        draws = [data.replay.generator.initial_seed() for data in (first, other)]
+        assert draws[0] != draws[1]
+
+
+def test_a_second_set_up_keeps_the_replay() -> None:
+    data = ready()
+    held = data.replay
+    data.setup("fit")
+    assert data.replay is held
+
+
+def test_the_replay_has_a_row_per_train_task_and_none_for_a_test_task() -> None:
+    data = ready()
+    assert len(data.replay) == 3 * 6 * HORIZON
+    data.env.set_tasks([6, 0, 1, 2, 3, 4])
+    episode = play_episode(data.env, lambda observation: torch.zeros(*observation.shape[:2], 3))
+    with pytest.raises(ValueError, match=r"only train tasks \[0, 6\) are stored, got 6"):
+        data.replay.extend(episode, is_context=True)
+
+
+@pytest.mark.parametrize("name", ["meta_batch", "transitions", "updates_per_epoch"])
+def test_sizes_below_one_are_refused(name: str) -> None:
+    with pytest.raises(ValueError, match=f"{name} must be at least 1, got 0"):
+        MetaBatchDataModule(CountingWorld(), **{name: 0})
+
+
+@pytest.mark.parametrize("episodes", [(0, 1), (2, 1), (1, 5), (1,), (1, 2, 3)])
+def test_numbers_of_context_episodes_out_of_order_or_range_are_refused(episodes: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match=r"context_episodes must be \[smallest, largest\].*\(4\), got"):
+        MetaBatchDataModule(CountingWorld(), context_episodes=episodes, recent_context=4)
+
+
+def test_callbacks_refuse_another_kind_of_data() -> None:
+    data = MetaBatchDataModule(CountingWorld(tasks=NumberedTasks()))
+    assert meta_batches(SimpleNamespace(datamodule=data)) is data
+    with pytest.raises(TypeError, match="must be a MetaBatchDataModule, got LightningDataModule"):
+        meta_batches(SimpleNamespace(datamodule=LightningDataModule()))
+    with pytest.raises(TypeError, match="must be a MetaBatchDataModule, got NoneType"):
+        meta_batches(SimpleNamespace())

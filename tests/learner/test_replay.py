@@ -1,0 +1,198 @@
+"""The replay's two samplers, its ring, and its way through a checkpoint, on episodes that tell their origin."""
+
+from __future__ import annotations
+
+from itertools import combinations
+from pathlib import Path
+
+import psutil
+import pytest
+import torch
+from marked_episodes import AGENTS, HORIZON, chi_square, ends, episodes_of, filled_replay, marked_episodes
+from tensordict import TensorDict
+
+from pearl_lightning.replay import TaskReplay
+
+MIXED = [(0, 1, True), (1, 1, True), (1, 2, True), (2, 1, True), (2, 2, False), (2, 3, True), (2, 4, False)]
+
+
+def assert_equal(ours: TensorDict, theirs: TensorDict) -> None:
+    assert set(ours.keys(True, True)) == set(theirs.keys(True, True))
+    for key in ours.keys(True, True):
+        assert torch.equal(ours[key], theirs[key]), key
+
+
+def test_a_transition_is_one_agents_row_and_the_next_row_of_the_same_episode() -> None:
+    batch = filled_replay(MIXED).sample(3, 400, 1)[0]["transitions"]
+    assert batch.shape == (3, 400)
+    task, episode, row, agent = batch["observation"].unbind(-1)
+    assert (task == task[:, :1]).all()
+    assert sorted(task[:, 0].tolist()) == [0, 1, 2]
+    assert float(row.max()) == HORIZON - 1  # the final observation starts no transition
+    following = torch.stack([task, episode, row + 1, agent], dim=-1)
+    assert torch.equal(batch["next_observation"], following)
+    assert torch.equal(batch["action"], batch["observation"][..., :3] + 0.25)
+    assert torch.equal(batch["reward"], -(1000 * task + 100 * episode + 10 * row + agent))  # the training reward
+    assert torch.equal(batch["terminated"], ends(episode, row))
+
+
+def test_transitions_are_uniform_over_all_episodes_steps_and_agents_of_the_task() -> None:
+    replay = filled_replay(MIXED)
+    observation = replay.sample(3, 60_000, 1)[0]["transitions"]["observation"].long()
+    for task, stored in ((0, 1), (1, 2), (2, 4)):
+        _, episode, row, agent = observation[observation[:, 0, 0] == task][0].unbind(-1)
+        cell = ((episode - 1) * HORIZON + row) * AGENTS + agent
+        counts = torch.bincount(cell, minlength=stored * HORIZON * AGENTS)
+        assert len(counts) == stored * HORIZON * AGENTS
+        assert abs(chi_square(counts)) < 4
+
+
+def test_context_is_whole_episodes_in_order_from_the_recent_marked_ones() -> None:
+    replay = filled_replay([*MIXED, (1, 3, True), (1, 4, False)], recent_context=2)
+    eligible = {0: {1}, 1: {2, 3}, 2: {1, 3}}
+    seen: dict[int, set[int]] = {0: set(), 1: set(), 2: set()}
+    for _ in range(60):
+        context = replay.sample(3, 1, 1)[0]["context"]
+        assert context.shape == (3, 1, HORIZON)
+        task, episode, row, agent = context["observation"].unbind(-1)
+        assert torch.equal(row, torch.arange(HORIZON).view(1, 1, -1, 1).expand_as(row))
+        assert torch.equal(agent, torch.arange(AGENTS).view(1, 1, 1, -1).expand_as(agent))
+        assert (task == task[:, :1, :1, :1]).all()
+        assert (episode == episode[:, :, :1, :1]).all()
+        assert torch.equal(context["action"], context["observation"][..., :3] + 0.25)
+        assert torch.equal(context["reward"], 1000 * task + 100 * episode + 10 * row + agent)  # the task's own reward
+        for index, number in episodes_of(context["observation"]):
+            seen[index].add(number)
+    assert seen == eligible
+
+
+def test_context_and_transitions_of_a_row_are_of_the_same_task() -> None:
+    batch = filled_replay(MIXED).sample(3, 4, 1)[0]
+    assert torch.equal(batch["transitions", "observation"][:, 0, 0], batch["context", "observation"][:, 0, 0, 0, 0])
+
+
+def test_every_pair_of_recent_episodes_is_drawn_equally_often() -> None:
+    replay = filled_replay([(0, n, True) for n in range(6)], tasks=1, episodes_per_task=6, recent_context=4)
+    pairs = [pair for pair in combinations(range(2, 6), 2)]
+    counts = torch.zeros(len(pairs))
+    for _ in range(300):
+        drawn = episodes_of(replay.sample(1, 1, 2)[0]["context"]["observation"])
+        counts[pairs.index((drawn[0][1], drawn[1][1]))] += 1  # two different ones
+    assert chi_square(counts) < 4
+
+
+def test_fewer_context_episodes_are_given_while_a_task_has_fewer() -> None:
+    assert filled_replay(MIXED).sample(3, 1, 2)[0]["context"].shape == (3, 1, HORIZON)
+    assert filled_replay(MIXED[1:]).sample(3, 1, 2)[0]["context"].shape == (2, 2, HORIZON)
+
+
+def test_tasks_differ_within_a_meta_batch_and_are_uniform_over_those_with_data() -> None:
+    replay = filled_replay([(task, 1, True) for task in (0, 2, 3, 4)], tasks=6)
+    counts = torch.zeros(6)
+    for _ in range(150):
+        drawn = replay.sample(2, 1, 1)[0]["transitions", "observation"][:, 0, 0].long()
+        assert drawn[0] != drawn[1]
+        counts[drawn] += 1
+    assert counts[[1, 5]].sum() == 0
+    assert chi_square(counts[[0, 2, 3, 4]]) < 4
+    assert replay.sample(6, 1, 1)[0].shape == (4,)
+
+
+def test_the_ring_of_a_task_overwrites_its_oldest_episode_and_no_other_tasks() -> None:
+    replay = filled_replay([(1, 0, True), *((0, number, True) for number in range(7))], recent_context=4)
+    assert len(replay) == (4 + 1) * HORIZON
+    assert episodes_of(replay.sample(3, 500, 1)[0]["transitions", "observation"]) == [
+        *((0, n) for n in range(3, 7)),
+        (1, 0),
+    ]
+
+
+def test_context_that_was_overwritten_is_not_given() -> None:
+    replay = filled_replay([(0, 0, True), (0, 1, True), *((0, number, False) for number in range(2, 5))])
+    for _ in range(20):
+        assert episodes_of(replay.sample(1, 1, 2)[0]["context", "observation"]) == [(0, 1)]
+    replay.extend(marked_episodes([0], [5]), False)
+    with pytest.raises(RuntimeError, match="a task of the meta-batch has no context episode"):
+        replay.sample(1, 1, 1)
+
+
+def test_age_is_the_mean_number_of_updates_since_the_context_was_played() -> None:
+    replay = filled_replay([], recent_context=4)
+    for number, update in enumerate((0, 30, 100)):
+        replay.extend(marked_episodes([0, 1], [number, number]), True, update)
+    assert float(replay.sample(2, 1, 3)[1]["age"]) == pytest.approx((100 + 70 + 0) / 3)
+
+
+@pytest.mark.parametrize("field", ["observation", "action", "reward", "training_reward"])
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_numbers_that_are_not_finite_are_refused_and_nothing_is_stored(field: str, value: float) -> None:
+    replay, episodes = filled_replay([]), marked_episodes([0, 1], [0, 0])
+    episodes[field][1, 2, 1] = value
+    with pytest.raises(ValueError, match=f"episodes hold a {field} that is not finite"):
+        replay.extend(episodes, True)
+    assert len(replay) == 0
+
+
+@pytest.mark.parametrize(
+    ("episodes", "message"),
+    [
+        (marked_episodes([0], [0], horizon=HORIZON - 1), "episodes must have 6 rows, got 5"),
+        (marked_episodes([0, 3], [0, 0]), r"only train tasks \[0, 3\) are stored, got 3"),
+        (marked_episodes([0] * 5, [0] * 5), r"episodes_per_task \(4\) is less than the episodes of one task"),
+    ],
+)
+def test_episodes_that_do_not_fit_are_refused_and_nothing_is_stored(episodes: TensorDict, message: str) -> None:
+    replay = filled_replay([])
+    with pytest.raises(ValueError, match=message):
+        replay.extend(episodes, True)
+    assert len(replay) == 0
+
+
+@pytest.mark.parametrize("name", ["tasks", "episodes_per_task", "recent_context"])
+def test_sizes_below_one_are_refused(name: str) -> None:
+    sizes = {"tasks": 2, "episodes_per_task": 2, "recent_context": 1} | {name: 0}
+    with pytest.raises(ValueError, match=f"{name} must be at least 1, got 0"):
+        TaskReplay(**sizes, horizon=HORIZON, generator=torch.Generator())
+
+
+def test_what_was_saved_comes_back_bit_for_bit_and_draws_the_same(tmp_path: Path) -> None:
+    replay = filled_replay([*MIXED, *((1, number, True) for number in range(3, 8))])
+    replay.sample(3, 7, 1)  # the generator has moved on
+    replay.save(tmp_path / "replay")
+    resumed = filled_replay([(0, 9, False)])  # what it held is gone after loading
+    resumed.load(tmp_path / "replay")
+    assert len(resumed) == len(replay)
+    for _ in range(3):
+        (ours, our_age), (theirs, their_age) = replay.sample(3, 200, 2), resumed.sample(3, 200, 2)
+        assert_equal(ours, theirs)
+        assert torch.equal(our_age["age"], their_age["age"])
+    for other in (replay, resumed):  # and goes on the same
+        other.extend(marked_episodes([0, 1], [8, 9]), True, update=50)
+    assert_equal(replay.sample(3, 500, 2)[0], resumed.sample(3, 500, 2)[0])
+
+
+def test_an_empty_replay_survives_saving(tmp_path: Path) -> None:
+    filled_replay([]).save(tmp_path / "replay")
+    resumed = filled_replay([])
+    resumed.load(tmp_path / "replay")
+    assert len(resumed) == 0
+
+
+def test_a_replay_of_another_shape_is_refused(tmp_path: Path) -> None:
+    filled_replay(MIXED).save(tmp_path / "replay")
+    with pytest.raises(ValueError, match="keep the number of tasks and episodes_per_task to resume"):
+        filled_replay([], episodes_per_task=5).load(tmp_path / "replay")
+
+
+def test_memory_and_files_grow_with_what_is_held(tmp_path: Path) -> None:
+    process, horizon = psutil.Process(), 150
+    replay = TaskReplay(
+        tasks=100, episodes_per_task=1_000, horizon=horizon, recent_context=4, generator=torch.Generator()
+    )
+    episodes = marked_episodes(list(range(50)), [0] * 50, horizon)
+    before = process.memory_info().rss
+    replay.extend(episodes, True)
+    capacity = 2_000 * episodes.bytes()
+    assert process.memory_info().rss - before < capacity / 50  # of about 1.9 GB, one part in 2,000 is held
+    replay.save(tmp_path / "replay")
+    assert sum(file.stat().st_size for file in (tmp_path / "replay").rglob("*")) < 20 * episodes.bytes()

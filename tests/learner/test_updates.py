@@ -1,0 +1,195 @@
+"""Whole updates through Lightning's trainer: optimizers, target network, critics, counting, and acting."""
+
+from __future__ import annotations
+
+import copy
+from operator import itemgetter
+from typing import Any
+
+import pytest
+import torch
+from pytorch_lightning import Callback, Trainer
+from small_pearl import LATENT, OBSERVATION, PRESETS, SPACES, TASKS, meta_batch, parameter_groups, small_pearl
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from pearl_lightning.objectives import SacConfig
+from pearl_lightning.pearl import PEARL
+
+UPDATES = 6
+# What one optimizer step does to a parameter can be computed by hand where the optimizer is plain descent.
+LEARNING_RATE = 1e-3
+
+
+def descent(parameters: Any) -> torch.optim.Optimizer:
+    return torch.optim.SGD(parameters, lr=LEARNING_RATE)
+
+
+def fit(pearl: PEARL, updates: int = UPDATES, *callbacks: Callback) -> Trainer:
+    trainer = Trainer(
+        max_steps=updates,
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        callbacks=list(callbacks),
+    )
+    batches = [meta_batch(pearl.action_space, seed) for seed in range(updates)]
+    trainer.fit(pearl, DataLoader(batches, collate_fn=itemgetter(0)))
+    return trainer
+
+
+class Snapshots(Callback):
+    """Parameters of the named part after every update."""
+
+    def __init__(self, part: str) -> None:
+        self.part = part
+        self.taken: list[list[Tensor]] = []
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: Any, *_: Any) -> None:
+        self.taken.append([p.detach().clone() for p in getattr(pl_module, self.part).parameters()])
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_target_is_a_copy_at_the_start_and_follows_polyak_exactly(preset: str) -> None:
+    sac = PRESETS[preset]
+    pearl = PEARL(OBSERVATION, SPACES["continuous"], sac=sac)
+    source = "value" if sac.value_network else "critics"
+    pairs = list(zip(pearl.target.parameters(), getattr(pearl, source).parameters(), strict=True))
+    assert all(torch.equal(target, online) for target, online in pairs)
+    assert all(target.data_ptr() != online.data_ptr() for target, online in pairs)
+    expected = [target.detach().clone() for target, _ in pairs]
+    followed = Snapshots(source)
+    fit(pearl, UPDATES, followed)
+    for after_update in followed.taken:
+        expected = [
+            (1 - sac.target_rate) * target + sac.target_rate * online
+            for target, online in zip(expected, after_update, strict=True)
+        ]
+    for (target, online), wanted in zip(pairs, expected, strict=True):
+        torch.testing.assert_close(target, wanted, rtol=1e-6, atol=1e-7)
+        assert not torch.equal(target, online)
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("space", SPACES)
+def test_one_update_descends_each_part_along_the_gradient_of_its_own_losses(space: str, preset: str) -> None:
+    torch.manual_seed(0)
+    pearl = small_pearl(SPACES[space], PRESETS[preset], optimizer=descent)
+    before = copy.deepcopy(pearl)
+    before.noise.set_state(pearl.noise.get_state())
+    terms, groups = before.losses(meta_batch(SPACES[space], seed=0)), parameter_groups(before)
+    fit(pearl, 1)
+    own = {
+        "encoder": ("loss/critic", "loss/kl"),
+        "critics": ("loss/critic",),
+        "actor": ("loss/actor",),
+        "value": ("loss/value",),
+        "temperature": ("loss/temperature",),
+    }
+    for name, parameters in groups.items():
+        loss = torch.stack([terms[term] for term in own[name]]).sum()
+        gradients = torch.autograd.grad(loss, parameters, retain_graph=True)
+        for old, gradient, new in zip(parameters, gradients, parameter_groups(pearl)[name], strict=True):
+            torch.testing.assert_close(new, old - LEARNING_RATE * gradient, rtol=1e-4, atol=1e-6)
+
+
+def test_critics_still_differ_after_training() -> None:
+    pearl = small_pearl(SPACES["hybrid"])
+    start = [weight.detach().clone() for weight in pearl.critics.weights]
+    fit(pearl)
+    for weight, old in zip(pearl.critics.weights, start, strict=True):
+        assert (weight != old).any(dim=-1).any(dim=-1).all()  # both members have moved
+        assert not torch.isclose(weight[0], weight[1], atol=1e-4).all()
+
+
+def test_global_step_counts_updates_and_each_takes_one_backward_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    passes: list[int] = []
+    backward = PEARL.manual_backward
+
+    def counted(self: PEARL, loss: Tensor, *args: Any, **kwargs: Any) -> None:
+        passes.append(self.global_step)
+        backward(self, loss, *args, **kwargs)
+
+    monkeypatch.setattr(PEARL, "manual_backward", counted)
+    trainer = fit(small_pearl(SPACES["hybrid"], PRESETS["reference"]))
+    assert passes == list(range(UPDATES))
+    assert trainer.global_step == UPDATES
+
+
+def test_a_fixed_temperature_stays() -> None:
+    pearl = small_pearl(SPACES["hybrid"], SacConfig(temperature=0.25))
+    fit(pearl)
+    torch.testing.assert_close(pearl.log_temperatures.exp(), torch.full((3,), 0.25))
+
+
+def test_an_update_with_losses_that_are_not_finite_is_refused_before_it_moves_anything() -> None:
+    pearl = small_pearl(SPACES["continuous"])
+    start = copy.deepcopy(pearl.state_dict())
+    batch = meta_batch(SPACES["continuous"])
+    batch["transitions", "reward"][0, 0] = torch.inf
+    trainer = Trainer(
+        max_steps=1, accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False
+    )
+    with pytest.raises(FloatingPointError, match="losses of update 0 are not finite.*loss/critic=inf"):
+        trainer.fit(pearl, DataLoader([batch], collate_fn=itemgetter(0)))
+    for name, value in pearl.state_dict().items():
+        assert torch.equal(value, start[name]), name
+
+
+def test_the_same_noise_and_batches_give_the_same_parameters() -> None:
+    first = small_pearl(SPACES["hybrid"])
+    second = copy.deepcopy(first)
+    for global_seed, pearl in enumerate((first, second)):
+        pearl.noise.manual_seed(4)
+        torch.manual_seed(global_seed)  # plays no role
+        fit(pearl)
+    for ours, theirs in zip(first.parameters(), second.parameters(), strict=True):
+        assert torch.equal(ours, theirs)
+
+
+# --- acting and reading episodes ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("space", SPACES)
+def test_deterministic_actions_are_the_policys_mode_given_the_arenas_z(space: str) -> None:
+    pearl = small_pearl(SPACES[space])
+    observation, z = torch.randn(5, 3, OBSERVATION), torch.randn(5, LATENT)
+    acted = pearl.act(observation, z, deterministic=True)
+    for arena in range(5):
+        for agent in range(3):
+            policy = pearl.actor(observation[arena, agent], z[arena])
+            torch.testing.assert_close(acted[arena, agent], policy.mode())
+    generator = torch.Generator().manual_seed(0)
+    untouched = generator.get_state()
+    assert torch.equal(pearl.act(observation, z, True, generator), acted)
+    assert torch.equal(generator.get_state(), untouched)
+    assert not torch.equal(pearl.act(observation, z, False, generator), acted)
+
+
+@pytest.mark.parametrize("stride", [1, 2, 3, 7, 10])
+def test_context_stride_keeps_every_nth_step_and_sums_the_rewards_in_between(stride: int) -> None:
+    space, steps, agents = SPACES["hybrid"], 10, 2
+    episodes = meta_batch(space, agents=agents, steps=steps)["context"]
+    features = small_pearl(space, context_stride=stride).context_features(episodes)
+    expected = []
+    for task in range(TASKS):
+        for episode in range(2):
+            rows = episodes[task, episode]
+            for step in range(0, steps, stride):
+                for agent in range(agents):
+                    reward = rows["reward"][step : step + stride, agent].sum()
+                    action = rows["action"][step, agent]
+                    first, second = torch.zeros(4), torch.zeros(8)
+                    first[int(action[3])] = second[int(action[4])] = 1
+                    seen = rows["observation"][step, agent]
+                    expected.append(torch.cat([seen, action[:3], first, second, reward.unsqueeze(0)]))
+    wanted = torch.stack(expected).unflatten(0, (TASKS, -1))
+    torch.testing.assert_close(features, wanted)
+    torch.testing.assert_close(features[..., -1].sum(1), episodes["reward"].sum((1, 2, 3)))  # no reward is lost
+
+
+def test_context_stride_below_one_is_refused() -> None:
+    with pytest.raises(ValueError, match="context_stride must be at least 1, got 0"):
+        small_pearl(SPACES["hybrid"], context_stride=0)

@@ -1,0 +1,173 @@
+"""The adaptation protocol: what is played, what is counted, what is left as it was, and what its table says."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from worlds import AGENTS, FEATURES, HORIZON, SPACE, CountingEncoder, CountingWorld
+
+from pearl_lightning.distributions import HybridTanhGaussian
+from pearl_lightning.envs.meta_env import EpisodeLost
+from pearl_lightning.envs.point_robot import GoalTasks, PointRobot
+from pearl_lightning.evaluation import AdaptationResult, evaluate_adaptation, format_table, write_json
+from pearl_lightning.pearl import PEARL
+
+
+@pytest.fixture
+def agent() -> PEARL:
+    torch.manual_seed(0)
+    return PEARL(FEATURES, SPACE)
+
+
+def result(**changes: Any) -> AdaptationResult:
+    """Two tasks, three matches, two episodes: the second is better by 1, 2 and 3 in both tasks."""
+    first = np.array([[0.0, 2.0, 4.0], [10.0, 20.0, 30.0]])
+    returns = np.stack([first, first + [1.0, 2.0, 3.0]], axis=-1)
+    wins = np.stack([-np.ones((2, 3)), np.array([[1.0, 1.0, 0.0], [1.0, -1.0, 0.0]])], axis=-1)
+    z = np.ones((2, 3, 2, 4))
+    values = {"tasks": (7, 8), "returns": returns, "outcomes": wins, "z_mean": z, "z_std": z, "env_steps": 99}
+    return AdaptationResult(**(values | changes))
+
+
+@pytest.mark.parametrize("arenas", [1, 4, 5])
+def test_returns_and_outcomes_are_the_tasks_own_and_idle_arenas_count_only_as_steps(arenas: int) -> None:
+    torch.manual_seed(0)
+    agent, env, tasks = PEARL(FEATURES, SPACE), CountingWorld(arenas=arenas), [6, 2, 8]
+    played = evaluate_adaptation(env, agent, tasks, episodes=2, matches=3)
+    assert played.tasks == (6, 2, 8)
+    assert played.returns.shape == played.outcomes.shape == (3, 3, 2)
+    # The world pays the task's number plus an action in [-1, 1] per step and agent.
+    per_step = played.returns / (HORIZON * AGENTS)
+    assert (np.abs(per_step - np.array(tasks).reshape(3, 1, 1)) <= 1).all()
+    plan = [6, 6, 6, 2, 2, 2, 8, 8, 8]
+    rounds = -(-9 // arenas)
+    for number in range(rounds):
+        for episode in range(2):
+            part = plan[number * arenas : (number + 1) * arenas]
+            assert env.begun[2 * number + episode][: len(part)] == part
+    wins = np.stack([torch.cat(env.numbers[episode::2])[:9].sign().reshape(3, 3).numpy() for episode in range(2)], -1)
+    assert (played.outcomes == wins).all()
+    assert played.env_steps == env.played_steps == rounds * arenas * 2 * HORIZON
+
+
+def test_the_seed_alone_decides_an_evaluation(agent: PEARL) -> None:
+    env = CountingWorld()
+    first = evaluate_adaptation(env, agent, [6, 7], matches=3, deterministic=False, seed=1)
+    torch.manual_seed(5)
+    env.set_seed(77)
+    again = evaluate_adaptation(env, agent, [6, 7], matches=3, deterministic=False, seed=1)
+    other = evaluate_adaptation(env, agent, [6, 7], matches=3, deterministic=False, seed=2)
+    assert (first.returns == again.returns).all()
+    assert (first.outcomes == again.outcomes).all()
+    assert (first.returns != other.returns).all()
+
+
+@pytest.mark.parametrize("lose", [{}, {0: 1, 1: 1, 2: 1}])
+def test_an_evaluation_leaves_tasks_and_every_random_state_as_they_were(agent: PEARL, lose: dict[int, int]) -> None:
+    env = CountingWorld(lose=lose)
+    env.set_tasks([3, 1, 4, 1])
+    env.set_seed(9)
+    numbers = (torch.get_rng_state(), np.random.get_state()[1], agent.noise.get_state(), env.random_state()["world"])
+    if lose:
+        with pytest.raises(EpisodeLost):
+            evaluate_adaptation(env, agent, [6, 7])
+    else:
+        evaluate_adaptation(env, agent, [6, 7], deterministic=False)
+    after = (torch.get_rng_state(), np.random.get_state()[1], agent.noise.get_state(), env.random_state()["world"])
+    for before, now in zip(numbers, after, strict=True):
+        assert (before == now).all()
+    env.reset()
+    assert env.begun[-1] == [3, 1, 4, 1]
+
+
+def test_a_lost_episode_does_not_change_what_is_measured(agent: PEARL) -> None:
+    env = CountingWorld(lose={1: 2})
+    played = evaluate_adaptation(env, agent, [6, 7], episodes=2, matches=2)
+    assert len(env.begun) == 3
+    assert played.returns.shape == (2, 2, 2)
+    assert env.played_steps == played.env_steps + 2 * env.arenas
+
+
+def test_a_deterministic_evaluation_never_samples_the_policy(agent: PEARL, monkeypatch: pytest.MonkeyPatch) -> None:
+    sampled = []
+    sample = HybridTanhGaussian.sample
+    monkeypatch.setattr(HybridTanhGaussian, "sample", lambda self, *a: sampled.append(1) or sample(self, *a))
+    evaluate_adaptation(CountingWorld(), agent, [6], deterministic=True)
+    assert not sampled
+    evaluate_adaptation(CountingWorld(), agent, [6], episodes=2, deterministic=False)
+    assert len(sampled) == 2 * HORIZON
+
+
+def test_every_match_starts_from_the_prior_and_takes_in_every_episode() -> None:
+    agent = PEARL(FEATURES, SPACE, encoder=CountingEncoder)  # its posterior mean is the number of transitions seen
+    played = evaluate_adaptation(CountingWorld(arenas=2), agent, [6, 7, 8], episodes=3, matches=2)
+    seen = HORIZON * AGENTS * np.array([1.0, 2.0, 3.0]).reshape(1, 1, 3, 1)
+    assert (played.z_mean == np.broadcast_to(seen, (3, 2, 3, 2))).all()
+    assert played.z_std == pytest.approx(1e-3)
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_an_untrained_agent_shows_no_adaptation_gain(seed: int) -> None:
+    torch.manual_seed(seed)
+    tasks = GoalTasks(train_tasks=1, test_tasks=20)
+    env = PointRobot(arenas=320, tasks=tasks)
+    agent = PEARL(env.features, env.action_space)
+    gain = evaluate_adaptation(env, agent, tasks.test_indices, episodes=3, matches=16).table()["gain"]
+    assert gain["low"] <= 0 <= gain["high"]
+
+
+def test_table_gives_means_win_rates_and_the_paired_gain() -> None:
+    table = result().table()
+    assert [row["return_mean"] for row in table["episodes"]] == [11.0, 13.0]
+    assert [row["return_iqm"] for row in table["episodes"]] == [9.0, 11.0]
+    assert [row["win_rate"] for row in table["episodes"]] == [0.0, 0.5]
+    assert table["gain"]["mean"] == 2.0
+    assert 1.0 <= table["gain"]["low"] < 2.0 < table["gain"]["high"] <= 3.0  # the matches' levels play no role
+    assert (table["tasks"], table["matches_per_task"], table["env_steps"]) == (2, 3, 99)
+    assert "win_rate" not in result(outcomes=None).table()["episodes"][0]
+
+
+@pytest.mark.parametrize(("too_sure", "share"), [(1.0, 0.95), (3.0, 0.487)])
+def test_coverage_is_the_share_that_a_posterior_held_possible(too_sure: float, share: float) -> None:
+    # A calibrated belief: the truth is a draw from the first posterior, which the last one knows. 2 Φ(1.96 / 3) - 1 =
+    # 0.487 where the first states a third of its spread. 40,000 latents: four standard errors are 0.01.
+    rng = np.random.default_rng(0)
+    mean = np.zeros((10, 1_000, 2, 4))
+    mean[:, :, 1] = rng.normal(size=(10, 1_000, 4)) * 2.0
+    std = np.full(mean.shape, 2.0 / too_sure)
+    assert result(z_mean=mean, z_std=std).coverage() == pytest.approx([share, 1.0], abs=0.01)
+
+
+def test_json_is_strict_and_says_null_where_an_interval_is_unknown(tmp_path: Path) -> None:
+    one_match = result(
+        returns=np.ones((2, 1, 2)), outcomes=None, z_mean=np.ones((2, 1, 2, 4)), z_std=np.ones((2, 1, 2, 4))
+    )
+    table = one_match.table()
+    path = tmp_path / "new" / "table.json"
+    write_json({"history": [table]}, path)
+    read = json.loads(path.read_text(), parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+    assert read["history"][0]["gain"] == {"mean": 0.0, "low": None, "high": None}
+    write_json(result().table(), path)
+    assert json.loads(path.read_text()) == result().table()
+
+
+def test_text_lists_every_episode_and_the_gain() -> None:
+    lines = format_table(result().table()).splitlines()
+    assert lines[1].split()[:2] == ["0", "11.00"]
+    assert lines[2].split()[:2] == ["1", "13.00"]
+    assert lines[2].endswith("50.0%")
+    assert lines[3].startswith("gain, last minus first: 2.00 [")
+    assert lines[4] == "2 tasks x 3 matches, 99 environment steps"
+    assert "win rate" not in format_table(result(outcomes=None).table())
+
+
+@pytest.mark.parametrize("name", ["episodes", "matches", "tasks"])
+def test_numbers_below_one_are_refused(agent: PEARL, name: str) -> None:
+    arguments: dict[str, Any] = {"tasks": [6]} | {name: [] if name == "tasks" else 0}
+    with pytest.raises(ValueError, match=f"{name} must be at least 1, got 0"):
+        evaluate_adaptation(CountingWorld(), agent, **arguments)

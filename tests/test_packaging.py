@@ -1,0 +1,107 @@
+"""Every way to install the package brings the callbacks and the configs under the same names."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+import yaml
+from mypy.modulefinder import FindModuleCache, SearchPaths
+
+import pearl_lightning
+from pearl_lightning import callbacks
+
+ROOT = Path(__file__).parent.parent
+LINKED = ("callbacks", "configs")
+FIND = """
+from pathlib import Path
+import pearl_lightning, pearl_lightning.callbacks as callbacks
+configs = Path(pearl_lightning.__file__).parent / "configs"
+print(pearl_lightning.__file__, callbacks.__name__, *sorted(p.name for p in configs.glob("*.yaml")), sep="\\n")
+"""
+
+
+def python(*arguments: str | Path, path: Path | None = None) -> str:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    if path is not None:
+        environment["PYTHONPATH"] = str(path)
+    command = [sys.executable, *map(str, arguments)]
+    result = subprocess.run(command, cwd="/", env=environment, capture_output=True, text=True, timeout=250)
+    assert result.returncode == 0, result.stdout + result.stderr
+    return result.stdout
+
+
+def names(folder: str) -> set[str]:
+    return {path.name for path in (ROOT / folder).iterdir() if path.suffix in (".py", ".yaml")}
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the sdist and the wheel that is built from it."""
+    folder = tmp_path_factory.mktemp("dist")
+    python("-m", "build", "--no-isolation", "--outdir", folder, ROOT)
+    return folder
+
+
+@pytest.mark.parametrize("name", LINKED)
+def test_the_package_reaches_the_top_level_folders_by_relative_links(name: str) -> None:
+    link = ROOT / "pearl_lightning" / name
+    assert link.is_symlink()
+    assert os.readlink(link) == f"../{name}"
+
+
+def test_the_sdist_holds_each_folder_once(built: Path) -> None:
+    (sdist,) = built.glob("*.tar.gz")
+    with tarfile.open(sdist) as archive:
+        members = [Path(name).parts[1:] for name in archive.getnames()]
+    for name in LINKED:
+        assert {part[-1] for part in members if part[:1] == (name,)} == names(name)
+
+
+def test_a_wheel_from_the_sdist_and_one_from_the_tree_hold_the_same(built: Path, tmp_path: Path) -> None:
+    python("-m", "build", "--no-isolation", "--wheel", "--outdir", tmp_path, ROOT)
+    contents = []
+    for folder in (built, tmp_path):
+        (wheel,) = folder.glob("*.whl")
+        with zipfile.ZipFile(wheel) as archive:
+            contents.append(sorted(archive.namelist()))
+    assert contents[0] == contents[1]
+    for name in LINKED:
+        prefix = f"pearl_lightning/{name}/"
+        assert {entry.removeprefix(prefix) for entry in contents[0] if entry.startswith(prefix)} == names(name)
+
+
+@pytest.mark.parametrize("kind", ["wheel", "sdist", "editable"])
+def test_an_installation_imports_the_callbacks_and_finds_the_configs(kind: str, built: Path, tmp_path: Path) -> None:
+    install = ["-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--no-build-isolation"]
+    source = {"wheel": "*.whl", "sdist": "*.tar.gz"}
+    what = [*built.glob(source[kind])] if kind in source else ["--editable", ROOT]
+    python(*install, "--target", tmp_path, *what)
+    path = tmp_path if kind != "editable" else Path(*(p.read_text().strip() for p in tmp_path.glob("*.pth")))
+    found = python("-c", FIND, path=path).splitlines()
+    assert Path(found[0]).is_relative_to(path)
+    assert found[1] == "pearl_lightning.callbacks"
+    assert set(found[2:]) == names("configs")
+
+
+def test_pytest_and_mypy_know_the_callbacks_by_the_same_name() -> None:
+    searched = FindModuleCache(SearchPaths((str(ROOT),), (), (), ()), None, None)
+    seen = {source.module for source in searched.find_modules_recursive("pearl_lightning")}
+    stems = {Path(name).stem for name in names("callbacks")} - {"__init__"}
+    assert {module for module in seen if "callbacks" in module} == {"pearl_lightning.callbacks"} | {
+        f"pearl_lightning.callbacks.{stem}" for stem in stems
+    }
+    assert callbacks.AdaptationEvaluation.__module__ == "pearl_lightning.callbacks.adaptation"
+    assert Path(pearl_lightning.__file__).resolve() == ROOT / "pearl_lightning" / "__init__.py"
+
+
+@pytest.mark.parametrize("name", sorted(names("configs")))
+def test_each_config_is_a_mapping_with_a_comment_that_says_its_purpose(name: str) -> None:
+    text = (ROOT / "configs" / name).read_text()
+    assert text.startswith("# ")
+    assert isinstance(yaml.safe_load(text), dict)
