@@ -10,7 +10,6 @@ import json
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -28,18 +27,18 @@ REFERENCES = {
 
 
 def train(variant: str, seed: int, runs: Path, extra: Sequence[str]) -> dict[str, Any]:
-    """One run; returns its held-out history and how long it took."""
+    """One run, or what an earlier call left of it in ``runs``; returns its held-out history and its seconds."""
     name = f"{CONFIGS[variant]}-seed{seed}"
-    command = [sys.executable, "-m", "pearl_lightning.cli", "fit", "--config", f"configs/{CONFIGS[variant]}.yaml"]
-    command += ["--seed_everything", str(seed), "--name", name, "--runs_dir", str(runs)]
-    start = time.monotonic()
-    done = subprocess.run(
-        [*command, "--trainer.enable_progress_bar", "false", *extra], capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        raise RuntimeError(f"{name} failed with status {done.returncode}: {done.stderr.strip()[-500:]}")
-    seconds = time.monotonic() - start
+    if not (runs / name / "summary.json").is_file():  # written last
+        command = [sys.executable, "-m", "pearl_lightning", "fit", "--config", f"configs/{CONFIGS[variant]}.yaml"]
+        command += ["--seed_everything", str(seed), "--name", name, "--runs_dir", str(runs)]
+        done = subprocess.run(
+            [*command, "--trainer.enable_progress_bar", "false", *extra], capture_output=True, text=True, check=False
+        )
+        if done.returncode:
+            raise RuntimeError(f"{name} failed with status {done.returncode}: {done.stderr.strip()[-500:]}")
     history = json.loads((runs / name / "adaptation.json").read_text())["history"]
+    seconds = json.loads((runs / name / "summary.json").read_text())["seconds"]
     print(f"{name}: {seconds:.0f} s, {_returns(history[-1])}", flush=True)
     return {"variant": variant, "seed": seed, "seconds": seconds, "history": history}
 
@@ -53,7 +52,7 @@ def write_table(runs: list[dict[str, Any]], path: Path, parallel: int) -> None:
     lines = [
         "# Point robot",
         "",
-        "Mean return on 20 held-out tasks by number of episodes of context, 8 adaptations each, at the end of training.",
+        "Mean return on held-out tasks by number of episodes of context, at the end of training.",
         f"Made by `make results`: one thread per run, {parallel} runs at a time, so the seconds are of one busy core.",
     ]
     for variant, config in CONFIGS.items():
@@ -100,7 +99,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--variants", nargs="+", choices=sorted(CONFIGS), default=sorted(CONFIGS))
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--parallel", type=int, default=2, help="runs at a time")
-    parser.add_argument("--runs_dir", type=Path, help="keep the runs here; a temporary folder when left out")
+    parser.add_argument("--runs_dir", type=Path, help="keep runs here, and go on with those that are there")
     parser.add_argument("--json", type=Path, help="also write the histories to this file")
     options, extra = parser.parse_known_args(arguments)
     with tempfile.TemporaryDirectory() as scratch, ThreadPoolExecutor(options.parallel) as pool:

@@ -140,7 +140,7 @@ class EpisodeCollector(Callback):
         """Every train task once before any comes again, in a random order."""
         while len(self.queue) < self.tasks_per_iteration:
             shuffled = torch.randperm(train_tasks, generator=self.generator)
-            again = torch.isin(shuffled, self.queue)  # still waiting: they come last, so no iteration plays a task twice
+            again = torch.isin(shuffled, self.queue)  # these come last, so that no iteration plays a task twice
             self.queue = torch.cat([self.queue, shuffled[~again], shuffled[again]])
         tasks, self.queue = self.queue[: self.tasks_per_iteration], self.queue[self.tasks_per_iteration :]
         return tasks

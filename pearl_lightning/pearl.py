@@ -39,6 +39,9 @@ class PEARL(LightningModule):
         optimizer: Makes an optimizer for each group of parameters.
         context_stride: The encoder sees every n-th step of an episode, in training and in play; rewards in between are
             summed, so that rare events are not lost.
+        z_steps: Steps for which a sample of z is acted on before the next is drawn from the same belief; a whole
+            episode when left out, as in the original. A shorter span makes an agent that knows nothing yet try several
+            guesses within one episode, so that the episode tells more; one that knows is hardly affected.
         bf16: Compute the networks in bfloat16 (losses and parameters stay in float32).
     """
 
@@ -54,11 +57,14 @@ class PEARL(LightningModule):
         sac: SacConfig = SacConfig(),  # noqa: B008  (frozen)
         optimizer: OptimizerCallable = lambda parameters: Adam(parameters, lr=3e-4, fused=True),
         context_stride: int = 1,
+        z_steps: int | None = None,
         bf16: bool = False,
     ) -> None:
         super().__init__()
         if context_stride < 1:
             raise ValueError(f"context_stride must be at least 1, got {context_stride}")
+        if z_steps is not None and z_steps < 1:
+            raise ValueError(f"z_steps must be at least 1 or null, got {z_steps}")
         if isinstance(action_space, dict):
             action_space = ActionSpace(**action_space)
         self.automatic_optimization = False
@@ -66,13 +72,13 @@ class PEARL(LightningModule):
         if "_instantiator" not in self.hparams:
             make_hyperparameters_plain(self)
         self.observation_features, self.action_space, self.sac = observation_features, action_space, sac
-        self.make_optimizer, self.context_stride, self.bf16 = optimizer, context_stride, bf16
+        self.make_optimizer, self.context_stride, self.z_steps, self.bf16 = optimizer, context_stride, z_steps, bf16
 
         self.encoder = encoder(observation_features + action_space.encoded_width + 1)
         features = observation_features + self.encoder.latent_dim
         self.actor = actor(features, action_space)
         self.critics = critic(features + action_space.continuous, action_space.joint_choices)
-        self.value = critic(features, 1, critics=1) if sac.value_network else None
+        self.value = critic(features, 1, critics=1) if sac.value_network else None  # type: ignore[call-arg]
         self.target = copy.deepcopy(self.value if self.value is not None else self.critics).requires_grad_(False)
         fixed = sac.temperature is not None
         initial = sac.initial_temperature if sac.temperature is None else sac.temperature

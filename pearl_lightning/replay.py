@@ -40,7 +40,9 @@ class TaskWriter(Writer):
         """Store episodes ``[episode, row]`` with ``task`` and ``is_context``; returns their row indices."""
         most = int(data["task"][:, 0].bincount().max())
         if most > self.slots:
-            raise ValueError(f"episodes_per_task must hold the {most} episodes of one task stored at once, got {self.slots}")
+            raise ValueError(
+                f"episodes_per_task ({self.slots}) is less than the episodes of one task stored at once ({most})"
+            )
         places = []
         for task, is_context in zip(data["task"][:, 0].tolist(), data["is_context"][:, 0].tolist(), strict=True):
             number = int(self.written[task])

@@ -14,7 +14,12 @@ from pearl_lightning.envs.meta_env import EpisodeLost, MetaEnv
 
 
 class MetaAgent(Protocol):
-    """What plays: a prior belief, a policy given z, and a way to read episodes as context."""
+    """What plays: a prior belief, a policy given z, and a way to read episodes as context.
+
+    ``z_steps`` is for how many steps a sample of z is acted on before the next is drawn; None is a whole episode.
+    """
+
+    z_steps: int | None
 
     def prior(self, arenas: int) -> Belief: ...
 
@@ -25,12 +30,12 @@ class MetaAgent(Protocol):
     def context_features(self, episodes: TensorDictBase) -> Tensor: ...
 
 
-def play_episode(env: MetaEnv, act: Callable[[Tensor], Tensor], attempts: int = 3) -> TensorDict:
+def play_episode(env: MetaEnv, act: Callable[[Tensor, int], Tensor], attempts: int = 3) -> TensorDict:
     """One whole episode in every arena.
 
     Args:
         env: Its tasks are set already.
-        act: Actions ``[arena, agent, width]`` for observations ``[arena, agent, feature]``.
+        act: Actions ``[arena, agent, width]`` for observations ``[arena, agent, feature]`` and the step's number.
         attempts: How often an episode that the world lost is played again from the start.
 
     Returns:
@@ -50,7 +55,7 @@ def play_episode(env: MetaEnv, act: Callable[[Tensor], Tensor], attempts: int = 
     raise ValueError(f"attempts must be at least 1, got {attempts}")
 
 
-def _play_once(env: MetaEnv, act: Callable[[Tensor], Tensor]) -> TensorDict:
+def _play_once(env: MetaEnv, act: Callable[[Tensor, int], Tensor]) -> TensorDict:
     state = env.reset()
     shape = (env.arenas, env.horizon + 1)
     rows = TensorDict(
@@ -69,7 +74,7 @@ def _play_once(env: MetaEnv, act: Callable[[Tensor], Tensor]) -> TensorDict:
     training_reward = ("agents", "training_reward" if env.has_training_reward else "reward")
     observation = state["agents", "observation"]
     for step in range(env.horizon):
-        action = act(observation)
+        action = act(observation, step)
         result = env.step(TensorDict({"agents": {"action": action}}, batch_size=[env.arenas]))["next"]
         rows["observation"][:, step] = observation
         rows["action"][:, step] = action
@@ -95,7 +100,7 @@ def adaptation_episodes(
     belief: Belief | None = None,
     update: bool = True,
 ) -> Iterator[TensorDict]:
-    """Play ``episodes`` one after another, each with one z per arena, taking every one into the belief.
+    """Play ``episodes`` one after another, with one z per arena at a time, taking every one into the belief.
 
     Args:
         env: Its tasks are set already.
@@ -107,12 +112,16 @@ def adaptation_episodes(
         update: Whether the belief takes in the episodes.
     """
     belief = agent.prior(env.arenas) if belief is None else belief
+    z_steps = agent.z_steps or env.horizon
+    z = torch.empty(0)
+
+    def act(observation: Tensor, step: int) -> Tensor:
+        nonlocal z
+        if step % z_steps == 0:
+            z = belief.sample(generator)
+        return agent.act(observation, z, deterministic, generator)
+
     for _ in range(episodes):
-        z = belief.sample(generator)
-
-        def act(observation: Tensor, z: Tensor = z) -> Tensor:
-            return agent.act(observation, z, deterministic, generator)
-
         episode = play_episode(env, act)
         if update:
             belief.update(agent.context_features(episode[:, :-1].unsqueeze(1)))

@@ -129,7 +129,7 @@ def run_folder(runs: Path, name: str, ckpt_path: str | None, command: str) -> Pa
     if command != "fit":
         return runs / name / command
     folder, number = runs / name, 1
-    while rank_zero_only.rank == 0:
+    while getattr(rank_zero_only, "rank", 0) == 0:
         try:
             folder.mkdir(parents=True)
             break

@@ -46,7 +46,7 @@ model:
   sac: {discount: 0.9}
   optimizer:
     class_path: torch.optim.Adam
-    init_args: {lr: 0.01}
+    init_args: {lr: 0.01, fused: true}
 data:
   env:
     class_path: pearl_lightning.envs.point_robot.PointRobot

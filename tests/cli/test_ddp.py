@@ -16,7 +16,8 @@ from pearl_lightning.cli import main
 from pearl_lightning.pearl import PEARL, total_loss
 
 OVERLAY = Path(__file__).parents[2] / "configs" / "ddp.yaml"
-UPDATES = 12
+UPDATES = 6
+"""A collection after 4, an evaluation after 5, an epoch's end after 6."""
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +26,8 @@ def run(tiny_config: Path, start_pearl: Any, tmp_path_factory: pytest.TempPathFa
     folder = tmp_path_factory.mktemp("ddp")
     dump = ["--trainer.callbacks+=probes.DumpUpdates", f"--trainer.callbacks.init_args.folder={folder / 'dump'}"]
     configs = ["--config", tiny_config, "--config", OVERLAY]
-    status, _, errors = start_pearl("fit", *configs, "--runs_dir", folder / "runs", *dump).finish()
+    options = ["--runs_dir", folder / "runs", "--trainer.max_steps", str(UPDATES)]
+    status, _, errors = start_pearl("fit", *configs, *options, *dump).finish()
     assert (status, errors) == (0, "")
     return folder
 
@@ -48,7 +50,7 @@ def test_the_two_processes_learn_from_different_episodes(run: Path) -> None:
 
 def test_the_gradient_is_the_mean_of_both_processes_gradients(run: Path) -> None:
     model = PEARL.load_from_checkpoint(run / "runs" / "tiny" / "checkpoints" / "last.ckpt", weights_only=True)
-    for update in (1, 2, 7, UPDATES):
+    for update in range(1, UPDATES + 1):
         processes = dumped(run, update)
         alone: list[dict[str, torch.Tensor]] = []
         for values in processes:
@@ -75,7 +77,7 @@ def test_both_processes_write_into_the_one_folder_of_the_run(run: Path) -> None:
     assert not torch.equal(tables[0]["generator"], tables[1]["generator"])
     with (run / "runs" / "tiny" / "metrics.csv").open() as file:
         evaluated = [int(row["step"]) for row in csv.DictReader(file) if row["evaluation/gain"]]
-    assert evaluated == [0, 4, 9]
+    assert evaluated == [0, 4]
 
 
 def test_one_process_does_not_resume_a_checkpoint_of_two(

@@ -29,5 +29,5 @@ def start_game() -> Iterator[StartGame]:
 
 @pytest.fixture(scope="session")
 def game(start_game: StartGame) -> GameBackend:
-    """A game of two arenas for every test that leaves it whole."""
-    return start_game(arenas=2)
+    """A game of two arenas for every test that leaves it whole; patient, for these tests state no times."""
+    return start_game(arenas=2, start_timeout=240.0, step_timeout=120.0)

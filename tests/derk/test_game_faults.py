@@ -38,7 +38,7 @@ TASKS = LoadoutTasks(train_tasks=2, test_tasks=0)
 
 @pytest.fixture(scope="module")
 def fragile(start_game: StartGame) -> GameBackend:
-    return start_game(arenas=1, step_timeout=STEP_TIMEOUT)
+    return start_game(arenas=1, start_timeout=120.0, step_timeout=STEP_TIMEOUT)
 
 
 def session_of(backend: GameBackend) -> int:
@@ -85,7 +85,7 @@ class Saboteur:
         self.actions = 0
         self.time_of_fault = 0.0
 
-    def __call__(self, observation: Tensor) -> Tensor:
+    def __call__(self, observation: Tensor, step: int) -> Tensor:
         self.actions += 1
         if self.actions == 3:
             self.fault()

@@ -25,11 +25,11 @@ def ready(seed: int = 0, rank: int = 0, **settings: Any) -> MetaBatchDataModule:
         recent_context=3,
         **({"context_episodes": (1, 3)} | settings),
     )
-    data.trainer = SimpleNamespace(global_rank=rank)
+    data.trainer = SimpleNamespace(global_rank=rank, global_step=0)
     data.setup("fit")
     data.env.set_tasks(range(6))
     for _ in range(3):
-        episode = play_episode(data.env, lambda observation: torch.zeros(*observation.shape[:2], 3))
+        episode = play_episode(data.env, lambda observation, step: torch.zeros(*observation.shape[:2], 3))
         data.replay.extend(episode, is_context=True)
     return data
 
@@ -80,8 +80,8 @@ def test_the_replay_has_a_row_per_train_task_and_none_for_a_test_task() -> None:
     data = ready()
     assert len(data.replay) == 3 * 6 * HORIZON
     data.env.set_tasks([6, 0, 1, 2, 3, 4])
-    episode = play_episode(data.env, lambda observation: torch.zeros(*observation.shape[:2], 3))
-    with pytest.raises(ValueError, match=r"only train tasks \[0, 6\) are stored, got 6"):
+    episode = play_episode(data.env, lambda observation, step: torch.zeros(*observation.shape[:2], 3))
+    with pytest.raises(ValueError, match=r"only train tasks \[0, 6\) are stored, got \[0, 6\]"):
         data.replay.extend(episode, is_context=True)
 
 

@@ -137,7 +137,7 @@ def test_numbers_that_are_not_finite_are_refused_and_nothing_is_stored(field: st
     ("episodes", "message"),
     [
         (marked_episodes([0], [0], horizon=HORIZON - 1), "episodes must have 6 rows, got 5"),
-        (marked_episodes([0, 3], [0, 0]), r"only train tasks \[0, 3\) are stored, got 3"),
+        (marked_episodes([0, 3], [0, 0]), r"only train tasks \[0, 3\) are stored, got \[0, 3\]"),
         (marked_episodes([0] * 5, [0] * 5), r"episodes_per_task \(4\) is less than the episodes of one task"),
     ],
 )

@@ -20,8 +20,9 @@ from pearl_lightning.rollout import adaptation_episodes, play_episode
 class RecordingAgent:
     """PEARL that notes z and observation of every step."""
 
-    def __init__(self, context_stride: int = 1) -> None:
+    def __init__(self, context_stride: int = 1, z_steps: int | None = None) -> None:
         torch.manual_seed(0)
+        self.z_steps = z_steps
         self.pearl = PEARL(FEATURES, SPACE, context_stride=context_stride)
         self.z: list[Tensor] = []
 
@@ -46,7 +47,7 @@ def seeded(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def act(observation: Tensor) -> Tensor:
+def act(observation: Tensor, _: int) -> Tensor:
     """A legal action that depends on step and agent."""
     return torch.stack([observation[..., 1] / 10, observation[..., 2] / 10, observation[..., 1] % 3], dim=-1)
 
@@ -60,7 +61,7 @@ def test_rows_hold_what_was_seen_played_and_paid(has_training_reward: bool) -> N
     steps = torch.arange(HORIZON + 1).float()
     assert torch.equal(rows["observation"][..., 0], env.numbers[0].view(4, 1, 1).expand(4, HORIZON + 1, AGENTS))
     assert torch.equal(rows["observation"][..., 1], steps.view(1, -1, 1).expand(4, -1, AGENTS))
-    assert torch.equal(rows["action"][:, :HORIZON], act(rows["observation"][:, :HORIZON]))
+    assert torch.equal(rows["action"][:, :HORIZON], act(rows["observation"][:, :HORIZON], 0))
     paid = torch.tensor([5.0, 0, 8, 2]).view(4, 1, 1) + steps[:HORIZON].view(1, -1, 1) / 10
     torch.testing.assert_close(rows["reward"][:, :HORIZON], paid.expand(4, HORIZON, AGENTS))
     torch.testing.assert_close(
@@ -103,13 +104,24 @@ def test_each_arena_holds_one_z_through_an_episode_and_redraws_it_between() -> N
     agent, env = RecordingAgent(), CountingWorld(lose={1: 2})
     list(adaptation_episodes(env, agent, 3, generator=seeded()))
     attempts = [agent.z[:HORIZON], agent.z[HORIZON : 2 * HORIZON + 3], agent.z[2 * HORIZON + 3 :]]
-    assert [len(steps) for steps in attempts] == [HORIZON, 3 + HORIZON, HORIZON]  # the lost attempt keeps its z
-    for steps in attempts:
+    assert [len(steps) for steps in attempts] == [HORIZON, 3 + HORIZON, HORIZON]
+    lost, again = attempts[1][:3], attempts[1][3:]
+    for steps in (attempts[0], lost, again, attempts[2]):
         assert all(torch.equal(z, steps[0]) for z in steps)
     first, second, third = (steps[0] for steps in attempts)
     assert not torch.isclose(first, second).any()
     assert not torch.isclose(second, third).any()
     assert not torch.isclose(first[0], first[1]).any()
+
+
+def test_z_is_redrawn_from_the_same_belief_every_z_steps_and_at_each_start() -> None:
+    agent, env = RecordingAgent(z_steps=3), CountingWorld()
+    assert HORIZON % 3  # so that an episode does not end with a whole span
+    list(adaptation_episodes(env, agent, 2, generator=seeded(), update=False))
+    episodes = (agent.z[:HORIZON], agent.z[HORIZON:])
+    spans = [episode[start : start + 3] for episode in episodes for start in range(0, HORIZON, 3)]
+    assert all(torch.equal(z, span[0]) for span in spans for z in span)
+    assert len({tuple(span[0].flatten().tolist()) for span in spans}) == len(spans)
 
 
 def test_z_comes_from_the_prior_and_then_from_the_posterior_given_all_agents_episodes() -> None:

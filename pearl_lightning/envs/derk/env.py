@@ -71,7 +71,6 @@ class DerkEnv(MetaEnv):
         self._backend: DerkBackend | None = None if isinstance(backend, str) else backend
         self._backend_name = backend if isinstance(backend, str) else None
         self._backend_options = dict(backend_options or {})
-        self._was_closed = False  # EnvBase.is_closed is True before the first start, too
         self._away_observation: Tensor | None = None  # None while no episode is running
 
     def begin(self, tasks: list[DerkTask]) -> Tensor:
@@ -113,18 +112,17 @@ class DerkEnv(MetaEnv):
         return {} if self._backend is None else self._backend.report()
 
     def close(self, *, raise_if_closed: bool = True) -> None:
-        """Stop the backend; closing again does nothing."""
+        """Stop the backend; closing again does nothing. One given by name is started anew by the next reset."""
         super().close(raise_if_closed=raise_if_closed)
-        self._was_closed, self._away_observation = True, None
+        self._away_observation = None
         backend, self._backend = self._backend, None
         if backend is not None:
             backend.close()
 
     def _started_backend(self) -> DerkBackend:
-        if self._was_closed:
-            raise RuntimeError("the environment was closed: make a new one")
         if self._backend is None:
-            assert self._backend_name is not None
+            if self._backend_name is None:
+                raise RuntimeError("the environment was closed, and with it the backend it was given: make new ones")
             self._backend = _BACKENDS[self._backend_name](self.arenas, self._backend_options)
             self.is_closed = False  # so that a forgotten environment closes the backend it started
         return self._backend

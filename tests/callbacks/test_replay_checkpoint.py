@@ -1,0 +1,100 @@
+"""In which order a checkpoint is written, and what is refused."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from tensordict import TensorDict
+
+from pearl_lightning.callbacks import ReplayCheckpoint
+from pearl_lightning.cli import main
+from pearl_lightning.replay import TaskReplay
+
+WHOLE = {"random.pt", "index.pt", "meta.json", "observation.memmap", "action.memmap", "reward.memmap"}
+
+
+@pytest.fixture(scope="module")
+def commits(tiny_config: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict[str, set[str]]]]:
+    """A run's checkpoint folder, and the files of the side directories there at the moment of each commit."""
+    runs = tmp_path_factory.mktemp("runs")
+    seen: list[dict[str, set[str]]] = []
+    replace = os.replace
+
+    def look_and_replace(source: Any, target: Any) -> None:
+        if Path(target).name == "last.ckpt":
+            sides = Path(target).parent.glob("last-*-*")
+            seen.append({side.name: {p.name for p in side.rglob("*") if p.is_file()} for side in sides})
+            assert torch.load(source, weights_only=True)["pearl_replay"]["side"] in seen[-1]
+        replace(source, target)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "replace", look_and_replace)
+        options = ["--trainer.max_steps", "4", "--trainer.val_check_interval", "100"]
+        assert main(["fit", "--config", str(tiny_config), "--runs_dir", str(runs), *options]) == 0
+    return runs / "tiny" / "checkpoints", seen
+
+
+def test_the_side_directory_is_whole_before_the_commit_and_the_old_one_goes_after_it(
+    commits: tuple[Path, list[dict[str, set[str]]]],
+) -> None:
+    folder, seen = commits
+    assert [len(sides) for sides in seen] == [1, 2, 2, 2]
+    assert all(files >= WHOLE for sides in seen for files in sides.values())
+    assert len(list(folder.glob("last-*-*"))) == 1
+
+
+def test_a_checkpoint_without_its_side_directory_is_refused(
+    commits: tuple[Path, list[dict[str, set[str]]]], tiny_config: Path, tmp_path: Path, capfd: Any
+) -> None:
+    moved = tmp_path / "run" / "checkpoints" / "last.ckpt"
+    moved.parent.mkdir(parents=True)
+    shutil.copy(commits[0] / "last.ckpt", moved)
+    assert main(["fit", "--config", str(tiny_config), "--ckpt_path", str(moved)]) == 1
+    errors = capfd.readouterr().err
+    assert "replay directory" in errors
+    assert "is missing: keep it beside the .ckpt" in errors
+
+
+def test_a_replay_of_another_size_is_refused(
+    commits: tuple[Path, list[dict[str, set[str]]]], tiny_config: Path, tmp_path: Path, capfd: Any
+) -> None:
+    shutil.copytree(commits[0], tmp_path / "run" / "checkpoints")
+    resume = ["--ckpt_path", str(tmp_path / "run" / "checkpoints" / "last.ckpt"), "--data.episodes_per_task", "9"]
+    assert main(["fit", "--config", str(tiny_config), *resume]) == 1
+    assert "keep the number of tasks and episodes_per_task to resume" in capfd.readouterr().err
+
+
+def test_a_replay_larger_than_the_free_space_is_refused_before_it_is_mapped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replay = TaskReplay(tasks=1, episodes_per_task=2, horizon=3, recent_context=1, generator=torch.Generator())
+    row = {"observation": torch.zeros(1, 4, 1, 2), "action": torch.zeros(1, 4, 1, 1)}
+    row |= {name: torch.zeros(1, 4, 1) for name in ("reward", "training_reward")}
+    row |= {"terminated": torch.zeros(1, 4, dtype=torch.bool), "task": torch.zeros(1, 4, dtype=torch.long)}
+    replay.extend(TensorDict(row, [1, 4]), is_context=True)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=50))
+    with pytest.raises(OSError, match=r"No space left on device: the replay needs \d+ bytes, 50 are free"):
+        replay.save(tmp_path / "replay")
+    assert not (tmp_path / "replay" / "rows").exists()
+
+
+def test_a_second_signal_stops_at_once(capfd: pytest.CaptureFixture[str]) -> None:
+    callback = ReplayCheckpoint()
+    callback._ask_to_stop(signal.SIGINT, None)
+    assert "stopping with a checkpoint after this update (SIGINT)" in capfd.readouterr().err
+    with pytest.raises(SystemExit) as stop:
+        callback._ask_to_stop(signal.SIGTERM, None)
+    assert stop.value.code == 143
+
+
+@pytest.mark.parametrize("every", [0, -3])
+def test_an_interval_below_one_is_refused(every: int) -> None:
+    with pytest.raises(ValueError, match=f"every_n_updates must be at least 1, got {every}"):
+        ReplayCheckpoint(every_n_updates=every)
