@@ -1,0 +1,89 @@
+"""Every ready-made config makes its parts, and the README's commands are ones that `pearl` takes."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pytorch_lightning import Trainer
+
+from pearl_lightning.callbacks import AdaptationEvaluation, EpisodeCollector, ReplayCheckpoint
+from pearl_lightning.objectives import SacConfig
+from pearl_lightning.training_cli import run
+
+ROOT = Path(__file__).parent.parent.parent
+CONFIGS = {
+    "point_robot": ["point_robot"],
+    "sparse_point_robot": ["sparse_point_robot"],
+    "derk_game": ["derk_game"],
+    "reference": ["point_robot", "reference"],
+    "ddp": ["point_robot", "ddp"],
+}
+
+
+@pytest.fixture
+def made(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What the command line handed to ``Trainer.fit`` in place of training."""
+    parts: dict[str, Any] = {}
+
+    def fit(
+        trainer: Trainer,
+        model: Any,
+        datamodule: Any = None,
+        ckpt_path: str | None = None,  # the command line takes its options from this signature
+        weights_only: bool | None = None,
+    ) -> None:
+        parts.update(trainer=trainer, model=model, data=datamodule)
+
+    monkeypatch.setattr(Trainer, "fit", fit)
+    return parts
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_a_ready_made_config_makes_an_agent_that_fits_its_world(
+    name: str, made: dict[str, Any], tmp_path: Path
+) -> None:
+    options = [option for config in CONFIGS[name] for option in ("--config", str(ROOT / "configs" / f"{config}.yaml"))]
+    run(["fit", *options, "--runs_dir", str(tmp_path), "--threads", "1"])
+    env, model = made["data"].env, made["model"]
+    assert (model.observation_features, model.action_space) == (env.features, env.action_space)
+    kinds = {type(callback) for callback in made["trainer"].callbacks}
+    assert {AdaptationEvaluation, EpisodeCollector, ReplayCheckpoint} <= kinds
+    collector = next(c for c in made["trainer"].callbacks if isinstance(c, EpisodeCollector))
+    assert env.arenas % collector.tasks_per_iteration == 0
+    assert collector.initial_iterations * collector.tasks_per_iteration >= made["data"].meta_batch
+    assert made["trainer"].max_steps % made["trainer"].val_check_interval == 0  # so that it ends with an evaluation
+
+
+def test_every_config_is_tested() -> None:
+    assert {path.stem for path in (ROOT / "configs").glob("*.yaml")} == set(CONFIGS)
+
+
+def test_the_reference_overlay_has_the_reference_constants(made: dict[str, Any], tmp_path: Path) -> None:
+    options = [f"--config={ROOT}/configs/{name}.yaml" for name in CONFIGS["reference"]]
+    run(["fit", *options, "--runs_dir", str(tmp_path)])
+    assert made["model"].sac == SacConfig.reference()
+    assert made["model"].z_steps is None
+
+
+def readme_commands() -> list[list[str]]:
+    blocks = re.findall(r"```sh\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.DOTALL)
+    lines = [line.split("#")[0] for block in blocks for line in block.splitlines()]
+    return [shlex.split(line)[1:] for line in lines if line.startswith("pearl ")]
+
+
+def test_the_readme_names_configs_that_are_there() -> None:
+    named = {word for command in readme_commands() for word in command if word.startswith("configs/")}
+    assert named == {f"configs/{name}.yaml" for name in CONFIGS}
+
+
+def test_the_readmes_overrides_reach_their_parts(
+    made: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    [command] = [command for command in readme_commands() if "--model.sac.discount" in command]
+    run([*command, "--runs_dir", str(tmp_path)])
+    assert (made["model"].sac.discount, made["data"].env.arenas) == (0.95, 200)
