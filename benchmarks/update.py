@@ -24,7 +24,6 @@ from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
 from pearl_lightning.envs.derk.interface import ACTION_SPACE, AGENTS, EPISODE_STEPS, OBSERVATION_FEATURES
-from pearl_lightning.memory import keep_freed_memory
 from pearl_lightning.networks.actors import Actor
 from pearl_lightning.networks.critics import CriticEnsemble
 from pearl_lightning.networks.encoders import GaussianProductEncoder
@@ -164,7 +163,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     if options.threads:
         torch.set_num_threads(options.threads)
-    keep_freed_memory()
     figures = measure(options.rounds, options.device)
     print(f"{figures['gflop']:.2f} GFLOP per update on {options.device}, {figures['threads']} threads")
     for name in figures["milliseconds"]:

@@ -81,7 +81,6 @@ def whole(tiny_config: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         pytest.param(4, id="after a collection"),
         pytest.param(5, id="after an evaluation"),
         pytest.param(6, id="end of an epoch"),
-        pytest.param(10, id="after an evaluation of the second epoch"),
     ],
 )
 def test_a_run_killed_and_resumed_equals_one_that_was_not(
@@ -103,7 +102,7 @@ def test_the_end_of_an_epoch_that_is_also_an_evaluation_resumes_exactly(tiny_con
     assert first == second
 
 
-@pytest.mark.parametrize("updates", [7, 8, 10])
+@pytest.mark.parametrize("updates", [7, 8])
 def test_a_finished_run_that_is_made_longer_equals_one_that_was_long_from_the_start(
     updates: int, whole: Path, tiny_config: Path, tmp_path: Path
 ) -> None:
