@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -101,6 +102,9 @@ class GameChild:
     def _lost(self, reason: str | None) -> NoReturn:
         names = ["browser.log"] if reason is not None else ["worker.log", "browser.log"]
         logs = [tail for name in names if (tail := log_tail(self.folder, name))]
+        if reason is None:  # it is ending: its status is to be read before it is killed with all that is its own
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(_GRACE)
         self.stop()
         if reason is None:  # it did not say
             status = self._process.returncode
