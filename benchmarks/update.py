@@ -2,7 +2,8 @@
 
 The update is the whole of ``PEARL.training_step`` without Lightning: losses, one backward pass, every optimizer, the
 target network. Its floating-point operations are counted by ``torch.utils.flop_counter`` (matrix products only, forward
-and backward); the rate they are compared with is that of a large square product, timed in turns with the update.
+and backward, without the padding of hidden layers); the rate they are compared with is that of a large square product,
+timed in turns with the update.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import torch
 from tensordict import TensorDict
@@ -24,6 +26,7 @@ from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
 from pearl_lightning.envs.derk.interface import ACTION_SPACE, AGENTS, EPISODE_STEPS, OBSERVATION_FEATURES
+from pearl_lightning.networks import layers
 from pearl_lightning.networks.actors import Actor
 from pearl_lightning.networks.critics import CriticEnsemble
 from pearl_lightning.networks.encoders import GaussianProductEncoder
@@ -124,7 +127,7 @@ def measure(rounds: int, device: str) -> dict[str, Any]:
         learner = make_learner(name == "bf16").to(device)
         entries[name] = partial(one_update, learner, learner.configure_optimizers(), batch)
         entries[f"gemm {name}"] = square_product(PRECISIONS[name], device, GEMM_SIZE)
-    with FlopCounterMode(display=False) as counter:
+    with patch.object(layers, "LINE_FLOATS", 1), FlopCounterMode(display=False) as counter:
         entries["fp32"]()
     seconds = median_seconds(entries, rounds, device)
     flop = counter.get_total_flops()

@@ -29,6 +29,61 @@ def test_layer_norm_equals_torchs_without_learned_scales() -> None:
         torch.testing.assert_close(values, last(hidden))
 
 
+def plain_perceptron(perceptron: nn.Sequential) -> nn.Sequential:
+    """The same perceptron of torch's own layers."""
+    plain: list[nn.Module] = []
+    for layer in perceptron:
+        if isinstance(layer, nn.Linear):
+            copied = nn.Linear(layer.in_features, layer.out_features)
+            copied.load_state_dict(layer.state_dict())
+            plain.append(copied)
+        else:
+            plain.append(nn.ReLU())
+    return nn.Sequential(*plain)
+
+
+@pytest.mark.parametrize("hidden", [(16,), (20, 33), (7, 16, 5)])
+def test_padded_perceptrons_equal_torchs_in_outputs_and_gradients(hidden: tuple[int, ...]) -> None:
+    perceptron = mlp(5, hidden, 3)
+    assert [tuple(p.shape)[0] for p in perceptron.parameters()][::2] == [*hidden, 3], "parameters are not padded"
+    plain, features = plain_perceptron(perceptron), torch.randn(2, 6, 5)
+    torch.testing.assert_close(perceptron(features), plain(features))
+    perceptron(features).square().sum().backward()
+    plain(features).square().sum().backward()
+    for ours, theirs in zip(perceptron.parameters(), plain.parameters(), strict=True):
+        torch.testing.assert_close(ours.grad, theirs.grad)
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+@pytest.mark.parametrize("layer_norm", [False, True])
+@pytest.mark.parametrize("hidden", [(16,), (20, 33), (7, 16, 5)])
+def test_padded_ensembles_equal_their_members_in_outputs_and_gradients(
+    hidden: tuple[int, ...], layer_norm: bool, frozen: bool
+) -> None:
+    critics = BatchedMLP(2, 5, hidden, 3, layer_norm)
+    features = torch.randn(6, 5, requires_grad=True)
+    values = critics(features, frozen)
+    (ours,) = torch.autograd.grad(values.square().sum(), features, retain_graph=True)
+    expected = []
+    for member in range(2):
+        hidden_features = features
+        for layer, (weight, bias) in enumerate(zip(critics.weights, critics.biases, strict=True)):
+            hidden_features = hidden_features @ weight[member].T + bias[member]
+            if layer < len(hidden):
+                if layer_norm:
+                    hidden_features = nn.functional.layer_norm(hidden_features, hidden_features.shape[-1:])
+                hidden_features = hidden_features.relu()
+        expected.append(hidden_features)
+    torch.testing.assert_close(values, torch.stack(expected))
+    loss = torch.stack(expected).square().sum()
+    theirs, *gradients = torch.autograd.grad(loss, [features, *critics.parameters()])
+    torch.testing.assert_close(ours, theirs)
+    if not frozen:
+        values.square().sum().backward()
+        for parameter, gradient in zip(critics.parameters(), gradients, strict=True):
+            torch.testing.assert_close(parameter.grad, gradient)
+
+
 @pytest.mark.parametrize("layer_norm", [False, True])
 @pytest.mark.parametrize("hidden", [(8,), (8, 6, 4)])
 def test_gradients_of_a_member_depend_on_that_member_alone(hidden: tuple[int, ...], layer_norm: bool) -> None:
