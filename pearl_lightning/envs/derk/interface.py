@@ -14,6 +14,8 @@ EPISODE_STEPS = 150
 """Gym steps of an episode."""
 TICKS_PER_STEP = 8
 """Ticks of 1/60 s in a gym step."""
+EPISODE_TICKS = EPISODE_STEPS * TICKS_PER_STEP
+"""Ticks of an episode."""
 FOCUS_RANGE = 30.0
 """Metres up to which a target can be focused; observed distances are in this unit."""
 
@@ -110,8 +112,10 @@ BOUNTY_KEYS: tuple[str, ...] = (
     "tie",
     "teamSpirit",
     "timeScaling",
+    "manualBonus",
 )
-"""Every reward weight; ``teamSpirit`` and ``timeScaling`` reshape the others instead of paying."""
+"""Every reward weight. ``teamSpirit`` and ``timeScaling`` reshape the others instead of paying; ``manualBonus`` is
+known to the game but never paid."""
 
 DEFAULT_BOUNTIES: dict[str, float] = {"killEnemyStatue": 4.0, "killEnemyUnit": 1.0, "timeScaling": 1.0}
 """The game's own bounties; every other weight defaults to 0, and given weights are merged over these."""

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pearl_lightning.envs.derk.game.actions import checked_actions
+from pearl_lightning.envs.derk.actions import checked_actions
 from pearl_lightning.envs.derk.game.browser import RENDERERS, Renderer
 from pearl_lightning.envs.derk.game.child import GameChild, GameLost
 from pearl_lightning.envs.derk.game.install import GameUnavailable, find_browser, gym_derk_version

@@ -1,4 +1,4 @@
-"""What the game accepts as actions; it checks nothing itself."""
+"""What a backend accepts as actions; the real game checks nothing itself."""
 
 from __future__ import annotations
 
@@ -8,26 +8,29 @@ from torch import Tensor
 from pearl_lightning.envs.derk.interface import ACTION_KEYS, ACTION_SPACE, AGENTS, SIDES
 
 
-def checked_actions(action: Tensor, arenas: int) -> Tensor:
-    """Actions of both teams as contiguous float32 on the CPU.
+def checked_actions(action: Tensor, arenas: int, device: torch.device | str = "cpu") -> Tensor:
+    """Actions of both teams as contiguous float32.
 
     One NaN breaks a creature of the real game for the rest of the match, and a wrong shape is accepted in silence.
 
     Args:
         action: ``[side, arena, agent, 5]``.
         arenas: Number of arenas.
+        device: Where the actions must lie.
 
     Raises:
-        ValueError: A wrong shape, or an entry that is not finite, out of range, or no whole number where one is needed;
-            the message names the first such entry.
+        ValueError: A wrong shape or device, or an entry that is not finite, out of range, or no whole number where one
+            is needed; the message names the first such entry.
     """
     expected = (SIDES, arenas, AGENTS, ACTION_SPACE.width)
     if not isinstance(action, Tensor) or tuple(action.shape) != expected:
         got = tuple(action.shape) if isinstance(action, Tensor) else type(action).__name__
         raise ValueError(f"action must be a tensor of shape {expected} [side, arena, agent, action], got {got}")
-    action = action.detach().to("cpu", torch.float32).contiguous()
-    low = torch.tensor([*ACTION_SPACE.low, *([0.0] * len(ACTION_SPACE.choices))])
-    high = torch.tensor([*ACTION_SPACE.high, *(float(options - 1) for options in ACTION_SPACE.choices)])
+    if action.device.type != torch.device(device).type:
+        raise ValueError(f"action must be on {device}, where the matches are, got {action.device}")
+    action = action.detach().to(torch.float32).contiguous()
+    low = action.new_tensor([*ACTION_SPACE.low, *([0.0] * len(ACTION_SPACE.choices))])
+    high = action.new_tensor([*ACTION_SPACE.high, *(float(options - 1) for options in ACTION_SPACE.choices)])
     legal = (action >= low) & (action <= high)  # False for NaN
     legal[..., ACTION_SPACE.continuous :] &= (action == action.round())[..., ACTION_SPACE.continuous :]
     if not legal.all():

@@ -1,0 +1,173 @@
+"""Stage 6 of a tick: what performing units do, one ability after another (sections 6.2 to 6.6)."""
+
+from __future__ import annotations
+
+from pearl_lightning.envs.derk.interface import SLOTS
+from pearl_lightning.envs.derk.simulator.arithmetic import clip
+from pearl_lightning.envs.derk.simulator.bounties import agent_of, land_strikes, pay_heal, strike
+from pearl_lightning.envs.derk.simulator.rules import (
+    BLASTER,
+    BLOOD_CLAWS,
+    BUBBLE_TICKS,
+    CLEAVERS,
+    CRIPPLE_TICKS,
+    CRIPPLERS,
+    DAMAGE,
+    FULL_HP,
+    HEAL,
+    HEALING_GLAND,
+    HELIUM_BUBBLEGUM,
+    IRON_BUBBLEGUM,
+    MAGNUM,
+    MEMBERS,
+    PARALYZING_DART,
+    PERFORMING,
+    PISTOL,
+    SHELL,
+    SIDE_MEMBERS,
+    TALONS,
+    TROMBONE,
+    VAMPIRE_GLAND,
+    VAMPIRE_HEAL,
+    f32,
+    rule,
+)
+from pearl_lightning.envs.derk.simulator.state import (
+    ABILITY,
+    CAST_STATE,
+    CRIPPLE,
+    FOCUS,
+    HELIUM,
+    HP,
+    HURT,
+    IRON,
+    ITEM,
+    OLD_QX,
+    OLD_QY,
+    OLD_QZ,
+    QX,
+    QY,
+    QZ,
+    RENDER_COS,
+    RENDER_SIN,
+    RENDER_X,
+    RENDER_Y,
+    RENDER_Z,
+    TARGET,
+)
+
+GUN_BEHIND, GUN_HEIGHT = f32(1.237), f32(1.1705)
+DART_BEHIND, DART_HEIGHT = f32(0.3068), f32(2.1917)
+"""Where shots start, from the caster's last rendered pose (section 6.4)."""
+
+
+@rule
+def is_performing(n, me, ability):
+    return n[me, CAST_STATE] == PERFORMING and n[me, ABILITY] == ability
+
+
+@rule
+def armour(n, member):
+    """What damage is divided by."""
+    value = f32(1)
+    if n[member, IRON] > 0:
+        value += f32(3)
+    if is_performing(n, member, SHELL):
+        value += f32(5)
+    return value
+
+
+@rule
+def perform_abilities(u, n, shots, shot_targets, weights, events, settings):
+    performed = 0  # one bit per ability: most ticks have none
+    for me in range(MEMBERS):
+        if n[me, CAST_STATE] == PERFORMING:
+            performed |= 1 << n[me, ABILITY]
+    if performed == 0:
+        return
+    if performed & (1 << TROMBONE):
+        _play_trombones(n)
+    for ability in (TALONS, CLEAVERS, BLOOD_CLAWS, CRIPPLERS):
+        if performed & (1 << ability):
+            _hit(u, n, weights, events, settings, ability)
+    if performed & (1 << PARALYZING_DART):
+        _launch(u, n, shots, shot_targets, PARALYZING_DART, DART_BEHIND, DART_HEIGHT)
+    if performed & (1 << HEALING_GLAND):
+        _heal(u, n, weights, events, settings)
+    if performed & (1 << VAMPIRE_GLAND):
+        _hit(u, n, weights, events, settings, VAMPIRE_GLAND)
+    for me in range(MEMBERS):
+        if is_performing(n, me, IRON_BUBBLEGUM):
+            n[n[me, TARGET], IRON] = BUBBLE_TICKS
+        if is_performing(n, me, HELIUM_BUBBLEGUM):
+            n[n[me, TARGET], HELIUM] = BUBBLE_TICKS
+    for gun in (PISTOL, BLASTER, MAGNUM):
+        if performed & (1 << gun):
+            _launch(u, n, shots, shot_targets, gun, GUN_BEHIND, GUN_HEIGHT)
+
+
+@rule
+def _copies(n, me, ability):
+    """How many of the item a unit holds: a cast triggers all of them (section 6.6)."""
+    count = 0
+    for slot in range(SLOTS):
+        if n[me, ITEM + slot] == ability:
+            count += 1
+    return count
+
+
+@rule
+def _play_trombones(n):
+    for side_start in range(0, MEMBERS, SIDE_MEMBERS):
+        musician = -1
+        for member in range(side_start + SIDE_MEMBERS - 1, side_start, -1):
+            if is_performing(n, member, TROMBONE):
+                musician = member
+        if musician >= 0:
+            enemies = SIDE_MEMBERS - side_start
+            for enemy in range(enemies + 1, enemies + SIDE_MEMBERS):
+                n[enemy, FOCUS] = musician
+
+
+@rule
+def _hit(u, n, weights, events, settings, ability):
+    for me in range(MEMBERS):
+        if is_performing(n, me, ability):
+            target = n[me, TARGET]
+            for _ in range(_copies(n, me, ability)):
+                strike(u, weights, events, settings, me, target, DAMAGE[ability] / armour(n, target))
+    land_strikes(u)
+    for me in range(MEMBERS):
+        if is_performing(n, me, ability):
+            if ability == CRIPPLERS:
+                n[n[me, TARGET], CRIPPLE] = CRIPPLE_TICKS
+            if ability == VAMPIRE_GLAND:
+                u[me, HP] = clip(u[me, HP] + VAMPIRE_HEAL, f32(0), FULL_HP)
+
+
+@rule
+def _heal(u, n, weights, events, settings):
+    for me in range(MEMBERS):
+        if is_performing(n, me, HEALING_GLAND):
+            target = n[me, TARGET]
+            for _ in range(_copies(n, me, HEALING_GLAND)):
+                pay_heal(u, weights, events, settings, me, target)
+                u[target, HURT] -= HEAL
+    land_strikes(u)
+
+
+@rule
+def _launch(u, n, shots, shot_targets, gun, behind, height):
+    for me in range(MEMBERS):
+        if me % SIDE_MEMBERS == 0 or not is_performing(n, me, gun):
+            continue
+        for slot in range(SLOTS):
+            if n[me, ITEM + slot] == gun:
+                shot = agent_of(me) * SLOTS + slot
+                shots[shot, QX] = u[me, RENDER_X] - behind * u[me, RENDER_COS]
+                shots[shot, QY] = u[me, RENDER_Y] - behind * u[me, RENDER_SIN]
+                shots[shot, QZ] = u[me, RENDER_Z] + height
+                shots[shot, OLD_QX] = shots[shot, QX]
+                shots[shot, OLD_QY] = shots[shot, QY]
+                shots[shot, OLD_QZ] = shots[shot, QZ]
+                shot_targets[shot] = n[me, TARGET]

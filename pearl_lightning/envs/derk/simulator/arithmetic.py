@@ -1,0 +1,136 @@
+"""Sines, cosines and angles in two arithmetics: exact ones, and those of the renderer that the recordings were made on.
+
+The game computes on whatever GPU it finds. With ``recorded`` the simulator repeats one renderer's rounding (section
+15.3), which turns agreement with its recordings from close to equal, and so proves every other rule. Only the last bits
+differ, but they decide whether the angle to a target straight ahead is a number.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from pearl_lightning.envs.derk.simulator.rules import f32, rule
+
+PI = f32(math.pi)
+TWO_PI = f32(2 * math.pi)
+HALF_PI = f32(math.pi / 2)
+QUARTER_PI = f32(math.pi / 4)
+NAN = f32(math.nan)
+
+
+@rule
+def cosine_sine(angle, recorded):
+    """Cosine and sine of an angle in radians."""
+    if recorded:
+        return _cephes(angle)
+    return math.cos(angle), math.sin(angle)
+
+
+@rule
+def signed_angle(ax, ay, bx, by, recorded):
+    """Angle from unit vector a to vector b in (-pi, pi], counter-clockwise positive; 0 if b is zero.
+
+    NaN in the recorded arithmetic where rounding carries the cosine over 1.
+    """
+    cross = ax * by - ay * bx
+    if not recorded:
+        return math.atan2(cross, ax * bx + ay * by)
+    square = bx * bx + by * by
+    if square == f32(0):
+        return f32(0)
+    inverse = f32(1) / math.sqrt(square)
+    angle = arc_cosine(ax * (bx * inverse) + ay * (by * inverse))
+    return -angle if cross < f32(0) else angle
+
+
+@rule
+def signed_angle_of_units(ax, ay, bx, by, recorded):
+    """The same for two unit vectors, which the renderer does not normalize again."""
+    cross = ax * by - ay * bx
+    if not recorded:
+        return math.atan2(cross, ax * bx + ay * by)
+    angle = arc_cosine(ax * bx + ay * by)
+    return -angle if cross < f32(0) else angle
+
+
+@rule
+def is_in_cast_cone(ax, ay, bx, by, recorded):
+    """Whether vector b is less than 45 degrees off unit vector a; a zero vector is."""
+    if recorded:
+        angle = signed_angle(ax, ay, bx, by, recorded)
+        return abs(angle) < QUARTER_PI  # False for NaN
+    return abs(ax * by - ay * bx) < ax * bx + ay * by or (bx == f32(0) and by == f32(0))
+
+
+@rule
+def clip(value, low, high):
+    """The value in [low, high]; the lower end for NaN, as the renderer does."""
+    if value > low:
+        return high if value > high else value
+    return low
+
+
+@rule
+def turn_between(start, end, recorded):
+    """Signed difference of two headings, wrapped to [-pi, pi]."""
+    if recorded:
+        difference = _modulo(end - start, TWO_PI)
+        return _modulo(f32(2) * difference, TWO_PI) - difference
+    difference = end - start
+    if difference > PI:
+        return difference - TWO_PI
+    if difference < -PI:
+        return difference + TWO_PI
+    return difference
+
+
+@rule
+def arc_cosine(x):
+    """The renderer's polynomial; NaN beyond 1."""
+    size = abs(x)
+    if size > f32(1):
+        return NAN
+    inner = f32(0.08132463) - f32(0.02363318) * size
+    inner = QUARTER_PI - f32(1) + size * inner
+    inner = HALF_PI + size * inner
+    arc = HALF_PI - math.sqrt(f32(1) - size) * inner
+    return HALF_PI - (arc if x > f32(0) else -arc if x < f32(0) else f32(0))
+
+
+@rule
+def _modulo(x, y):
+    return x - y * f32(math.floor(x / y))
+
+
+@rule
+def _fused(a, b, c):
+    """a * b + c, rounded once."""
+    return f32(np.float64(a) * np.float64(b) + np.float64(c))
+
+
+@rule
+def _cephes(angle):
+    size = abs(angle)
+    octant = np.int32(size * f32(4 / math.pi))
+    octant = (octant + 1) & ~1
+    turns = f32(octant)
+    size = _fused(turns, f32(-0.78515625), size)
+    size = _fused(turns, f32(-2.4187564849853515625e-4), size)
+    size = _fused(turns, f32(-3.77489497744594108e-8), size)
+    square = size * size
+    even = _fused(f32(2.443315711809948e-5), square, f32(-1.388731625493765e-3))
+    even = _fused(even, square, f32(4.166664568298827e-2))
+    even = even * square * square
+    even = even - f32(0.5) * square + f32(1)
+    odd = _fused(f32(-1.9515295891e-4), square, f32(8.3321608736e-3))
+    odd = _fused(odd, square, f32(-1.6666654611e-1))
+    odd = _fused(odd * square, size, size)
+    quadrant = (octant >> 1) & 3
+    sine, cosine = (even, odd) if quadrant & 1 else (odd, even)
+    if quadrant == 2 or quadrant == 3:
+        sine = -sine
+    if quadrant == 1 or quadrant == 2:
+        cosine = -cosine
+    return cosine, -sine if angle < f32(0) else sine

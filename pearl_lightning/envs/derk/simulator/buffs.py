@@ -1,0 +1,16 @@
+"""Stage 7 of a tick: buffs run out, and bubbles lift (section 7)."""
+
+from __future__ import annotations
+
+from pearl_lightning.envs.derk.simulator.rules import MEMBERS, SIDE_MEMBERS, f32, rule
+from pearl_lightning.envs.derk.simulator.state import CRIPPLE, DAZE, HELIUM, IRON, VX, VY, VZ
+
+
+@rule
+def update_buffs(u, n):
+    for member in range(MEMBERS):
+        for buff in (DAZE, IRON, HELIUM, CRIPPLE):
+            if n[member, buff] > 0:
+                n[member, buff] -= 1
+        if n[member, HELIUM] > 0 and member % SIDE_MEMBERS != 0:
+            u[member, VX], u[member, VY], u[member, VZ] = f32(0), f32(0), f32(1)

@@ -1,0 +1,39 @@
+"""Stage 3 of a tick: whom each Derkling has in focus (section 5.4)."""
+
+from __future__ import annotations
+
+import math
+
+from pearl_lightning.envs.derk.simulator.rules import FOCUS_RANGE, MEMBERS, SIDE_MEMBERS, f32, rule
+from pearl_lightning.envs.derk.simulator.state import CHANGE_FOCUS, COS, FOCUS, HP, SIN, X, Y, Z
+
+
+@rule
+def choice_member(me, choice):
+    """Member that ``ChangeFocus`` 1 to 7 stands for; the observation lists its targets in the same order."""
+    own = me - me % SIDE_MEMBERS
+    if choice == 1:
+        return own
+    if choice >= 4:
+        return (SIDE_MEMBERS - own) + choice - 4
+    teammate = own + choice - 1  # 1 or 2 of the team, unless that is me or comes after me
+    return teammate + 1 if teammate >= me else teammate
+
+
+@rule
+def update_focus(u, n):
+    for me in range(MEMBERS):
+        if me % SIDE_MEMBERS == 0:
+            continue
+        if u[me, HP] <= f32(0):
+            n[me, FOCUS] = -1
+            continue
+        choice = n[me, CHANGE_FOCUS]
+        target = choice_member(me, choice) if choice > 0 else n[me, FOCUS]
+        if target < 0:
+            continue
+        dx, dy, dz = u[target, X] - u[me, X], u[target, Y] - u[me, Y], u[target, Z] - u[me, Z]
+        distance = math.sqrt(dx * dx + dy * dy + dz * dz)
+        in_front = u[me, COS] * dx + u[me, SIN] * dy > f32(0)
+        near = distance < FOCUS_RANGE or (choice <= 0 and distance == FOCUS_RANGE)
+        n[me, FOCUS] = target if in_front and near and u[target, HP] > f32(0) else -1

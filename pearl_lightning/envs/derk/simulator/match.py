@@ -1,0 +1,111 @@
+"""One step of one match: the stages of a tick in their order (section 4), then senses and rewards."""
+
+from __future__ import annotations
+
+from pearl_lightning.envs.derk.interface import AGENTS, SIDES
+from pearl_lightning.envs.derk.interface import CASTING_SLOT as CASTING_SLOTS
+from pearl_lightning.envs.derk.interface import CHANGE_FOCUS as FOCUS_CHOICES
+from pearl_lightning.envs.derk.simulator.abilities import perform_abilities
+from pearl_lightning.envs.derk.simulator.arithmetic import cosine_sine
+from pearl_lightning.envs.derk.simulator.bounties import pay_result, settle_tick
+from pearl_lightning.envs.derk.simulator.buffs import update_buffs
+from pearl_lightning.envs.derk.simulator.casting import update_casts
+from pearl_lightning.envs.derk.simulator.focus import update_focus
+from pearl_lightning.envs.derk.simulator.movement import update_movement
+from pearl_lightning.envs.derk.simulator.physics import move_units
+from pearl_lightning.envs.derk.simulator.projectiles import fly_shots
+from pearl_lightning.envs.derk.simulator.rules import MEMBERS, SIDE_MEMBERS, rule
+from pearl_lightning.envs.derk.simulator.senses import sense
+from pearl_lightning.envs.derk.simulator.state import (
+    CASTING_SLOT,
+    CHANGE_FOCUS,
+    CHASE,
+    COS,
+    GOLD,
+    HEADING,
+    MOVE,
+    RENDER_COS,
+    RENDER_SIN,
+    RENDER_X,
+    RENDER_Y,
+    RENDER_Z,
+    ROTATE,
+    SIN,
+    X,
+    Y,
+    Z,
+)
+
+
+@rule
+def step_match(u, n, shots, shot_targets, weights, events, terrain, settings, tick, action, observation, reward, arena):
+    """Play the ticks of a step that follow ``tick``.
+
+    Args:
+        u, n, shots, shot_targets, weights, events: The arena's rows of the state's tensors.
+        terrain: Terrain.
+        settings: Settings.
+        tick: Ticks played so far.
+        action: Of all arenas ``[side, arena, agent, 5]``.
+        observation: Written, of all arenas ``[side, arena, agent, 64]``.
+        reward: Written, of all arenas ``[side, arena, agent]``.
+        arena: Which of them this is.
+    """
+    for side in range(SIDES):
+        for agent in range(AGENTS):
+            member = SIDE_MEMBERS * side + 1 + agent
+            _hold_action(u, n, member, action[side, arena, agent])
+            reward[side, arena, agent] = u[member, GOLD]
+    _render(u)
+    for _ in range(settings.substeps):
+        tick += 1
+        if tick < settings.episode_ticks:
+            if not settings.turbo:
+                _render(u)
+            update_focus(u, n)
+            update_casts(u, n, tick, settings.recorded)
+            update_movement(u, n, settings.recorded)
+            perform_abilities(u, n, shots, shot_targets, weights, events, settings)
+            update_buffs(u, n)
+            fly_shots(u, n, shots, shot_targets, weights, events, settings)
+            move_units(u, n, terrain, weights, events, settings)
+            settle_tick(u, n, weights, events, settings, tick)
+        elif tick == settings.episode_ticks:
+            pay_result(u, weights, events, settings)
+    for side in range(SIDES):
+        for agent in range(AGENTS):
+            member = SIDE_MEMBERS * side + 1 + agent
+            reward[side, arena, agent] = u[member, GOLD] - reward[side, arena, agent]
+    sense_match(u, n, terrain, settings, observation, arena)
+
+
+@rule
+def sense_match(u, n, terrain, settings, observation, arena):
+    """Write the observations of an arena's six agents."""
+    for side in range(SIDES):
+        for agent in range(AGENTS):
+            sense(u, n, terrain, SIDE_MEMBERS * side + 1 + agent, observation[side, arena, agent], settings.recorded)
+
+
+@rule
+def face_match(u, recorded):
+    """Make every member's direction that of its heading."""
+    for member in range(MEMBERS):
+        u[member, COS], u[member, SIN] = cosine_sine(u[member, HEADING], recorded)
+
+
+@rule
+def _hold_action(u, n, member, action):
+    """Choices are truncated; one beyond the last acts as the last focus, and as no slot (sections 5.4, 5.5)."""
+    u[member, MOVE], u[member, ROTATE], u[member, CHASE] = action[0], action[1], action[2]
+    slot, focus = int(action[3]), int(action[4])
+    n[member, CASTING_SLOT] = slot if 0 <= slot < len(CASTING_SLOTS) else 0
+    n[member, CHANGE_FOCUS] = min(max(focus, 0), len(FOCUS_CHOICES) - 1)
+
+
+@rule
+def _render(u):
+    """Shots leave from where their caster was last drawn (section 6.4)."""
+    for member in range(MEMBERS):
+        u[member, RENDER_X], u[member, RENDER_Y], u[member, RENDER_Z] = u[member, X], u[member, Y], u[member, Z]
+        u[member, RENDER_COS], u[member, RENDER_SIN] = u[member, COS], u[member, SIN]

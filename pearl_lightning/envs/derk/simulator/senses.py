@@ -1,0 +1,103 @@
+"""What an agent observes at the end of a step (section 9)."""
+
+from __future__ import annotations
+
+import math
+
+from pearl_lightning.envs.derk.interface import SLOTS, TARGETS, observation_index
+from pearl_lightning.envs.derk.simulator.arithmetic import PI, clip, signed_angle, signed_angle_of_units
+from pearl_lightning.envs.derk.simulator.focus import choice_member
+from pearl_lightning.envs.derk.simulator.rules import CENTRE, FOCUS_RANGE, FULL_HP, SIDE_MEMBERS, f32, rule
+from pearl_lightning.envs.derk.simulator.state import (
+    COOLDOWN,
+    COS,
+    CRIPPLE,
+    DAZE,
+    FOCUS,
+    HP,
+    ITEM,
+    SIN,
+    STUCK,
+    X,
+    Y,
+    Z,
+)
+from pearl_lightning.envs.derk.simulator.terrain import ground
+
+HITPOINTS = observation_index("Hitpoints")
+READY = observation_index("Ability0Ready")
+FURTHER_READY = observation_index("Ability1Ready")
+FIRST_DISTANCE = observation_index("FriendStatueDistance")
+HAS_FOCUS = observation_index("HasFocus")
+FOCUS_DAZED = observation_index("FocusDazed")
+HEIGHTS = observation_index("HeightFront1")
+LEFT_RIGHT = observation_index("PositionLeftRight")
+IS_STUCK = observation_index("Stuck")
+OWN_ITEMS = observation_index("HasTalons")
+FOCUS_ITEMS = observation_index("FocusHasTalons")
+WORLD = f32(128)
+
+
+@rule
+def sense(u, n, terrain, me, observation, recorded):
+    """Write the 64 numbers of a Derkling's observation."""
+    for index in range(len(observation)):
+        observation[index] = f32(0)
+    observation[HITPOINTS] = clip(u[me, HP] / FULL_HP, f32(0), f32(1))
+    observation[READY] = f32(n[me, COOLDOWN] == 0)
+    observation[FURTHER_READY] = f32(n[me, COOLDOWN + 1] == 0)
+    observation[FURTHER_READY + 1] = f32(n[me, COOLDOWN + 2] == 0)
+    for choice in range(1, 1 + len(TARGETS)):
+        _sense_target(u, me, choice_member(me, choice), observation, FIRST_DISTANCE + 2 * (choice - 1), recorded)
+    if n[me, FOCUS] >= 0:
+        _sense_focus(u, n, me, n[me, FOCUS], observation, recorded)
+    x, y, cos, sin = u[me, X], u[me, Y], u[me, COS], u[me, SIN]
+    for index in range(3):
+        reach = f32(1) if index == 0 else f32(5) if index == 1 else f32(-2)
+        rise = ground(terrain, x + reach * cos, y + reach * sin) - u[me, Z]
+        observation[HEIGHTS + index] = math.tanh(rise) if rise != f32(0) else f32(0)
+    sign = f32(1) if me < SIDE_MEMBERS else f32(-1)
+    east, north = x - CENTRE, y - CENTRE
+    observation[LEFT_RIGHT] = sign * (east - north) / WORLD
+    observation[LEFT_RIGHT + 1] = sign * (east + north) / WORLD
+    observation[IS_STUCK] = f32(n[me, STUCK])
+    _flag_items(n, me, observation, OWN_ITEMS)
+
+
+@rule
+def _flag_items(n, member, observation, first):
+    for slot in range(SLOTS):
+        if n[member, ITEM + slot] > 0:
+            observation[first + n[member, ITEM + slot] - 1] = f32(1)
+
+
+@rule
+def _sense_target(u, me, target, observation, index, recorded):
+    if u[target, HP] <= f32(0):
+        observation[index] = f32(2)
+        return
+    dx, dy, dz = u[target, X] - u[me, X], u[target, Y] - u[me, Y], u[target, Z] - u[me, Z]
+    observation[index] = clip(math.sqrt(dx * dx + dy * dy + dz * dz) / FOCUS_RANGE, f32(0), f32(1))
+    observation[index + 1] = _share_of_pi(signed_angle(u[me, COS], u[me, SIN], dx, dy, recorded))
+
+
+@rule
+def _share_of_pi(angle):
+    """0 where rounding left no angle."""
+    return f32(0) if math.isnan(angle) else angle / PI
+
+
+@rule
+def _sense_focus(u, n, me, focus, observation, recorded):
+    cos, sin = u[focus, COS], u[focus, SIN]
+    dx, dy = u[focus, X] - u[me, X], u[focus, Y] - u[me, Y]
+    length = math.sqrt(dx * dx + dy * dy)
+    observation[HAS_FOCUS] = f32(1)
+    rotation = signed_angle_of_units(u[me, COS], u[me, SIN], cos, sin, recorded)
+    observation[HAS_FOCUS + 1] = _share_of_pi(rotation)
+    observation[HAS_FOCUS + 2] = -(cos * dx + sin * dy) / length if length > f32(0) else f32(0)
+    observation[HAS_FOCUS + 3] = f32(n[focus, FOCUS] == me)
+    observation[HAS_FOCUS + 4] = clip(u[focus, HP] / FULL_HP, f32(0), f32(1))
+    observation[FOCUS_DAZED] = f32(n[focus, DAZE] > 0)
+    observation[FOCUS_DAZED + 1] = f32(n[focus, CRIPPLE] > 0)
+    _flag_items(n, focus, observation, FOCUS_ITEMS)

@@ -1,0 +1,166 @@
+"""Where everything in a match lies: columns of four tensors, and their names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pearl_lightning.envs.derk.interface import AGENTS, BOUNTY_KEYS, SIDES, SLOTS
+from pearl_lightning.envs.derk.simulator.rules import MEMBERS
+
+# Columns of ``numbers`` [arena, member, column], float32.
+(
+    X, Y, Z, VX, VY, VZ, FX, FY, FZ,
+    HEADING, COS, SIN,
+    WALK, HP, HP_BEFORE, CUMULATIVE_HP,
+    GOLD, GAIN,
+    RENDER_X, RENDER_Y, RENDER_Z, RENDER_COS, RENDER_SIN,
+    MOVE, ROTATE, CHASE,
+    OLD_X, OLD_Y, OLD_Z, HURT,
+) = range(30)  # fmt: skip
+NUMBERS = 30
+
+# Columns of ``counts`` [arena, member, column], int32.
+(
+    GROUND, STUCK, FOCUS,
+    CAST_STATE, ABILITY, TARGET, START,
+    COOLDOWN, _COOLDOWN_1, _COOLDOWN_2,
+    DAZE, IRON, HELIUM, CRIPPLE,
+    PUSHED_BY, FELL, LIVES, ALIVE_TICKS,
+    ITEM, _ITEM_1, _ITEM_2,
+    CASTING_SLOT, CHANGE_FOCUS,
+) = range(23)  # fmt: skip
+COUNTS = 23
+
+# Columns of ``shots`` [arena, agent of both sides * slot, column], float32; ``shot_targets`` has one member or -1 each.
+QX, QY, QZ, OLD_QX, OLD_QY, OLD_QZ = range(6)
+SHOTS = SIDES * AGENTS * SLOTS
+
+HOME_SPAWNS = np.array([(52.7, 58.4), (58.2, 58.2), (60.4, 54.8)])
+"""x and y of home's Derklings before the jitter (section 1.4); away's are turned by half a circle about (64, 64)."""
+SPAWN_Z, STATUE_Z = 2.23807, 3.31552
+STATUES = ((51.0, 51.0), (77.0, 77.0))
+HEADINGS = (np.pi / 4, 5 * np.pi / 4)
+
+
+@dataclass(frozen=True)
+class Field:
+    """Name of some columns.
+
+    Args:
+        tensor: The attribute of ``MatchState`` they are in.
+        first: First column.
+        width: Number of columns; None for a single one without an axis of its own.
+    """
+
+    tensor: str
+    first: int
+    width: int | None = None
+
+
+FIELDS: dict[str, Field] = {
+    "position": Field("numbers", X, 3),  # metres
+    "velocity": Field("numbers", VX, 3),  # metres per second
+    "force": Field("numbers", FX, 3),
+    "heading": Field("numbers", HEADING),  # radians, counter-clockwise from east
+    "direction": Field("numbers", COS, 2),  # cosine and sine of the heading
+    "walk_speed": Field("numbers", WALK),
+    "hitpoints": Field("numbers", HP),
+    "hitpoints_before": Field("numbers", HP_BEFORE),  # at the last tick's end, before its regeneration
+    "cumulative_hitpoints": Field("numbers", CUMULATIVE_HP),
+    "gold": Field("numbers", GOLD),  # reward so far
+    "rendered_position": Field("numbers", RENDER_X, 3),  # where the shots of this step start
+    "rendered_direction": Field("numbers", RENDER_COS, 2),
+    "on_ground": Field("counts", GROUND),
+    "stuck": Field("counts", STUCK),
+    "focus": Field("counts", FOCUS),  # a member, or -1
+    "cast_state": Field("counts", CAST_STATE),
+    "cast_ability": Field("counts", ABILITY),  # 0, or 1 + the index in ITEMS
+    "cast_target": Field("counts", TARGET),
+    "cast_start": Field("counts", START),
+    "cooldown": Field("counts", COOLDOWN, SLOTS),  # ticks
+    "dazed": Field("counts", DAZE),  # ticks left, as the next three
+    "iron": Field("counts", IRON),
+    "helium": Field("counts", HELIUM),
+    "crippled": Field("counts", CRIPPLE),
+    "last_pushed_by": Field("counts", PUSHED_BY),
+    "alive_ticks": Field("counts", ALIVE_TICKS),
+    "items": Field("counts", ITEM, SLOTS),  # 0, or 1 + the index in ITEMS
+    "shot_position": Field("shots", QX, 3),
+    "shot_previous_position": Field("shots", OLD_QX, 3),
+}
+"""What of a match can be read and written by name, ``[arena, member, ...]``; of shots ``[arena, shot, 3]``."""
+
+WHOLE = ("shot_targets", "weights", "events")
+"""Further names: whole tensors."""
+
+
+class MatchState:
+    """The tensors of ``arenas`` matches.
+
+    Args:
+        arenas: Number of matches.
+        device: Where they lie.
+        counts_events: Keep counts of every bounty's events.
+    """
+
+    def __init__(self, arenas: int, device: torch.device, counts_events: bool) -> None:
+        agents = SIDES * AGENTS
+        self.numbers = torch.zeros(arenas, MEMBERS, NUMBERS, device=device)
+        self.counts = torch.zeros(arenas, MEMBERS, COUNTS, dtype=torch.int32, device=device)
+        self.shots = torch.zeros(arenas, SHOTS, 6, device=device)
+        self.shot_targets = torch.full((arenas, SHOTS), -1, dtype=torch.int32, device=device)
+        self.weights = torch.zeros(arenas, agents, len(BOUNTY_KEYS), device=device)
+        self.events = torch.zeros(arenas if counts_events else 1, agents, len(BOUNTY_KEYS), device=device)
+
+    def view(self, name: str) -> Tensor:
+        """The columns called ``name``, sharing memory.
+
+        Raises:
+            ValueError: Nothing has that name.
+        """
+        if name in WHOLE:
+            whole: Tensor = getattr(self, name)
+            return whole
+        if name not in FIELDS:
+            raise ValueError(f"unknown state {name!r}; known ones: tick, {', '.join([*FIELDS, *WHOLE])}")
+        field = FIELDS[name]
+        tensor: Tensor = getattr(self, field.tensor)
+        if field.width is None:
+            return tensor[..., field.first]
+        return tensor[..., field.first : field.first + field.width]
+
+    def spawn(self, items: Tensor, weights: Tensor, jitter: Tensor) -> None:
+        """Put every member at its start.
+
+        Args:
+            items: ``[arena, 6, slot]``.
+            weights: Reward weights ``[arena, 6, bounty]``.
+            jitter: Metres added to x and y ``[arena, 6, 2]``.
+        """
+        self.numbers.zero_()
+        self.counts.zero_()
+        self.shots.zero_()
+        self.shot_targets.fill_(-1)
+        self.events.zero_()
+        self.weights.copy_(weights)
+        statue = torch.zeros(MEMBERS, dtype=torch.bool)
+        statue[[0, 4]] = True
+        place = torch.empty(MEMBERS, 3, dtype=torch.float64)
+        place[statue] = torch.tensor([[*xy, STATUE_Z] for xy in STATUES], dtype=torch.float64)
+        home = torch.from_numpy(HOME_SPAWNS)
+        place[~statue] = torch.cat([torch.cat([home, 128 - home]), torch.full((6, 1), SPAWN_Z)], dim=1)
+        self.view("position").copy_(place.float())
+        derklings = [member for member in range(MEMBERS) if not statue[member]]
+        self.numbers[:, derklings, X : Y + 1] += jitter
+        heading = torch.tensor(HEADINGS).repeat_interleave(MEMBERS // 2).float()
+        self.view("heading").copy_(heading)
+        self.view("hitpoints").fill_(100.0)
+        self.view("hitpoints_before").fill_(100.0)
+        self.view("on_ground").fill_(1)
+        for name in ("focus", "cast_target", "last_pushed_by"):
+            self.view(name).fill_(-1)
+        self.counts[:, derklings, ITEM : ITEM + SLOTS] = items
