@@ -100,12 +100,17 @@ class ActionSpace:
         bounded = Bounded(low=low.expand(full), high=high.expand(full), shape=full, dtype=torch.float32)
         return _MixedBounded.of(bounded, len(self.choices))
 
-    def sample(self, shape: tuple[int, ...], generator: torch.Generator | None = None) -> Tensor:
-        """Uniform legal actions ``[*shape, width]``."""
-        uniform = torch.rand(*shape, self.continuous, generator=generator)
-        low, high = torch.tensor(self.low), torch.tensor(self.high)
+    def sample(
+        self,
+        shape: tuple[int, ...],
+        generator: torch.Generator | None = None,
+        device: torch.device | str = "cpu",
+    ) -> Tensor:
+        """Uniform legal actions ``[*shape, width]``; the generator must be the device's."""
+        uniform = torch.rand(*shape, self.continuous, generator=generator, device=device)
+        low, high = uniform.new_tensor(self.low), uniform.new_tensor(self.high)
         columns = [low + uniform * (high - low)]
-        columns += [torch.randint(n, (*shape, 1), generator=generator).float() for n in self.choices]
+        columns += [torch.randint(n, (*shape, 1), generator=generator, device=device).float() for n in self.choices]
         return torch.cat(columns, dim=-1)
 
     def encode(self, action: Tensor) -> Tensor:

@@ -203,6 +203,7 @@ class TaskReplay:
         Raises:
             ValueError: Wrong number of rows, a task that is not a train task, or a number that is not finite.
         """
+        episodes = episodes.to("cpu")
         if episodes.shape[1] != self.writer.rows:
             raise ValueError(f"episodes must have {self.writer.rows} rows, got {episodes.shape[1]}")
         lowest, highest = (int(bound) for bound in episodes["task"].aminmax())

@@ -68,9 +68,10 @@ def _play_once(env: MetaEnv, act: Callable[[Tensor, int], Tensor]) -> TensorDict
             "task": state["task"].unsqueeze(1).expand(shape).clone(),
         },
         batch_size=shape,
+        device=env.device,
     )
     if env.has_outcome:
-        rows["outcome"] = torch.zeros(shape)
+        rows["outcome"] = torch.zeros(shape, device=env.device)
     training_reward = ("agents", "training_reward" if env.has_training_reward else "reward")
     observation = state["agents", "observation"]
     for step in range(env.horizon):

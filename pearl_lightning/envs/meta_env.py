@@ -71,6 +71,7 @@ class MetaEnv(EnvBase):
         horizon: Steps of an episode.
         has_training_reward: Whether the world also writes ``("agents", "training_reward")``.
         has_outcome: Whether the world also writes ``outcome``.
+        device: Where the world's tensors lie.
     """
 
     def __new__(cls, *_: Any, **__: Any) -> Self:
@@ -88,10 +89,11 @@ class MetaEnv(EnvBase):
         horizon: int,
         has_training_reward: bool = False,
         has_outcome: bool = False,
+        device: torch.device | str = "cpu",
     ) -> None:
         if arenas < 1:
             raise ValueError(f"arenas must be at least 1, got {arenas}")
-        super().__init__(device="cpu", batch_size=[arenas])
+        super().__init__(device=device, batch_size=[arenas])
         self.arenas, self.agents, self.features, self.horizon = arenas, agents, features, horizon
         self.tasks, self.action_space = tasks, action_space
         self.has_training_reward, self.has_outcome = has_training_reward, has_outcome
@@ -181,15 +183,17 @@ class MetaEnv(EnvBase):
         return stepped
 
     def _pack(self, result: dict[str, Any]) -> TensorDict:
-        zeros = torch.zeros(self.arenas, self.agents)
+        zeros = torch.zeros(self.arenas, self.agents, device=self.device)
         agents = TensorDict({"observation": result["observation"]}, batch_size=[self.arenas, self.agents])
         if self.has_training_reward:
             agents["training_reward"] = result.get("training_reward", zeros).unsqueeze(-1)
-        packed = TensorDict({"agents": agents, "task": self._current.clone()}, batch_size=[self.arenas])
+        packed = TensorDict(
+            {"agents": agents, "task": self._current.to(self.device, copy=True)}, batch_size=[self.arenas]
+        )
         if self.has_outcome:
             packed["outcome"] = result.get("outcome", zeros[:, 0]).unsqueeze(-1)
         for key in ("terminated", "truncated"):
-            packed[key] = torch.full((self.arenas, 1), bool(result[key]))
+            packed[key] = torch.full((self.arenas, 1), bool(result[key]), device=self.device)
         packed["done"] = packed["terminated"] | packed["truncated"]
         return packed
 

@@ -46,6 +46,8 @@ class FakeBackend:
         self, *, arenas: int, lose_at_step: int | None = None, team_rewards: Sequence[Sequence[float]] | None = None
     ) -> None:
         self.arenas = arenas
+        self.episode_steps = EPISODE_STEPS
+        self.device = torch.device("cpu")
         self.lose_at_step = lose_at_step
         self.team_rewards = team_rewards
         self.tasks: list[DerkTask] = []

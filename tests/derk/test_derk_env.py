@@ -219,7 +219,7 @@ def test_a_config_can_name_the_environment_and_its_tasks() -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"backend": "chess"}, "backend must be one of game or a backend object, got 'chess'"),
+        ({"backend": "chess"}, "backend must be one of simulator, game or a backend object, got 'chess'"),
         ({"backend": FakeBackend(arenas=3)}, "arenas must be the backend's 3, got 2"),
         (
             {"backend": FakeBackend(arenas=2), "backend_options": {"port": 1}},

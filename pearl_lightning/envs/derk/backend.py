@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+import torch
 from torch import Tensor
 
 from pearl_lightning.envs.derk.tasks import DerkTask
@@ -19,6 +20,9 @@ class DerkBackend(Protocol):
     """
 
     arenas: int
+    episode_steps: int
+    device: torch.device
+    """Where observations and rewards lie, and actions must."""
 
     def reset(self, tasks: Sequence[DerkTask], seed: int) -> Tensor:
         """Start a match per arena; returns observations ``[side, arena, agent, 64]``. The seed fixes the spawns."""

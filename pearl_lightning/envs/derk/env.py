@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Literal
 
 import torch
@@ -11,9 +12,10 @@ from pearl_lightning.envs.derk.backend import DerkBackend
 from pearl_lightning.envs.derk.interface import (
     ACTION_SPACE,
     AGENTS,
-    EPISODE_STEPS,
+    EPISODE_TICKS,
     OBSERVATION_FEATURES,
     TEAM_STATS_KEYS,
+    TICKS_PER_STEP,
 )
 from pearl_lightning.envs.derk.opponents import Opponent, make_opponent
 from pearl_lightning.envs.derk.tasks import DerkTask, DerkTasks
@@ -25,16 +27,19 @@ _REWARD, _OPPONENT_REWARD = TEAM_STATS_KEYS.index("Reward"), TEAM_STATS_KEYS.ind
 class DerkEnv(MetaEnv):
     """Derk's Gym seen from the home team; the away team is played by each arena's task.
 
-    The last of an episode's 150 steps is *terminated*: the time limit ends the game, nothing comes after it.
-    ``outcome`` compares the two teams' rewards as the game's own statistics do. Every episode draws two numbers from
-    the environment's generator, which fix its spawns and its opponents: ``set_seed`` repeats a run.
+    The last of an episode's steps (150, unless the backend is told otherwise) is *terminated*: the time limit ends the
+    game, nothing comes after it. ``outcome`` compares the two teams' rewards as the game's own statistics do. Every
+    episode draws two numbers from the environment's generator, which fix its spawns and its opponents: ``set_seed``
+    repeats a run.
 
     Args:
         arenas: Number of arenas, at least 1.
         tasks: The task distribution the arenas' tasks come from.
-        backend: What plays the matches: ``game``, the real game, started at the first reset; or a backend object with
-            as many arenas. ``close`` closes it.
+        backend: What plays the matches: ``simulator``, the game's rules at full speed; ``game``, the real game; either
+            is started at the first reset. Or a backend object with as many arenas. ``close`` closes it.
         backend_options: Further arguments of a backend given by name.
+        observe_time: Give the agents one more feature, the share of the episode that is left, from 1 down; the game
+            tells them nothing about it.
 
     Raises:
         ValueError: An unknown backend or opponent, or a backend with another number of arenas.
@@ -45,9 +50,11 @@ class DerkEnv(MetaEnv):
         *,
         arenas: int,
         tasks: DerkTasks,
-        backend: Literal["game"] | DerkBackend = "game",
+        backend: Literal["simulator", "game"] | DerkBackend = "simulator",
         backend_options: dict[str, Any] | None = None,
+        observe_time: bool = False,
     ) -> None:
+        options = dict(backend_options or {})
         if isinstance(backend, str):
             if backend not in _BACKENDS:
                 raise ValueError(f"backend must be one of {', '.join(_BACKENDS)} or a backend object, got {backend!r}")
@@ -61,17 +68,20 @@ class DerkEnv(MetaEnv):
             tasks=tasks,
             action_space=ACTION_SPACE,
             agents=AGENTS,
-            features=OBSERVATION_FEATURES,
-            horizon=EPISODE_STEPS,
+            features=OBSERVATION_FEATURES + observe_time,
+            horizon=_episode_steps(options) if isinstance(backend, str) else backend.episode_steps,
             has_outcome=True,
+            device=options.get("device", "cpu") if isinstance(backend, str) else backend.device,
         )
+        self.observe_time = observe_time
         self._opponents: dict[str, Opponent] = opponents
-        self._opponent_generator = torch.Generator()
+        self._opponent_generator = torch.Generator(self.device)
         self._opponent_arenas: dict[str, Tensor] = {}  # arenas that each opponent plays in this episode
         self._backend: DerkBackend | None = None if isinstance(backend, str) else backend
         self._backend_name = backend if isinstance(backend, str) else None
-        self._backend_options = dict(backend_options or {})
+        self._backend_options = options
         self._away_observation: Tensor | None = None  # None while no episode is running
+        self._steps_left = 0
 
     def begin(self, tasks: list[DerkTask]) -> Tensor:
         backend = self._started_backend()
@@ -80,11 +90,12 @@ class DerkEnv(MetaEnv):
         self._opponent_generator.manual_seed(opponent_seed)
         names = [task.opponent for task in tasks]
         self._opponent_arenas = {
-            name: torch.tensor([arena for arena, other in enumerate(names) if other == name])
+            name: torch.tensor([arena for arena, other in enumerate(names) if other == name], device=self.device)
             for name in sorted(set(names))
         }
         home, self._away_observation = backend.reset(tasks, spawn_seed).unbind(0)
-        return home
+        self._steps_left = self.horizon
+        return self._with_time(home)
 
     def advance(self, action: Tensor) -> dict[str, Tensor | bool]:
         if self._backend is None or self._away_observation is None:
@@ -96,8 +107,9 @@ class DerkEnv(MetaEnv):
             self._away_observation = None
             raise
         home, self._away_observation = observation.unbind(0)
+        self._steps_left -= 1
         result: dict[str, Tensor | bool] = {
-            "observation": home,
+            "observation": self._with_time(home),
             "reward": reward[0],
             "terminated": done,
             "truncated": False,
@@ -127,9 +139,15 @@ class DerkEnv(MetaEnv):
             self.is_closed = False  # so that a forgotten environment closes the backend it started
         return self._backend
 
+    def _with_time(self, observation: Tensor) -> Tensor:
+        if not self.observe_time:
+            return observation
+        left = observation.new_full((*observation.shape[:-1], 1), self._steps_left / self.horizon)
+        return torch.cat([observation, left], dim=-1)
+
     def _opponent_actions(self, observation: Tensor) -> Tensor:
         """Away actions ``[arena, agent, 5]``: one call per distinct opponent, over its arenas."""
-        action = torch.empty(self.arenas, AGENTS, ACTION_SPACE.width)
+        action = torch.empty(self.arenas, AGENTS, ACTION_SPACE.width, device=self.device)
         for name, arenas in self._opponent_arenas.items():
             action[arenas] = self._opponents[name](observation[arenas], self._opponent_generator)
         return action
@@ -145,4 +163,15 @@ def _game(arenas: int, options: dict[str, Any]) -> DerkBackend:
     return GameBackend(arenas=arenas, **options)
 
 
-_BACKENDS = {"game": _game}
+def _simulator(arenas: int, options: dict[str, Any]) -> DerkBackend:
+    from pearl_lightning.envs.derk.simulator import SimulatorBackend  # compiles, or loads what was compiled
+
+    return SimulatorBackend(arenas=arenas, **options)
+
+
+_BACKENDS = {"simulator": _simulator, "game": _game}
+
+
+def _episode_steps(options: dict[str, Any]) -> int:
+    """Steps of an episode of a backend that is not started yet."""
+    return math.ceil(options.get("episode_ticks", EPISODE_TICKS) / options.get("substeps", TICKS_PER_STEP))

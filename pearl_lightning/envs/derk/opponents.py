@@ -28,7 +28,7 @@ class Opponent(ABC):
 
         Args:
             observation: ``[arena, 3, 64]``, each team's own view.
-            generator: Source of every random number, on the CPU.
+            generator: Source of every random number, on the observation's device.
 
         Returns:
             Actions ``[arena, 3, 5]`` on the observation's device.
@@ -46,7 +46,7 @@ class RandomOpponent(Opponent):
     """Draws every action uniformly from the legal ones."""
 
     def __call__(self, observation: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        return ACTION_SPACE.sample(tuple(observation.shape[:-1]), generator).to(observation.device)
+        return ACTION_SPACE.sample(tuple(observation.shape[:-1]), generator, observation.device)
 
 
 _ENEMIES = ("Enemy1", "Enemy2", "Enemy3")
@@ -128,7 +128,7 @@ class AttackerOpponent(Opponent):
         ready = observation[..., self._ready] > 0.5
         harmful = torch.stack([(observation[..., flags] > 0.5).any(-1) for flags in self._harmful], dim=-1)
         castable = ready & harmful
-        priority = torch.rand(castable.shape, generator=generator).to(observation.device)
+        priority = torch.rand(castable.shape, generator=generator, device=observation.device)
         slot = priority.masked_fill(~castable, -1.0).argmax(dim=-1) + 1
         return torch.where(castable.any(-1), slot, 0).to(observation.dtype)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,7 +13,7 @@ from pearl_lightning.envs.derk.actions import checked_actions
 from pearl_lightning.envs.derk.game.browser import RENDERERS, Renderer
 from pearl_lightning.envs.derk.game.child import GameChild, GameLost
 from pearl_lightning.envs.derk.game.install import GameUnavailable, find_browser, gym_derk_version
-from pearl_lightning.envs.derk.interface import AGENTS, OBSERVATION_FEATURES, SIDES, TEAM_STATS_KEYS
+from pearl_lightning.envs.derk.interface import AGENTS, EPISODE_TICKS, OBSERVATION_FEATURES, SIDES, TEAM_STATS_KEYS
 from pearl_lightning.envs.derk.tasks import DerkTask
 from pearl_lightning.envs.meta_env import EpisodeLost
 
@@ -63,6 +64,8 @@ class GameBackend:
         if renderer not in RENDERERS:
             raise ValueError(f"renderer must be one of {', '.join(RENDERERS)}, got {renderer!r}")
         self.arenas = arenas
+        self.episode_steps = math.ceil(EPISODE_TICKS / substeps)
+        self.device = torch.device("cpu")
         self.restarts = 0
         self.start_timeout, self.step_timeout = start_timeout, step_timeout
         self._settings: dict[str, Any] = {

@@ -63,14 +63,14 @@ DART_BEHIND, DART_HEIGHT = f32(0.3068), f32(2.1917)
 
 @rule
 def is_performing(n, me, ability):
-    return n[me, CAST_STATE] == PERFORMING and n[me, ABILITY] == ability
+    return n[CAST_STATE, me] == PERFORMING and n[ABILITY, me] == ability
 
 
 @rule
 def armour(n, member):
     """What damage is divided by."""
     value = f32(1)
-    if n[member, IRON] > 0:
+    if n[IRON, member] > 0:
         value += f32(3)
     if is_performing(n, member, SHELL):
         value += f32(5)
@@ -81,8 +81,8 @@ def armour(n, member):
 def perform_abilities(u, n, shots, shot_targets, weights, events, settings):
     performed = 0  # one bit per ability: most ticks have none
     for me in range(MEMBERS):
-        if n[me, CAST_STATE] == PERFORMING:
-            performed |= 1 << n[me, ABILITY]
+        if n[CAST_STATE, me] == PERFORMING:
+            performed |= 1 << n[ABILITY, me]
     if performed == 0:
         return
     if performed & (1 << TROMBONE):
@@ -96,11 +96,8 @@ def perform_abilities(u, n, shots, shot_targets, weights, events, settings):
         _heal(u, n, weights, events, settings)
     if performed & (1 << VAMPIRE_GLAND):
         _hit(u, n, weights, events, settings, VAMPIRE_GLAND)
-    for me in range(MEMBERS):
-        if is_performing(n, me, IRON_BUBBLEGUM):
-            n[n[me, TARGET], IRON] = BUBBLE_TICKS
-        if is_performing(n, me, HELIUM_BUBBLEGUM):
-            n[n[me, TARGET], HELIUM] = BUBBLE_TICKS
+    if performed & (1 << IRON_BUBBLEGUM | 1 << HELIUM_BUBBLEGUM):
+        _blow_bubbles(n)
     for gun in (PISTOL, BLASTER, MAGNUM):
         if performed & (1 << gun):
             _launch(u, n, shots, shot_targets, gun, GUN_BEHIND, GUN_HEIGHT)
@@ -111,7 +108,7 @@ def _copies(n, me, ability):
     """How many of the item a unit holds: a cast triggers all of them (section 6.6)."""
     count = 0
     for slot in range(SLOTS):
-        if n[me, ITEM + slot] == ability:
+        if n[ITEM + slot, me] == ability:
             count += 1
     return count
 
@@ -126,34 +123,43 @@ def _play_trombones(n):
         if musician >= 0:
             enemies = SIDE_MEMBERS - side_start
             for enemy in range(enemies + 1, enemies + SIDE_MEMBERS):
-                n[enemy, FOCUS] = musician
+                n[FOCUS, enemy] = musician
 
 
 @rule
 def _hit(u, n, weights, events, settings, ability):
     for me in range(MEMBERS):
         if is_performing(n, me, ability):
-            target = n[me, TARGET]
+            target = n[TARGET, me]
             for _ in range(_copies(n, me, ability)):
                 strike(u, weights, events, settings, me, target, DAMAGE[ability] / armour(n, target))
     land_strikes(u)
     for me in range(MEMBERS):
         if is_performing(n, me, ability):
             if ability == CRIPPLERS:
-                n[n[me, TARGET], CRIPPLE] = CRIPPLE_TICKS
+                n[CRIPPLE, n[TARGET, me]] = CRIPPLE_TICKS
             if ability == VAMPIRE_GLAND:
-                u[me, HP] = clip(u[me, HP] + VAMPIRE_HEAL, f32(0), FULL_HP)
+                u[HP, me] = clip(u[HP, me] + VAMPIRE_HEAL, f32(0), FULL_HP)
 
 
 @rule
 def _heal(u, n, weights, events, settings):
     for me in range(MEMBERS):
         if is_performing(n, me, HEALING_GLAND):
-            target = n[me, TARGET]
+            target = n[TARGET, me]
             for _ in range(_copies(n, me, HEALING_GLAND)):
                 pay_heal(u, weights, events, settings, me, target)
-                u[target, HURT] -= HEAL
+                u[HURT, target] -= HEAL
     land_strikes(u)
+
+
+@rule
+def _blow_bubbles(n):
+    for me in range(MEMBERS):
+        if is_performing(n, me, IRON_BUBBLEGUM):
+            n[IRON, n[TARGET, me]] = BUBBLE_TICKS
+        if is_performing(n, me, HELIUM_BUBBLEGUM):
+            n[HELIUM, n[TARGET, me]] = BUBBLE_TICKS
 
 
 @rule
@@ -162,12 +168,12 @@ def _launch(u, n, shots, shot_targets, gun, behind, height):
         if me % SIDE_MEMBERS == 0 or not is_performing(n, me, gun):
             continue
         for slot in range(SLOTS):
-            if n[me, ITEM + slot] == gun:
+            if n[ITEM + slot, me] == gun:
                 shot = agent_of(me) * SLOTS + slot
-                shots[shot, QX] = u[me, RENDER_X] - behind * u[me, RENDER_COS]
-                shots[shot, QY] = u[me, RENDER_Y] - behind * u[me, RENDER_SIN]
-                shots[shot, QZ] = u[me, RENDER_Z] + height
-                shots[shot, OLD_QX] = shots[shot, QX]
-                shots[shot, OLD_QY] = shots[shot, QY]
-                shots[shot, OLD_QZ] = shots[shot, QZ]
-                shot_targets[shot] = n[me, TARGET]
+                shots[QX, shot] = u[RENDER_X, me] - behind * u[RENDER_COS, me]
+                shots[QY, shot] = u[RENDER_Y, me] - behind * u[RENDER_SIN, me]
+                shots[QZ, shot] = u[RENDER_Z, me] + height
+                shots[OLD_QX, shot] = shots[QX, shot]
+                shots[OLD_QY, shot] = shots[QY, shot]
+                shots[OLD_QZ, shot] = shots[QZ, shot]
+                shot_targets[shot] = n[TARGET, me]

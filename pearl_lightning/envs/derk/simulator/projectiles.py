@@ -41,10 +41,10 @@ from pearl_lightning.envs.derk.simulator.state import (
 
 @rule
 def fly_shots(u, n, shots, shot_targets, weights, events, settings):
-    flying = False
+    flying = 0
     for shot in range(SHOTS):
-        flying = flying or shot_targets[shot] >= 0
-    if not flying:
+        flying |= int(shot_targets[shot] >= 0)
+    if flying == 0:
         return
     hits = False
     for shot in range(SHOTS):
@@ -75,7 +75,7 @@ def _shooter(shot):
 
 @rule
 def _gun(n, shot):
-    return n[_shooter(shot), ITEM + shot % SLOTS]
+    return n[ITEM + shot % SLOTS, _shooter(shot)]
 
 
 @rule
@@ -86,9 +86,9 @@ def _speed(n, shot):
 @rule
 def _distance(u, shots, shot, target):
     """Metres to the target's centre, 1 m above its feet."""
-    dx = u[target, X] - shots[shot, QX]
-    dy = u[target, Y] - shots[shot, QY]
-    dz = u[target, Z] + f32(1) - shots[shot, QZ]
+    dx = u[X, target] - shots[QX, shot]
+    dy = u[Y, target] - shots[QY, shot]
+    dz = u[Z, target] + f32(1) - shots[QZ, shot]
     return math.sqrt(dx * dx + dy * dy + dz * dz)
 
 
@@ -96,25 +96,25 @@ def _distance(u, shots, shot, target):
 def _take_effect(u, n, shots, shot, target):
     gun = _gun(n, shot)
     if gun == PARALYZING_DART:
-        n[target, DAZE] += DAZE_TICKS
+        n[DAZE, target] += DAZE_TICKS
     elif gun == MAGNUM and target % SIDE_MEMBERS != 0:
-        dx = shots[shot, QX] - shots[shot, OLD_QX]
-        dy = shots[shot, QY] - shots[shot, OLD_QY]
-        dz = shots[shot, QZ] - shots[shot, OLD_QZ]
+        dx = shots[QX, shot] - shots[OLD_QX, shot]
+        dy = shots[QY, shot] - shots[OLD_QY, shot]
+        dz = shots[QZ, shot] - shots[OLD_QZ, shot]
         length = math.sqrt(dx * dx + dy * dy + dz * dz)
         if length > f32(0):
             push = KNOCK_FORCE / length
-            u[target, FX] += push * dx
-            u[target, FY] += push * dy
-            u[target, FZ] += push * dz
-        n[target, PUSHED_BY] = _shooter(shot)
+            u[FX, target] += push * dx
+            u[FY, target] += push * dy
+            u[FZ, target] += push * dz
+        n[PUSHED_BY, target] = _shooter(shot)
 
 
 @rule
 def _advance(u, shots, shot, target, share):
-    shots[shot, OLD_QX] = shots[shot, QX]
-    shots[shot, OLD_QY] = shots[shot, QY]
-    shots[shot, OLD_QZ] = shots[shot, QZ]
-    shots[shot, QX] += share * (u[target, X] - shots[shot, QX])
-    shots[shot, QY] += share * (u[target, Y] - shots[shot, QY])
-    shots[shot, QZ] += share * (u[target, Z] + f32(1) - shots[shot, QZ])
+    shots[OLD_QX, shot] = shots[QX, shot]
+    shots[OLD_QY, shot] = shots[QY, shot]
+    shots[OLD_QZ, shot] = shots[QZ, shot]
+    shots[QX, shot] += share * (u[X, target] - shots[QX, shot])
+    shots[QY, shot] += share * (u[Y, target] - shots[QY, shot])
+    shots[QZ, shot] += share * (u[Z, target] + f32(1) - shots[QZ, shot])

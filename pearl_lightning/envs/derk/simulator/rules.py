@@ -6,14 +6,15 @@ compute in 64 bits, slower on a GPU and not what the game does.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
 
 from pearl_lightning.envs.derk.interface import BOUNTY_KEYS, ITEMS
 
-rule = numba.njit(error_model="numpy", inline="never")
+_OPTIONS: dict[str, Any] = {"error_model": "numpy", "_nrt": False}  # a rule owns no memory: no reference is counted
+rule = numba.njit(**_OPTIONS)
 """Compiles a scalar function of one arena for whoever calls it: the CPU's loop or a GPU's kernel."""
 
 f32 = np.float32

@@ -1,4 +1,4 @@
-"""Where everything in a match lies: columns of four tensors, and their names."""
+"""Where everything in a match lies: rows of four tensors, and their names."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 from pearl_lightning.envs.derk.interface import AGENTS, BOUNTY_KEYS, SIDES, SLOTS
 from pearl_lightning.envs.derk.simulator.rules import MEMBERS
 
-# Columns of ``numbers`` [arena, member, column], float32.
+# Rows of ``numbers`` [arena, row, member], float32: a row of eight members fills a vector register.
 (
     X, Y, Z, VX, VY, VZ, FX, FY, FZ,
     HEADING, COS, SIN,
@@ -23,7 +23,7 @@ from pearl_lightning.envs.derk.simulator.rules import MEMBERS
 ) = range(30)  # fmt: skip
 NUMBERS = 30
 
-# Columns of ``counts`` [arena, member, column], int32.
+# Rows of ``counts`` [arena, row, member], int32.
 (
     GROUND, STUCK, FOCUS,
     CAST_STATE, ABILITY, TARGET, START,
@@ -35,7 +35,7 @@ NUMBERS = 30
 ) = range(23)  # fmt: skip
 COUNTS = 23
 
-# Columns of ``shots`` [arena, agent of both sides * slot, column], float32; ``shot_targets`` has one member or -1 each.
+# Rows of ``shots`` [arena, row, agent of both sides * slot], float32; ``shot_targets`` has one member or -1 each.
 QX, QY, QZ, OLD_QX, OLD_QY, OLD_QZ = range(6)
 SHOTS = SIDES * AGENTS * SLOTS
 
@@ -48,12 +48,12 @@ HEADINGS = (np.pi / 4, 5 * np.pi / 4)
 
 @dataclass(frozen=True)
 class Field:
-    """Name of some columns.
+    """Name of some rows.
 
     Args:
         tensor: The attribute of ``MatchState`` they are in.
-        first: First column.
-        width: Number of columns; None for a single one without an axis of its own.
+        first: First row.
+        width: Number of rows, which become the last axis; None for a single one without an axis of its own.
     """
 
     tensor: str
@@ -109,15 +109,15 @@ class MatchState:
 
     def __init__(self, arenas: int, device: torch.device, counts_events: bool) -> None:
         agents = SIDES * AGENTS
-        self.numbers = torch.zeros(arenas, MEMBERS, NUMBERS, device=device)
-        self.counts = torch.zeros(arenas, MEMBERS, COUNTS, dtype=torch.int32, device=device)
-        self.shots = torch.zeros(arenas, SHOTS, 6, device=device)
+        self.numbers = torch.zeros(arenas, NUMBERS, MEMBERS, device=device)
+        self.counts = torch.zeros(arenas, COUNTS, MEMBERS, dtype=torch.int32, device=device)
+        self.shots = torch.zeros(arenas, 6, SHOTS, device=device)
         self.shot_targets = torch.full((arenas, SHOTS), -1, dtype=torch.int32, device=device)
         self.weights = torch.zeros(arenas, agents, len(BOUNTY_KEYS), device=device)
         self.events = torch.zeros(arenas if counts_events else 1, agents, len(BOUNTY_KEYS), device=device)
 
     def view(self, name: str) -> Tensor:
-        """The columns called ``name``, sharing memory.
+        """What is called ``name``, ``[arena, member, ...]``, sharing memory.
 
         Raises:
             ValueError: Nothing has that name.
@@ -130,8 +130,8 @@ class MatchState:
         field = FIELDS[name]
         tensor: Tensor = getattr(self, field.tensor)
         if field.width is None:
-            return tensor[..., field.first]
-        return tensor[..., field.first : field.first + field.width]
+            return tensor[:, field.first]
+        return tensor[:, field.first : field.first + field.width].transpose(1, 2)
 
     def spawn(self, items: Tensor, weights: Tensor, jitter: Tensor) -> None:
         """Put every member at its start.
@@ -155,7 +155,7 @@ class MatchState:
         place[~statue] = torch.cat([torch.cat([home, 128 - home]), torch.full((6, 1), SPAWN_Z)], dim=1)
         self.view("position").copy_(place.float())
         derklings = [member for member in range(MEMBERS) if not statue[member]]
-        self.numbers[:, derklings, X : Y + 1] += jitter
+        self.view("position")[:, derklings, :2] += jitter
         heading = torch.tensor(HEADINGS).repeat_interleave(MEMBERS // 2).float()
         self.view("heading").copy_(heading)
         self.view("hitpoints").fill_(100.0)
@@ -163,4 +163,4 @@ class MatchState:
         self.view("on_ground").fill_(1)
         for name in ("focus", "cast_target", "last_pushed_by"):
             self.view(name).fill_(-1)
-        self.counts[:, derklings, ITEM : ITEM + SLOTS] = items
+        self.view("items")[:, derklings] = items
