@@ -97,6 +97,8 @@ class SimulatorBackend:
                 raise ValueError(f"{name} must be one of {', '.join(allowed)}, got {value!r}")
         if device == "cuda" and threads is not None:
             raise ValueError(f"threads are for device cpu, got {threads} with {device}")
+        if device == "cuda" and not torch.cuda.is_available():
+            raise ValueError("device must be cpu where torch finds no CUDA GPU, got 'cuda'")
         self.arenas, self.interleaved, self.spawn_seed = arenas, interleaved, spawn_seed
         self.device = torch.device(device)
         self.episode_steps = math.ceil(episode_ticks / substeps)
@@ -108,7 +110,7 @@ class SimulatorBackend:
         if device == "cuda":
             from pearl_lightning.envs.derk.simulator.cuda import CudaRunner  # brings numba's CUDA side
 
-            self._runner = CudaRunner(ground, self.settings)
+            self._runner = CudaRunner(ground, self.settings, self.device)
         else:
             most = numba.config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]
             self._runner = CpuRunner(ground, self.settings, threads or min(torch.get_num_threads(), most))

@@ -36,10 +36,10 @@ def _compile(sources: str) -> tuple[Callable[..., None], ...]:
             )  # fmt: skip
 
     @numba.njit(parallel=True, cache=True, error_model="numpy")
-    def sense(u, n, terrain, settings, observation):  # pragma: no cover (compiled)
+    def sense(u, n, terrain, recorded, observation):  # pragma: no cover (compiled)
         compiled_from = sources  # noqa: F841
         for arena in numba.prange(len(u)):
-            sense_match(u[arena], n[arena], terrain, settings, observation, arena)
+            sense_match(u[arena], n[arena], terrain, recorded, observation, arena)
 
     @numba.njit(parallel=True, cache=True, error_model="numpy")
     def face(u, recorded):  # pragma: no cover (compiled)
@@ -93,7 +93,7 @@ class CpuRunner:
     def sense(self, state: MatchState, observation: Tensor) -> None:
         """Write the observations of the state as it is."""
         numbers, counts = state.numbers.numpy(), state.counts.numpy()
-        self._run(_sense, numbers, counts, self.terrain, self.settings, observation.numpy())
+        self._run(_sense, numbers, counts, self.terrain, self.settings.recorded, observation.numpy())
 
     def face(self, state: MatchState) -> None:
         """Make the directions those of the headings."""

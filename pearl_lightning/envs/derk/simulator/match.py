@@ -76,15 +76,15 @@ def step_match(u, n, shots, shot_targets, weights, events, terrain, settings, ti
         for agent in range(AGENTS):
             member = SIDE_MEMBERS * side + 1 + agent
             reward[side, arena, agent] = u[GOLD, member] - reward[side, arena, agent]
-    sense_match(u, n, terrain, settings, observation, arena)
+    sense_match(u, n, terrain, settings.recorded, observation, arena)
 
 
 @rule
-def sense_match(u, n, terrain, settings, observation, arena):
+def sense_match(u, n, terrain, recorded, observation, arena):
     """Write the observations of an arena's six agents."""
     for side in range(SIDES):
         for agent in range(AGENTS):
-            sense(u, n, terrain, SIDE_MEMBERS * side + 1 + agent, observation[side, arena, agent], settings.recorded)
+            sense(u, n, terrain, SIDE_MEMBERS * side + 1 + agent, observation[side, arena, agent], recorded)
 
 
 @rule
