@@ -11,15 +11,9 @@ install: .venv/.installed
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
-# A short meta-training that ends with a printed summary and a saved curve: in the real game where it can be played,
-# on the point robot where it cannot.
+# A short meta-training in the simulator of Derk's Gym that ends with a printed summary and a saved curve.
 train: install
-	@if $(BIN)/pearl doctor; then \
-	  $(BIN)/pearl fit --config configs/derk_game.yaml; \
-	else \
-	  echo "The real game cannot be played here (see above): training on the point robot instead."; \
-	  $(BIN)/pearl fit --config configs/point_robot.yaml --trainer.max_steps 4000 --trainer.val_check_interval 1000; \
-	fi
+	$(BIN)/pearl fit --config configs/derk.yaml
 
 test: install
 	$(BIN)/pytest --cov --cov-report=term:skip-covered --cov-fail-under=90

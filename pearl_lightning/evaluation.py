@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -173,6 +173,18 @@ def format_table(table: dict[str, Any]) -> str:
         f"{table['tasks']} tasks x {table['matches_per_task']} matches, {table['env_steps']} environment steps"
     )
     return "\n".join(lines)
+
+
+def format_side_by_side(tables: Mapping[str, dict[str, Any]]) -> str:
+    """Returns (and win rates) by episode of several tables, one column each."""
+    rows = [f"{'episode':>7}" + "".join(f"  {name:>28}" for name in tables)]
+    for episode, entries in enumerate(zip(*(table["episodes"] for table in tables.values()), strict=True)):
+        cells = []
+        for row in entries:
+            wins = f" wins {row['win_rate']:.1%}" if "win_rate" in row else ""
+            cells.append(f"{row['return_mean']:.2f} [{row['return_low']:.2f}, {row['return_high']:.2f}]{wins}")
+        rows.append(f"{episode:>7}" + "".join(f"  {cell:>28}" for cell in cells))
+    return "\n".join(rows)
 
 
 def write_json(table: dict[str, Any], path: Path) -> None:

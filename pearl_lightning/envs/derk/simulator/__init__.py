@@ -1,4 +1,4 @@
-"""The game's rules at full speed: an independent simulator, written from ``docs/derk.md`` and measurements.
+"""The game's rules at full speed: an independent simulator, written from ``docs/derk_rules.md`` and measurements.
 
 A tick is scalar Python compiled by numba, one file per stage, in the order of ``match.py``; the CPU runs one arena per
 loop iteration, a GPU one per thread. ``SimulatorBackend`` is imported when it is first asked for: it brings numba.

@@ -63,14 +63,14 @@ DART_BEHIND, DART_HEIGHT = f32(0.3068), f32(2.1917)
 
 @rule
 def is_performing(n, me, ability):
-    return n[CAST_STATE, me] == PERFORMING and n[ABILITY, me] == ability
+    return n[CAST_STATE + me] == PERFORMING and n[ABILITY + me] == ability
 
 
 @rule
 def armour(n, member):
     """What damage is divided by."""
     value = f32(1)
-    if n[IRON, member] > 0:
+    if n[IRON + member] > 0:
         value += f32(3)
     if is_performing(n, member, SHELL):
         value += f32(5)
@@ -81,8 +81,8 @@ def armour(n, member):
 def perform_abilities(u, n, shots, shot_targets, weights, events, settings):
     performed = 0  # one bit per ability: most ticks have none
     for me in range(MEMBERS):
-        if n[CAST_STATE, me] == PERFORMING:
-            performed |= 1 << n[ABILITY, me]
+        if n[CAST_STATE + me] == PERFORMING:
+            performed |= 1 << n[ABILITY + me]
     if performed == 0:
         return
     if performed & (1 << TROMBONE):
@@ -108,7 +108,7 @@ def _copies(n, me, ability):
     """How many of the item a unit holds: a cast triggers all of them (section 6.6)."""
     count = 0
     for slot in range(SLOTS):
-        if n[ITEM + slot, me] == ability:
+        if n[ITEM + MEMBERS * slot + me] == ability:
             count += 1
     return count
 
@@ -123,33 +123,33 @@ def _play_trombones(n):
         if musician >= 0:
             enemies = SIDE_MEMBERS - side_start
             for enemy in range(enemies + 1, enemies + SIDE_MEMBERS):
-                n[FOCUS, enemy] = musician
+                n[FOCUS + enemy] = musician
 
 
 @rule
 def _hit(u, n, weights, events, settings, ability):
     for me in range(MEMBERS):
         if is_performing(n, me, ability):
-            target = n[TARGET, me]
+            target = n[TARGET + me]
             for _ in range(_copies(n, me, ability)):
                 strike(u, weights, events, settings, me, target, DAMAGE[ability] / armour(n, target))
     land_strikes(u)
     for me in range(MEMBERS):
         if is_performing(n, me, ability):
             if ability == CRIPPLERS:
-                n[CRIPPLE, n[TARGET, me]] = CRIPPLE_TICKS
+                n[CRIPPLE + n[TARGET + me]] = CRIPPLE_TICKS
             if ability == VAMPIRE_GLAND:
-                u[HP, me] = clip(u[HP, me] + VAMPIRE_HEAL, f32(0), FULL_HP)
+                u[HP + me] = clip(u[HP + me] + VAMPIRE_HEAL, f32(0), FULL_HP)
 
 
 @rule
 def _heal(u, n, weights, events, settings):
     for me in range(MEMBERS):
         if is_performing(n, me, HEALING_GLAND):
-            target = n[TARGET, me]
+            target = n[TARGET + me]
             for _ in range(_copies(n, me, HEALING_GLAND)):
                 pay_heal(u, weights, events, settings, me, target)
-                u[HURT, target] -= HEAL
+                u[HURT + target] -= HEAL
     land_strikes(u)
 
 
@@ -157,9 +157,9 @@ def _heal(u, n, weights, events, settings):
 def _blow_bubbles(n):
     for me in range(MEMBERS):
         if is_performing(n, me, IRON_BUBBLEGUM):
-            n[IRON, n[TARGET, me]] = BUBBLE_TICKS
+            n[IRON + n[TARGET + me]] = BUBBLE_TICKS
         if is_performing(n, me, HELIUM_BUBBLEGUM):
-            n[HELIUM, n[TARGET, me]] = BUBBLE_TICKS
+            n[HELIUM + n[TARGET + me]] = BUBBLE_TICKS
 
 
 @rule
@@ -168,12 +168,12 @@ def _launch(u, n, shots, shot_targets, gun, behind, height):
         if me % SIDE_MEMBERS == 0 or not is_performing(n, me, gun):
             continue
         for slot in range(SLOTS):
-            if n[ITEM + slot, me] == gun:
+            if n[ITEM + MEMBERS * slot + me] == gun:
                 shot = agent_of(me) * SLOTS + slot
-                shots[QX, shot] = u[RENDER_X, me] - behind * u[RENDER_COS, me]
-                shots[QY, shot] = u[RENDER_Y, me] - behind * u[RENDER_SIN, me]
-                shots[QZ, shot] = u[RENDER_Z, me] + height
-                shots[OLD_QX, shot] = shots[QX, shot]
-                shots[OLD_QY, shot] = shots[QY, shot]
-                shots[OLD_QZ, shot] = shots[QZ, shot]
-                shot_targets[shot] = n[TARGET, me]
+                shots[QX + shot] = u[RENDER_X + me] - behind * u[RENDER_COS + me]
+                shots[QY + shot] = u[RENDER_Y + me] - behind * u[RENDER_SIN + me]
+                shots[QZ + shot] = u[RENDER_Z + me] + height
+                shots[OLD_QX + shot] = shots[QX + shot]
+                shots[OLD_QY + shot] = shots[QY + shot]
+                shots[OLD_QZ + shot] = shots[QZ + shot]
+                shot_targets[shot] = n[TARGET + me]

@@ -187,7 +187,7 @@ class SimulatorBackend:
         """
         if not self.settings.counts_events:
             raise RuntimeError("the simulator counts no events: make it with bounty_events=True")
-        return self._matches.events.unflatten(1, (SIDES, AGENTS)).transpose(0, 1).clone()
+        return self._matches.view("events").unflatten(1, (SIDES, AGENTS)).transpose(0, 1).clone()
 
     def state(self) -> dict[str, Tensor]:
         """The matches as they are: ``tick`` ``[]`` and copies of all that ``state.FIELDS`` names ``[arena, ...]``."""

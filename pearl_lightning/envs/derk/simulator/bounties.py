@@ -8,6 +8,7 @@ from pearl_lightning.envs.derk.interface import AGENTS, SIDES
 from pearl_lightning.envs.derk.simulator.arithmetic import clip
 from pearl_lightning.envs.derk.simulator.rules import (
     BASE_RADIUS,
+    BOUNTIES,
     CENTRE,
     DAMAGE_ENEMY_STATUE,
     DAMAGE_ENEMY_UNIT,
@@ -64,22 +65,22 @@ def agent_of(member):
 def earn(u, weights, events, settings, me, bounty, amount):
     """Credit a Derkling with an event of this tick."""
     agent = agent_of(me)
-    u[GAIN, me] += weights[agent, bounty] * amount
+    u[GAIN + me] += weights[BOUNTIES * agent + bounty] * amount
     if settings.counts_events:
-        events[agent, bounty] += amount
+        events[BOUNTIES * agent + bounty] += amount
 
 
 @rule
 def strike(u, weights, events, settings, me, target, damage):
     """Pay for damage and a kill, and note the damage; ``land_strikes`` deals it once all of a kind are paid."""
-    hp = u[HP, target]
+    hp = u[HP + target]
     kills = hp - damage < f32(0)
     paid = damage
     if settings.corrected:
-        hp = hp - u[HURT, target]
+        hp = hp - u[HURT + target]
         kills = hp > f32(0) and hp - damage <= f32(0)
         paid = clip(hp, f32(0), damage)
-    u[HURT, target] += damage
+    u[HURT + target] += damage
     if target // SIDE_MEMBERS == me // SIDE_MEMBERS:
         earn(u, weights, events, settings, me, FRIENDLY_FIRE, paid)
         return
@@ -92,13 +93,13 @@ def strike(u, weights, events, settings, me, target, damage):
 @rule
 def land_strikes(u):
     for member in range(MEMBERS):
-        u[HP, member] -= u[HURT, member]
-        u[HURT, member] = f32(0)
+        u[HP + member] -= u[HURT + member]
+        u[HURT + member] = f32(0)
 
 
 @rule
 def pay_heal(u, weights, events, settings, me, target):
-    healed = clip(u[HP, target] + HEAL, f32(0), FULL_HP) - u[HP, target]
+    healed = clip(u[HP + target] + HEAL, f32(0), FULL_HP) - u[HP + target]
     bounty = HEAL_ENEMY
     if target // SIDE_MEMBERS == me // SIDE_MEMBERS:
         own = me - me % SIDE_MEMBERS
@@ -117,20 +118,20 @@ def settle_tick(u, n, weights, events, settings, tick):
         if member % SIDE_MEMBERS == 0:
             continue
         statue = member - member % SIDE_MEMBERS
-        taken = u[HP_BEFORE, member] - clip(u[HP, member], f32(0), FULL_HP)
+        taken = u[HP_BEFORE + member] - clip(u[HP + member], f32(0), FULL_HP)
         if taken > f32(0):
             earn(u, weights, events, settings, member, DAMAGE_TAKEN, taken)
-        statue_taken = u[HP_BEFORE, statue] - u[HP, statue]
+        statue_taken = u[HP_BEFORE + statue] - u[HP + statue]
         if statue_taken > f32(0):
             earn(u, weights, events, settings, member, STATUE_DAMAGE_TAKEN, statue_taken)
     for member in range(MEMBERS):
-        hp = clip(u[HP, member], f32(0), FULL_HP)
-        u[HP_BEFORE, member] = hp
+        hp = clip(u[HP + member], f32(0), FULL_HP)
+        u[HP_BEFORE + member] = hp
         if hp > f32(0):
             hp = clip(hp + REGENERATION, f32(0), FULL_HP)
-            n[ALIVE_TICKS, member] += 1
-        u[HP, member] = hp
-        u[CUMULATIVE_HP, member] += hp
+            n[ALIVE_TICKS + member] += 1
+        u[HP + member] = hp
+        u[CUMULATIVE_HP + member] += hp
     if tick % TERRITORY_PERIOD == 0:
         _pay_territory(u, weights, events, settings)
     _share_gains(u, weights, f32(tick) / f32(settings.episode_ticks))
@@ -142,7 +143,7 @@ def _pay_territory(u, weights, events, settings):
         if member % SIDE_MEMBERS == 0:
             continue
         home = member < SIDE_MEMBERS
-        forward = (u[X, member] - CENTRE) + (u[Y, member] - CENTRE)
+        forward = (u[X + member] - CENTRE) + (u[Y + member] - CENTRE)
         if not home:
             forward = -forward
         if forward > f32(0):
@@ -157,8 +158,8 @@ def _pay_territory(u, weights, events, settings):
 @rule
 def _is_at_base(u, member, of_home):
     statue = 0 if of_home else SIDE_MEMBERS
-    height = u[Z, statue] if of_home else -u[Z, statue]  # the game's slip of a sign: nobody is ever near enough
-    dx, dy, dz = u[X, member] - u[X, statue], u[Y, member] - u[Y, statue], u[Z, member] - height
+    height = u[Z + statue] if of_home else -u[Z + statue]  # the game's slip of a sign: nobody is ever near enough
+    dx, dy, dz = u[X + member] - u[X + statue], u[Y + member] - u[Y + statue], u[Z + member] - height
     return math.sqrt(dx * dx + dy * dy + dz * dz) < BASE_RADIUS
 
 
@@ -167,16 +168,16 @@ def _share_gains(u, weights, elapsed):
     """Mix each gain with the team's mean, scale it by the time that has passed, and add it to the gold."""
     for side in range(SIDES):
         first = SIDE_MEMBERS * side + 1
-        a, b, c = u[GAIN, first], u[GAIN, first + 1], u[GAIN, first + 2]
+        a, b, c = u[GAIN + first], u[GAIN + first + 1], u[GAIN + first + 2]
         if a == f32(0) and b == f32(0) and c == f32(0):
             continue
         mean = (a + b + c) / f32(AGENTS)
         for member in range(first, first + AGENTS):
             agent = agent_of(member)
-            spirit, scaling = weights[agent, TEAM_SPIRIT], weights[agent, TIME_SCALING]
-            gain = spirit * mean + (f32(1) - spirit) * u[GAIN, member]
-            u[GOLD, member] += gain * ((f32(1) - elapsed) + scaling * elapsed)
-            u[GAIN, member] = f32(0)
+            spirit, scaling = weights[BOUNTIES * agent + TEAM_SPIRIT], weights[BOUNTIES * agent + TIME_SCALING]
+            gain = spirit * mean + (f32(1) - spirit) * u[GAIN + member]
+            u[GOLD + member] += gain * ((f32(1) - elapsed) + scaling * elapsed)
+            u[GAIN + member] = f32(0)
 
 
 @rule
@@ -184,7 +185,7 @@ def pay_result(u, weights, events, settings):
     """The last tick of an episode pays the match's result, unshared and unscaled (section 11)."""
     points = 0  # home's minus away's
     for member in range(MEMBERS):
-        if u[HP, member] <= f32(0):
+        if u[HP + member] <= f32(0):
             worth = STATUE_POINTS if member % SIDE_MEMBERS == 0 else UNIT_POINTS
             points += worth if member >= SIDE_MEMBERS else -worth
     for member in range(MEMBERS):
@@ -193,5 +194,5 @@ def pay_result(u, weights, events, settings):
         ahead = points if member < SIDE_MEMBERS else -points
         bounty = VICTORY if ahead > 0 else LOSS if ahead < 0 else TIE
         earn(u, weights, events, settings, member, bounty, f32(1))
-        u[GOLD, member] += u[GAIN, member]
-        u[GAIN, member] = f32(0)
+        u[GOLD + member] += u[GAIN + member]
+        u[GAIN + member] = f32(0)

@@ -10,7 +10,7 @@ from pearl_lightning.envs.derk.simulator.state import CRIPPLE, DAZE, HELIUM, IRO
 def update_buffs(u, n):
     for member in range(MEMBERS):
         for buff in (DAZE, IRON, HELIUM, CRIPPLE):
-            if n[buff, member] > 0:
-                n[buff, member] -= 1
-        if n[HELIUM, member] > 0 and member % SIDE_MEMBERS != 0:
-            u[VX, member], u[VY, member], u[VZ, member] = f32(0), f32(0), f32(1)
+            if n[buff + member] > 0:
+                n[buff + member] -= 1
+        if n[HELIUM + member] > 0 and member % SIDE_MEMBERS != 0:
+            u[VX + member], u[VY + member], u[VZ + member] = f32(0), f32(0), f32(1)

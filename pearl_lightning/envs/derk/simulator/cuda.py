@@ -22,7 +22,7 @@ def _step(
     u, n, shots, shot_targets, weights, events, height, steep, substeps, episode_ticks, recorded, turbo, corrected,
     counts_events, tick, action, observation, reward,
 ):  # fmt: skip
-    arena = cuda.grid(1)
+    arena = cuda.grid(1)  # type: ignore[call-arg, var-annotated]
     if arena < u.shape[0]:
         step_match(
             u[arena], n[arena], shots[arena], shot_targets[arena], weights[arena], events[arena % events.shape[0]],
@@ -33,14 +33,14 @@ def _step(
 
 @cuda.jit
 def _sense(u, n, height, steep, recorded, observation):
-    arena = cuda.grid(1)
+    arena = cuda.grid(1)  # type: ignore[call-arg, var-annotated]
     if arena < u.shape[0]:
         sense_match(u[arena], n[arena], Terrain(height, steep), recorded, observation, arena)
 
 
 @cuda.jit
 def _face(u, recorded):
-    arena = cuda.grid(1)
+    arena = cuda.grid(1)  # type: ignore[call-arg, var-annotated]
     if arena < u.shape[0]:
         face_match(u[arena], recorded)
 

@@ -25,15 +25,15 @@ def update_focus(u, n):
     for me in range(MEMBERS):
         if me % SIDE_MEMBERS == 0:
             continue
-        if u[HP, me] <= f32(0):
-            n[FOCUS, me] = -1
+        if u[HP + me] <= f32(0):
+            n[FOCUS + me] = -1
             continue
-        choice = n[CHANGE_FOCUS, me]
-        target = choice_member(me, choice) if choice > 0 else n[FOCUS, me]
+        choice = n[CHANGE_FOCUS + me]
+        target = choice_member(me, choice) if choice > 0 else n[FOCUS + me]
         if target < 0:
             continue
-        dx, dy, dz = u[X, target] - u[X, me], u[Y, target] - u[Y, me], u[Z, target] - u[Z, me]
+        dx, dy, dz = u[X + target] - u[X + me], u[Y + target] - u[Y + me], u[Z + target] - u[Z + me]
         distance = math.sqrt(dx * dx + dy * dy + dz * dz)
-        in_front = u[COS, me] * dx + u[SIN, me] * dy > f32(0)
+        in_front = u[COS + me] * dx + u[SIN + me] * dy > f32(0)
         near = distance < FOCUS_RANGE or (choice <= 0 and distance == FOCUS_RANGE)
-        n[FOCUS, me] = target if in_front and near and u[HP, target] > f32(0) else -1
+        n[FOCUS + me] = target if in_front and near and u[HP + target] > f32(0) else -1

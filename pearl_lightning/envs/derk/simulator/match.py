@@ -55,7 +55,7 @@ def step_match(u, n, shots, shot_targets, weights, events, terrain, settings, ti
         for agent in range(AGENTS):
             member = SIDE_MEMBERS * side + 1 + agent
             _hold_action(u, n, member, action[side, arena, agent])
-            reward[side, arena, agent] = u[GOLD, member]
+            reward[side, arena, agent] = u[GOLD + member]
     _render(u)
     for _ in range(settings.substeps):
         tick += 1
@@ -75,7 +75,7 @@ def step_match(u, n, shots, shot_targets, weights, events, terrain, settings, ti
     for side in range(SIDES):
         for agent in range(AGENTS):
             member = SIDE_MEMBERS * side + 1 + agent
-            reward[side, arena, agent] = u[GOLD, member] - reward[side, arena, agent]
+            reward[side, arena, agent] = u[GOLD + member] - reward[side, arena, agent]
     sense_match(u, n, terrain, settings.recorded, observation, arena)
 
 
@@ -91,21 +91,21 @@ def sense_match(u, n, terrain, recorded, observation, arena):
 def face_match(u, recorded):
     """Make every member's direction that of its heading."""
     for member in range(MEMBERS):
-        u[COS, member], u[SIN, member] = cosine_sine(u[HEADING, member], recorded)
+        u[COS + member], u[SIN + member] = cosine_sine(u[HEADING + member], recorded)
 
 
 @rule
 def _hold_action(u, n, member, action):
     """Choices are truncated; one beyond the last acts as the last focus, and as no slot (sections 5.4, 5.5)."""
-    u[MOVE, member], u[ROTATE, member], u[CHASE, member] = action[0], action[1], action[2]
+    u[MOVE + member], u[ROTATE + member], u[CHASE + member] = action[0], action[1], action[2]
     slot, focus = int(action[3]), int(action[4])
-    n[CASTING_SLOT, member] = slot if 0 <= slot < len(CASTING_SLOTS) else 0
-    n[CHANGE_FOCUS, member] = min(max(focus, 0), len(FOCUS_CHOICES) - 1)
+    n[CASTING_SLOT + member] = slot if 0 <= slot < len(CASTING_SLOTS) else 0
+    n[CHANGE_FOCUS + member] = min(max(focus, 0), len(FOCUS_CHOICES) - 1)
 
 
 @rule
 def _render(u):
     """Shots leave from where their caster was last drawn (section 6.4)."""
     for member in range(MEMBERS):
-        u[RENDER_X, member], u[RENDER_Y, member], u[RENDER_Z, member] = u[X, member], u[Y, member], u[Z, member]
-        u[RENDER_COS, member], u[RENDER_SIN, member] = u[COS, member], u[SIN, member]
+        u[RENDER_X + member], u[RENDER_Y + member], u[RENDER_Z + member] = u[X + member], u[Y + member], u[Z + member]
+        u[RENDER_COS + member], u[RENDER_SIN + member] = u[COS + member], u[SIN + member]

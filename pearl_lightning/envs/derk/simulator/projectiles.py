@@ -14,6 +14,7 @@ from pearl_lightning.envs.derk.simulator.rules import (
     GUN_SPEED,
     KNOCK_FORCE,
     MAGNUM,
+    MEMBERS,
     PARALYZING_DART,
     SIDE_MEMBERS,
     f32,
@@ -75,7 +76,7 @@ def _shooter(shot):
 
 @rule
 def _gun(n, shot):
-    return n[ITEM + shot % SLOTS, _shooter(shot)]
+    return n[ITEM + MEMBERS * (shot % SLOTS) + _shooter(shot)]
 
 
 @rule
@@ -86,9 +87,9 @@ def _speed(n, shot):
 @rule
 def _distance(u, shots, shot, target):
     """Metres to the target's centre, 1 m above its feet."""
-    dx = u[X, target] - shots[QX, shot]
-    dy = u[Y, target] - shots[QY, shot]
-    dz = u[Z, target] + f32(1) - shots[QZ, shot]
+    dx = u[X + target] - shots[QX + shot]
+    dy = u[Y + target] - shots[QY + shot]
+    dz = u[Z + target] + f32(1) - shots[QZ + shot]
     return math.sqrt(dx * dx + dy * dy + dz * dz)
 
 
@@ -96,25 +97,25 @@ def _distance(u, shots, shot, target):
 def _take_effect(u, n, shots, shot, target):
     gun = _gun(n, shot)
     if gun == PARALYZING_DART:
-        n[DAZE, target] += DAZE_TICKS
+        n[DAZE + target] += DAZE_TICKS
     elif gun == MAGNUM and target % SIDE_MEMBERS != 0:
-        dx = shots[QX, shot] - shots[OLD_QX, shot]
-        dy = shots[QY, shot] - shots[OLD_QY, shot]
-        dz = shots[QZ, shot] - shots[OLD_QZ, shot]
+        dx = shots[QX + shot] - shots[OLD_QX + shot]
+        dy = shots[QY + shot] - shots[OLD_QY + shot]
+        dz = shots[QZ + shot] - shots[OLD_QZ + shot]
         length = math.sqrt(dx * dx + dy * dy + dz * dz)
         if length > f32(0):
             push = KNOCK_FORCE / length
-            u[FX, target] += push * dx
-            u[FY, target] += push * dy
-            u[FZ, target] += push * dz
-        n[PUSHED_BY, target] = _shooter(shot)
+            u[FX + target] += push * dx
+            u[FY + target] += push * dy
+            u[FZ + target] += push * dz
+        n[PUSHED_BY + target] = _shooter(shot)
 
 
 @rule
 def _advance(u, shots, shot, target, share):
-    shots[OLD_QX, shot] = shots[QX, shot]
-    shots[OLD_QY, shot] = shots[QY, shot]
-    shots[OLD_QZ, shot] = shots[QZ, shot]
-    shots[QX, shot] += share * (u[X, target] - shots[QX, shot])
-    shots[QY, shot] += share * (u[Y, target] - shots[QY, shot])
-    shots[QZ, shot] += share * (u[Z, target] + f32(1) - shots[QZ, shot])
+    shots[OLD_QX + shot] = shots[QX + shot]
+    shots[OLD_QY + shot] = shots[QY + shot]
+    shots[OLD_QZ + shot] = shots[QZ + shot]
+    shots[QX + shot] += share * (u[X + target] - shots[QX + shot])
+    shots[QY + shot] += share * (u[Y + target] - shots[QY + shot])
+    shots[QZ + shot] += share * (u[Z + target] + f32(1) - shots[QZ + shot])

@@ -1,7 +1,7 @@
 """The game's constants and tables, and the decorator that compiles a rule.
 
-Section numbers in this folder are those of ``docs/derk.md``. Numbers are 32-bit: a Python float would make the compiler
-compute in 64 bits, slower on a GPU and not what the game does.
+Section numbers in this folder are those of ``docs/derk_rules.md``. Numbers are 32-bit: a Python float would make the
+compiler compute in 64 bits, slower on a GPU and not what the game does.
 """
 
 from __future__ import annotations
@@ -142,5 +142,6 @@ GUN_SPEED, DART_SPEED = f32(0.5), f32(1)
     TIME_SCALING,
     MANUAL_BONUS,
 ) = range(len(BOUNTY_KEYS))
+BOUNTIES = len(BOUNTY_KEYS)
 BASE_RADIUS = f32(5)
 STATUE_POINTS, UNIT_POINTS = 13, 4

@@ -13,7 +13,7 @@ from pearl_lightning.envs.derk.simulator.arithmetic import (
     signed_angle_of_units,
 )
 from pearl_lightning.envs.derk.simulator.focus import choice_member
-from pearl_lightning.envs.derk.simulator.rules import CENTRE, FOCUS_RANGE, FULL_HP, SIDE_MEMBERS, f32, rule
+from pearl_lightning.envs.derk.simulator.rules import CENTRE, FOCUS_RANGE, FULL_HP, MEMBERS, SIDE_MEMBERS, f32, rule
 from pearl_lightning.envs.derk.simulator.state import (
     COOLDOWN,
     COS,
@@ -49,42 +49,42 @@ def sense(u, n, terrain, me, observation, recorded):
     """Write the 64 numbers of a Derkling's observation."""
     for index in range(len(observation)):
         observation[index] = f32(0)
-    observation[HITPOINTS] = clip(u[HP, me] / FULL_HP, f32(0), f32(1))
-    observation[READY] = f32(n[COOLDOWN, me] == 0)
-    observation[FURTHER_READY] = f32(n[COOLDOWN + 1, me] == 0)
-    observation[FURTHER_READY + 1] = f32(n[COOLDOWN + 2, me] == 0)
+    observation[HITPOINTS] = clip(u[HP + me] / FULL_HP, f32(0), f32(1))
+    observation[READY] = f32(n[COOLDOWN + me] == 0)
+    observation[FURTHER_READY] = f32(n[COOLDOWN + MEMBERS + me] == 0)
+    observation[FURTHER_READY + 1] = f32(n[COOLDOWN + 2 * MEMBERS + me] == 0)
     for choice in range(1, 1 + len(TARGETS)):
         _sense_target(u, me, choice_member(me, choice), observation, FIRST_DISTANCE + 2 * (choice - 1), recorded)
-    if n[FOCUS, me] >= 0:
-        _sense_focus(u, n, me, n[FOCUS, me], observation, recorded)
-    x, y, cos, sin = u[X, me], u[Y, me], u[COS, me], u[SIN, me]
+    if n[FOCUS + me] >= 0:
+        _sense_focus(u, n, me, n[FOCUS + me], observation, recorded)
+    x, y, cos, sin = u[X + me], u[Y + me], u[COS + me], u[SIN + me]
     for index in range(3):
         reach = f32(1) if index == 0 else f32(5) if index == 1 else f32(-2)
-        rise = ground(terrain, x + reach * cos, y + reach * sin) - u[Z, me]
+        rise = ground(terrain, x + reach * cos, y + reach * sin) - u[Z + me]
         observation[HEIGHTS + index] = hyperbolic_tangent(rise)
     sign = f32(1) if me < SIDE_MEMBERS else f32(-1)
     east, north = x - CENTRE, y - CENTRE
     observation[LEFT_RIGHT] = sign * (east - north) / WORLD
     observation[LEFT_RIGHT + 1] = sign * (east + north) / WORLD
-    observation[IS_STUCK] = f32(n[STUCK, me])
+    observation[IS_STUCK] = f32(n[STUCK + me])
     _flag_items(n, me, observation, OWN_ITEMS)
 
 
 @rule
 def _flag_items(n, member, observation, first):
     for slot in range(SLOTS):
-        if n[ITEM + slot, member] > 0:
-            observation[first + n[ITEM + slot, member] - 1] = f32(1)
+        if n[ITEM + MEMBERS * slot + member] > 0:
+            observation[first + n[ITEM + MEMBERS * slot + member] - 1] = f32(1)
 
 
 @rule
 def _sense_target(u, me, target, observation, index, recorded):
-    if u[HP, target] <= f32(0):
+    if u[HP + target] <= f32(0):
         observation[index] = f32(2)
         return
-    dx, dy, dz = u[X, target] - u[X, me], u[Y, target] - u[Y, me], u[Z, target] - u[Z, me]
+    dx, dy, dz = u[X + target] - u[X + me], u[Y + target] - u[Y + me], u[Z + target] - u[Z + me]
     observation[index] = clip(math.sqrt(dx * dx + dy * dy + dz * dz) / FOCUS_RANGE, f32(0), f32(1))
-    observation[index + 1] = _share_of_pi(signed_angle(u[COS, me], u[SIN, me], dx, dy, recorded))
+    observation[index + 1] = _share_of_pi(signed_angle(u[COS + me], u[SIN + me], dx, dy, recorded))
 
 
 @rule
@@ -95,15 +95,15 @@ def _share_of_pi(angle):
 
 @rule
 def _sense_focus(u, n, me, focus, observation, recorded):
-    cos, sin = u[COS, focus], u[SIN, focus]
-    dx, dy = u[X, focus] - u[X, me], u[Y, focus] - u[Y, me]
+    cos, sin = u[COS + focus], u[SIN + focus]
+    dx, dy = u[X + focus] - u[X + me], u[Y + focus] - u[Y + me]
     length = math.sqrt(dx * dx + dy * dy)
     observation[HAS_FOCUS] = f32(1)
-    rotation = signed_angle_of_units(u[COS, me], u[SIN, me], cos, sin, recorded)
+    rotation = signed_angle_of_units(u[COS + me], u[SIN + me], cos, sin, recorded)
     observation[HAS_FOCUS + 1] = _share_of_pi(rotation)
     observation[HAS_FOCUS + 2] = -(cos * dx + sin * dy) / length if length > f32(0) else f32(0)
-    observation[HAS_FOCUS + 3] = f32(n[FOCUS, focus] == me)
-    observation[HAS_FOCUS + 4] = clip(u[HP, focus] / FULL_HP, f32(0), f32(1))
-    observation[FOCUS_DAZED] = f32(n[DAZE, focus] > 0)
-    observation[FOCUS_DAZED + 1] = f32(n[CRIPPLE, focus] > 0)
+    observation[HAS_FOCUS + 3] = f32(n[FOCUS + focus] == me)
+    observation[HAS_FOCUS + 4] = clip(u[HP + focus] / FULL_HP, f32(0), f32(1))
+    observation[FOCUS_DAZED] = f32(n[DAZE + focus] > 0)
+    observation[FOCUS_DAZED + 1] = f32(n[CRIPPLE + focus] > 0)
     _flag_items(n, focus, observation, FOCUS_ITEMS)

@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pearl_lightning.envs.derk.interface import AGENTS, BOUNTY_KEYS, SIDES, SLOTS
-from pearl_lightning.envs.derk.simulator.rules import MEMBERS
+from pearl_lightning.envs.derk.interface import AGENTS, SIDES, SLOTS
+from pearl_lightning.envs.derk.simulator.rules import BOUNTIES, MEMBERS
 
-# Rows of ``numbers`` [arena, row, member], float32: a row of eight members fills a vector register.
+# Where each row of ``numbers`` [arena, row * 8 + member], float32, begins: a row fills a vector register.
 (
     X, Y, Z, VX, VY, VZ, FX, FY, FZ,
     HEADING, COS, SIN,
@@ -20,10 +20,10 @@ from pearl_lightning.envs.derk.simulator.rules import MEMBERS
     RENDER_X, RENDER_Y, RENDER_Z, RENDER_COS, RENDER_SIN,
     MOVE, ROTATE, CHASE,
     OLD_X, OLD_Y, OLD_Z, HURT,
-) = range(30)  # fmt: skip
-NUMBERS = 30
+) = range(0, 30 * MEMBERS, MEMBERS)  # fmt: skip
+NUMBERS = 30 * MEMBERS
 
-# Rows of ``counts`` [arena, row, member], int32.
+# Rows of ``counts`` [arena, row * 8 + member], int32.
 (
     GROUND, STUCK, FOCUS,
     CAST_STATE, ABILITY, TARGET, START,
@@ -32,12 +32,13 @@ NUMBERS = 30
     PUSHED_BY, FELL, LIVES, ALIVE_TICKS,
     ITEM, _ITEM_1, _ITEM_2,
     CASTING_SLOT, CHANGE_FOCUS,
-) = range(23)  # fmt: skip
-COUNTS = 23
+) = range(0, 23 * MEMBERS, MEMBERS)  # fmt: skip
+COUNTS = 23 * MEMBERS
 
-# Rows of ``shots`` [arena, row, agent of both sides * slot], float32; ``shot_targets`` has one member or -1 each.
-QX, QY, QZ, OLD_QX, OLD_QY, OLD_QZ = range(6)
+# Where each row of ``shots`` [arena, row * 18 + agent of both sides * 3 + slot], float32, begins. ``shot_targets`` has
+# a member, or -1, for each.
 SHOTS = SIDES * AGENTS * SLOTS
+QX, QY, QZ, OLD_QX, OLD_QY, OLD_QZ = range(0, 6 * SHOTS, SHOTS)
 
 HOME_SPAWNS = np.array([(52.7, 58.4), (58.2, 58.2), (60.4, 54.8)])
 """x and y of home's Derklings before the jitter (section 1.4); away's are turned by half a circle about (64, 64)."""
@@ -109,12 +110,12 @@ class MatchState:
 
     def __init__(self, arenas: int, device: torch.device, counts_events: bool) -> None:
         agents = SIDES * AGENTS
-        self.numbers = torch.zeros(arenas, NUMBERS, MEMBERS, device=device)
-        self.counts = torch.zeros(arenas, COUNTS, MEMBERS, dtype=torch.int32, device=device)
-        self.shots = torch.zeros(arenas, 6, SHOTS, device=device)
+        self.numbers = torch.zeros(arenas, NUMBERS, device=device)
+        self.counts = torch.zeros(arenas, COUNTS, dtype=torch.int32, device=device)
+        self.shots = torch.zeros(arenas, 6 * SHOTS, device=device)
         self.shot_targets = torch.full((arenas, SHOTS), -1, dtype=torch.int32, device=device)
-        self.weights = torch.zeros(arenas, agents, len(BOUNTY_KEYS), device=device)
-        self.events = torch.zeros(arenas if counts_events else 1, agents, len(BOUNTY_KEYS), device=device)
+        self.weights = torch.zeros(arenas, agents * BOUNTIES, device=device)
+        self.events = torch.zeros(arenas if counts_events else 1, agents * BOUNTIES, device=device)
 
     def view(self, name: str) -> Tensor:
         """What is called ``name``, ``[arena, member, ...]``, sharing memory.
@@ -124,14 +125,16 @@ class MatchState:
         """
         if name in WHOLE:
             whole: Tensor = getattr(self, name)
-            return whole
+            return whole if name == "shot_targets" else whole.unflatten(1, (-1, BOUNTIES))
         if name not in FIELDS:
             raise ValueError(f"unknown state {name!r}; known ones: tick, {', '.join([*FIELDS, *WHOLE])}")
         field = FIELDS[name]
-        tensor: Tensor = getattr(self, field.tensor)
+        columns = SHOTS if field.tensor == "shots" else MEMBERS
+        rows: Tensor = getattr(self, field.tensor).unflatten(1, (-1, columns))
+        first = field.first // columns
         if field.width is None:
-            return tensor[:, field.first]
-        return tensor[:, field.first : field.first + field.width].transpose(1, 2)
+            return rows[:, first]
+        return rows[:, first : first + field.width].transpose(1, 2)
 
     def spawn(self, items: Tensor, weights: Tensor, jitter: Tensor) -> None:
         """Put every member at its start.
@@ -146,7 +149,7 @@ class MatchState:
         self.shots.zero_()
         self.shot_targets.fill_(-1)
         self.events.zero_()
-        self.weights.copy_(weights)
+        self.view("weights").copy_(weights)
         statue = torch.zeros(MEMBERS, dtype=torch.bool)
         statue[[0, 4]] = True
         place = torch.empty(MEMBERS, 3, dtype=torch.float64)
