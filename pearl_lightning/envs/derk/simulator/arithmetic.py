@@ -28,7 +28,8 @@ def cosine_sine(angle, recorded):
     turns = f32(math.floor(angle * f32(2 / math.pi) + f32(0.5)))  # quarter turns to the nearest axis
     rest = (angle - turns * f32(1.5703125)) - turns * f32(4.83826794897e-4)
     square = rest * rest
-    even = f32(1) + square * (f32(-0.5) + square * (f32(4.16666418e-2) + square * f32(-1.388676378e-3)))
+    inner = f32(4.166664568298827e-2) + square * (f32(-1.388731625493765e-3) + square * f32(2.443315711809948e-5))
+    even = f32(1) + square * (f32(-0.5) + square * inner)
     odd = rest + rest * square * (f32(-1.66666546e-1) + square * (f32(8.3321609e-3) + square * f32(-1.9515296e-4)))
     quadrant = np.int32(turns) & 3
     cosine, sine = (odd, even) if quadrant & 1 else (even, odd)

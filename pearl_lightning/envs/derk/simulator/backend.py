@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Protocol
 
 import numba
@@ -25,7 +25,7 @@ from pearl_lightning.envs.derk.interface import (
 )
 from pearl_lightning.envs.derk.simulator.cpu import CpuRunner
 from pearl_lightning.envs.derk.simulator.rules import SIDE_MEMBERS, Settings
-from pearl_lightning.envs.derk.simulator.state import FIELDS, WHOLE, MatchState
+from pearl_lightning.envs.derk.simulator.state import BOUNDS, FIELDS, WHOLE, MatchState
 from pearl_lightning.envs.derk.simulator.terrain import flat_terrain, game_terrain
 from pearl_lightning.envs.derk.tasks import DerkTask
 
@@ -113,8 +113,10 @@ class SimulatorBackend:
             self._runner = CudaRunner(ground, self.settings, self.device)
         else:
             most = numba.config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]
-            self._runner = CpuRunner(ground, self.settings, threads or min(torch.get_num_threads(), most))
+            threads = min(torch.get_num_threads(), most) if threads is None else threads
+            self._runner = CpuRunner(ground, self.settings, threads)
         self._matches = MatchState(arenas, self.device, bounty_events)
+        self._compiled: set[str] = set()  # what the runner has done before
         self._tick = 0
         self._playing = False
         self._is_closed = False
@@ -138,10 +140,10 @@ class SimulatorBackend:
         items, weights = _encode(tasks)
         jitter = torch.from_numpy(spawn_jitter(seeds))
         self._matches.spawn(*(tensor.to(self.device) for tensor in (items, weights, jitter)))
-        self._call(self._runner.face, self._matches)
+        self._call("face")
         self._tick, self._playing = 0, True
         observation = self._empty(AGENTS, OBSERVATION_FEATURES)
-        self._call(self._runner.sense, self._matches, observation)
+        self._call("sense", observation)
         self._held = self._play(self._empty(AGENTS, ACTION_SPACE.width).zero_()) if self.interleaved else None
         return observation
 
@@ -158,10 +160,7 @@ class SimulatorBackend:
         """
         if not self._playing:
             raise RuntimeError("no episode is running: reset the simulator first")
-        if check:
-            action = checked_actions(action, self.arenas, self.device)
-        elif not torch.isfinite(action).all():
-            raise ValueError("action must be finite")
+        action = checked_actions(action, self.arenas, self.device) if check else self._readable(action)
         if self._held is None:
             result = self._play(action)
         else:
@@ -171,7 +170,7 @@ class SimulatorBackend:
 
     def team_stats(self) -> Tensor:
         """``[side, arena, 5]`` of the finished match, as ``TEAM_STATS_KEYS`` names them."""
-        if self._playing or self._tick == 0:
+        if self._playing or self._tick < self.settings.episode_ticks:
             raise RuntimeError("team_stats are there once an episode is done and until the next reset")
         totals = [
             self._matches.view(name).unflatten(1, (SIDES, SIDE_MEMBERS)).float().sum(dim=2).T  # [side, arena]
@@ -202,7 +201,8 @@ class SimulatorBackend:
                 where they are not given themselves.
 
         Raises:
-            ValueError: An unknown name, a wrong shape, or a number that is not finite; the state is unchanged.
+            ValueError: An unknown name, a wrong shape, or a number that is not finite or out of range; the state is
+                unchanged.
         """
         if not self._playing:
             raise RuntimeError("no episode is running: reset the simulator first")
@@ -212,6 +212,9 @@ class SimulatorBackend:
                 raise ValueError(f"state {name!r} must have shape {expected}, got {tuple(value.shape)}")
             if not torch.isfinite(value).all():
                 raise ValueError(f"state {name!r} must be finite")
+            if name in BOUNDS and not BOUNDS[name][0] <= int(value.min()) <= int(value.max()) <= BOUNDS[name][1]:
+                bad = value[(value < BOUNDS[name][0]) | (value > BOUNDS[name][1])][0]
+                raise ValueError(f"state {name!r} must be from {BOUNDS[name][0]} to {BOUNDS[name][1]}, got {int(bad)}")
         if not 0 <= int(state.get("tick", self._tick)) < self.settings.episode_ticks:
             raise ValueError(f"state 'tick' must be in [0, {self.settings.episode_ticks}), got {int(state['tick'])}")
         for name, value in state.items():
@@ -220,12 +223,14 @@ class SimulatorBackend:
             else:
                 self._matches.view(name).copy_(value)
         if "heading" in state and "direction" not in state:
-            self._call(self._runner.face, self._matches)
+            self._call("face")
         for name, source in (("rendered_position", "position"), ("rendered_direction", "direction")):
             if name not in state:
                 self._matches.view(name).copy_(self._matches.view(source))
         observation = self._empty(AGENTS, OBSERVATION_FEATURES)
-        self._call(self._runner.sense, self._matches, observation)
+        self._call("sense", observation)
+        if self.interleaved:  # what the client has not seen yet is the match it has just placed
+            self._held = observation.clone(), self._empty(AGENTS).zero_(), False
         return observation
 
     def report(self) -> dict[str, str | int]:
@@ -238,30 +243,40 @@ class SimulatorBackend:
 
     def _play(self, action: Tensor) -> tuple[Tensor, Tensor, bool]:
         observation, reward = self._empty(AGENTS, OBSERVATION_FEATURES), self._empty(AGENTS)
-        self._call(self._runner.step, self._matches, self._tick, action, observation, reward)
+        self._call("step", self._tick, action, observation, reward)
         self._tick = min(self._tick + self.settings.substeps, self.settings.episode_ticks)
         return observation, reward, self._tick == self.settings.episode_ticks
+
+    def _readable(self, action: Tensor) -> Tensor:
+        """Actions of any size as the compiled loops take them: those look at neither shape nor layout."""
+        expected = (SIDES, self.arenas, AGENTS, ACTION_SPACE.width)
+        if tuple(action.shape) != expected or not torch.isfinite(action).all():
+            raise ValueError(f"action must be finite and have shape {expected}, got shape {tuple(action.shape)}")
+        return action.detach().to(self.device, torch.float32).contiguous()
 
     def _empty(self, *shape: int) -> Tensor:
         return torch.empty(SIDES, self.arenas, *shape, device=self.device)
 
     def _arena_seeds(self, seed: int | Sequence[int]) -> np.ndarray:
-        if isinstance(seed, int):
-            return _mix(np.uint64(seed % 2**64) + np.arange(self.arenas, dtype=np.uint64) * _GOLDEN)
+        if isinstance(seed, (int, np.integer)):
+            return _mix(np.uint64(int(seed) % 2**64) + np.arange(self.arenas, dtype=np.uint64) * _GOLDEN)
         if len(seed) != self.arenas:
             raise ValueError(f"seed must be one number or one per arena ({self.arenas}), got {len(seed)}")
         return np.array([int(each) % 2**64 for each in seed], dtype=np.uint64)
 
-    @staticmethod
-    def _call(function: Callable[..., None], *arguments: Any) -> None:
-        """Call what may have to be compiled first, and say so when it takes its time."""
-        notice = threading.Timer(_COMPILE_NOTICE, print, ["compiling the simulator, once per installation: a minute"])
+    def _call(self, name: Literal["step", "sense", "face"], *arguments: Any) -> None:
+        """Let the runner do something; the first time, which may have to compile it, say so when it takes its time."""
+        if name in self._compiled:
+            getattr(self._runner, name)(self._matches, *arguments)
+            return
+        notice = threading.Timer(_COMPILE_NOTICE, print, [f"compiling the simulator ({name}), once per installation"])
         notice.daemon = True
         notice.start()
         try:
-            function(*arguments)
+            getattr(self._runner, name)(self._matches, *arguments)
         finally:
             notice.cancel()
+        self._compiled.add(name)
 
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)

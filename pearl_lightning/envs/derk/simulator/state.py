@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pearl_lightning.envs.derk.interface import AGENTS, SIDES, SLOTS
+from pearl_lightning.envs.derk.interface import AGENTS, ITEMS, SIDES, SLOTS
 from pearl_lightning.envs.derk.simulator.rules import BOUNTIES, MEMBERS
 
 # Where each row of ``numbers`` [arena, row * 8 + member], float32, begins: a row fills a vector register.
@@ -94,6 +94,13 @@ FIELDS: dict[str, Field] = {
     "shot_previous_position": Field("shots", OLD_QX, 3),
 }
 """What of a match can be read and written by name, ``[arena, member, ...]``; of shots ``[arena, shot, 3]``."""
+
+BOUNDS: dict[str, tuple[int, int]] = {
+    **dict.fromkeys(("focus", "cast_target", "last_pushed_by", "shot_targets"), (-1, MEMBERS - 1)),
+    **dict.fromkeys(("cast_ability", "items"), (0, len(ITEMS))),
+    "cast_state": (0, 3),
+}
+"""Smallest and largest value of what the rules use as an index."""
 
 WHOLE = ("shot_targets", "weights", "events")
 """Further names: whole tensors."""
