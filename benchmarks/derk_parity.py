@@ -7,8 +7,9 @@ observations and rewards of some matches. Two questions are put to each:
   is compared with the recorded state, observation and reward at its end.
 - *Free*: it starts once, from the first recorded state; after how many steps is any unit's position off?
 
-What recordings lack is carried over from the simulator's own previous step: shots in flight, and hitpoints before the
-last regeneration, which follow from the hitpoints.
+What recordings lack is carried over from the simulator's own previous step: shots in flight, and what is NaN (of
+recordings by ``benchmarks.derk_record``: heights, velocities and contact with the ground). Hitpoints before the last
+regeneration follow from the hitpoints.
 """
 
 from __future__ import annotations
@@ -88,12 +89,21 @@ def make_simulator(recording: Recording, arithmetic: str, device: str) -> Simula
     return simulator
 
 
+def restart(simulator: SimulatorBackend, recording: Recording, step: int) -> None:
+    """Put the simulator into the recorded state before a step; what is not known of it stays as it is."""
+    own = simulator.state()
+    state = {
+        name: torch.where(value.isnan(), own[name].cpu(), value).to(simulator.device)
+        for name, value in recording.state(step).items()
+    }
+    simulator.load_state({**state, "tick": torch.tensor(step * recording.substeps)})
+
+
 def one_steps(recording: Recording, simulator: SimulatorBackend, into: Comparison) -> None:
     """Restart from every recorded state."""
     for step in range(recording.steps):
-        start, end = recording.state(step), recording.state(step + 1)
-        start["tick"] = torch.tensor(step * recording.substeps)
-        simulator.load_state({name: value.to(simulator.device) for name, value in start.items()})
+        restart(simulator, recording, step)
+        end = recording.state(step + 1)
         observation, reward, _ = simulator.step(recording.actions[step].to(simulator.device), check=False)
         played = {name: value.cpu() for name, value in simulator.state().items()}
         valid = recording.is_valid(step)
@@ -115,9 +125,11 @@ def one_steps(recording: Recording, simulator: SimulatorBackend, into: Compariso
             difference = (played[name][:, DERKLINGS].double() - end[name][:, DERKLINGS].double()).abs()
             if name == "heading":
                 difference = (difference + torch.pi).remainder(2 * torch.pi).sub(torch.pi).abs()
+            known = end[name][:, DERKLINGS].isfinite()
+            difference = torch.where(known, difference.nan_to_num(torch.inf), 0.0)
             if difference.dim() == 3:
-                difference = difference.amax(-1)
-            into.tally(name).add(difference, units, unit)
+                difference, known = difference.amax(-1), known.any(-1)
+            into.tally(name).add(difference, units & known, unit)
             if name in OTHERS:
                 everything = torch.maximum(everything, difference)
         into.tally("other state").add(everything, units, unit)
@@ -132,14 +144,13 @@ def one_steps(recording: Recording, simulator: SimulatorBackend, into: Compariso
 
 def free_runs(recording: Recording, simulator: SimulatorBackend, into: Comparison) -> None:
     """Start once, and count the steps until a position is off."""
-    start = recording.state(0)
-    start["tick"] = torch.tensor(0)
-    simulator.load_state({name: value.to(simulator.device) for name, value in start.items()})
+    restart(simulator, recording, 0)
     until = torch.full((recording.arenas,), recording.steps)
     for step in range(recording.steps):
         simulator.step(recording.actions[step].to(simulator.device), check=False)
         played = simulator.state()["position"].cpu()[:, DERKLINGS]
-        difference = (played - recording.state(step + 1)["position"][:, DERKLINGS]).abs().amax(dim=(1, 2))
+        recorded = recording.state(step + 1)["position"][:, DERKLINGS]
+        difference = torch.where(recorded.isnan(), 0.0, (played - recorded).abs()).amax(dim=(1, 2))
         valid = recording.is_valid(step)
         for scenario, last in BROKEN_AFTER.items():
             if step >= last and scenario in recording.names:

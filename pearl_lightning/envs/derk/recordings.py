@@ -1,6 +1,6 @@
 """Recordings of the real game: what they hold, and how they are read.
 
-An ``.npz`` file of N arenas over T steps, all of whose matches begin where a setup has put them:
+An ``.npz`` file of N arenas over T steps, whose matches begin at their spawns or where a setup has put them:
 
 =========== =================== ==========================================================================
 ``meta``    text                JSON: ``scenarios`` (each a ``name``, ``slots`` by member, ``unit`` extras by
@@ -8,7 +8,7 @@ An ``.npz`` file of N arenas over T steps, all of whose matches begin where a se
 ``actions`` ``[T, 2, N, 3, 5]`` sent before each step
 ``obs``     ``[T, 2, N, 3, 64]`` result of each step
 ``reward``  ``[T, 2, N, 3]``    result of each step
-``state_env`` ``[N, 8, F, T+1]`` the members' fields at the steps' boundaries; NaN where a statue has none
+``state_env`` ``[N, 8, F, T+1]`` the members' fields at the steps' boundaries; NaN where it is not known
 =========== =================== ==========================================================================
 """
 
@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pearl_lightning.envs.derk.interface import AGENTS, SLOTS
+from pearl_lightning.envs.derk.interface import AGENTS, SLOTS, observation_index
 from pearl_lightning.envs.derk.simulator.rules import REGENERATION
 from pearl_lightning.envs.derk.tasks import DerkTask
 
@@ -52,8 +52,7 @@ STATE_FIELDS: dict[str, tuple[str, ...]] = {
     "last_pushed_by": ("last_pushed_by",),
 }
 """Recorded fields of each of the simulator's states."""
-_NOBODY = ("focus", "cast_target", "last_pushed_by")  # -1 where there is none
-_SOME = "position"  # NaN where a recording ended early
+_SOME = ("x", "y")  # NaN where a recording ended early
 
 
 @dataclass(frozen=True)
@@ -91,7 +90,7 @@ class Recording:
         return len(self.actions)
 
     def state(self, step: int) -> dict[str, Tensor]:
-        """The state before ``step`` as the simulator names it, ``[arena, member, ...]``.
+        """The state before ``step`` as the simulator names it, ``[arena, member, ...]``; NaN where it is not known.
 
         Hitpoints before the last regeneration are not recorded, but follow from the hitpoints; at the start they are
         the hitpoints, for what a setup takes is no damage.
@@ -99,9 +98,7 @@ class Recording:
         state = {}
         for name, columns in STATE_FIELDS.items():
             values = self.states[..., step][:, :, [self.fields.index(column) for column in columns]]
-            values = values if len(columns) > 1 else values.squeeze(-1)
-            state[name] = values.nan_to_num(-1.0 if name in _NOBODY else 0.0)
-        state["heading"][:, 0], state["heading"][:, 4] = torch.pi / 4, 5 * torch.pi / 4  # statues' are not recorded
+            state[name] = values if len(columns) > 1 else values.squeeze(-1)
         hitpoints = state["hitpoints"]
         regenerated = (hitpoints > 0) & (hitpoints < 100) & (step > 0)
         state["hitpoints_before"] = torch.where(regenerated, hitpoints - float(REGENERATION), hitpoints)
@@ -109,9 +106,22 @@ class Recording:
 
     def is_valid(self, step: int) -> Tensor:
         """Arenas ``[arena]`` whose states before and after ``step`` were recorded."""
-        columns = [self.fields.index(column) for column in STATE_FIELDS[_SOME]]
+        columns = [self.fields.index(column) for column in _SOME]
         recorded = self.states[:, DERKLINGS][:, :, columns, step : step + 2].isfinite()
         return recorded.flatten(1).all(dim=1)
+
+
+def places(observation: Tensor) -> Tensor:
+    """x and y ``[..., 2]`` in observations ``[..., 64]`` as home sees the world; away's is turned by half a circle."""
+    left_right = observation[..., observation_index("PositionLeftRight")].double()
+    up_down = observation[..., observation_index("PositionUpDown")].double()
+    return 64 * torch.stack([1 + up_down + left_right, 1 + up_down - left_right], dim=-1)
+
+
+def member_places(observation: Tensor) -> Tensor:
+    """x and y ``[arena, 6, 2]`` of ``DERKLINGS``, to the last bit, from observations ``[side, arena, agent, 64]``."""
+    home, away = places(observation)
+    return torch.cat([home, 128 - away], dim=1).float()
 
 
 def read_recording(path: Path) -> Recording:

@@ -38,6 +38,7 @@ class GameBackend:
         step_timeout: Seconds within which any other step or reset must be answered.
         browser: Path of a Chromium or Chrome; the environment's ``DERK_CHROME_EXECUTABLE`` or what is on ``PATH`` when
             left out.
+        read_state: Have the game tell its own state at every step, for ``state()``; steps take longer.
 
     Raises:
         ValueError: A setting outside its range.
@@ -54,6 +55,7 @@ class GameBackend:
         start_timeout: float = 60.0,
         step_timeout: float = 20.0,
         browser: str | None = None,
+        read_state: bool = False,
     ) -> None:
         for name, count in (("arenas", arenas), ("substeps", substeps)):
             if count < 1:
@@ -73,6 +75,7 @@ class GameBackend:
             "renderer": renderer,
             "turbo": turbo,
             "substeps": substeps,
+            "read_state": read_state,
             "start_timeout": start_timeout,
             "browser": find_browser(browser),
         }
@@ -83,6 +86,7 @@ class GameBackend:
         self._playing = False
         self._answer_timeout = start_timeout
         self._team_stats: Tensor | None = None
+        self._state: Tensor | None = None
 
     def reset(self, tasks: Sequence[DerkTask], seed: int) -> Tensor:
         """Start a match per arena; returns observations ``[side, arena, agent, 64]``.
@@ -102,7 +106,7 @@ class GameBackend:
             raise ValueError(f"tasks must hold one task per arena ({self.arenas}), got {len(tasks)}")
         if self._child is None or self._playing:  # the game will open a new session
             self._answer_timeout = self.start_timeout
-        self._playing, self._team_stats = False, None
+        self._playing, self._team_stats, self._state = False, None, None
         request = {
             "request": "reset",
             "timeout": self._answer_timeout,
@@ -114,8 +118,12 @@ class GameBackend:
         self._playing = True
         return self._shaped(observation, AGENTS, OBSERVATION_FEATURES)
 
-    def step(self, action: Tensor) -> tuple[Tensor, Tensor, bool]:
+    def step(self, action: Tensor, *, check: bool = True) -> tuple[Tensor, Tensor, bool]:
         """Play actions ``[side, arena, agent, 5]``; returns observations, rewards ``[side, arena, agent]`` and done.
+
+        Args:
+            action: Of both teams.
+            check: Refuse what the action space does not hold; only to find out what the game makes of it.
 
         Raises:
             ValueError: A wrong action; nothing was played.
@@ -124,11 +132,15 @@ class GameBackend:
         if not self._playing or self._child is None:
             raise RuntimeError("no episode is running: reset the game first")
         request = {"request": "step", "timeout": self._answer_timeout}
-        header, arrays = self._ask(self._child, request, checked_actions(action, self.arenas))
+        if check:
+            action = checked_actions(action, self.arenas)
+        header, arrays = self._ask(self._child, request, action)
         self._answer_timeout = self.step_timeout
         if header["done"]:
             self._playing, self._losses_in_a_row = False, 0
             self._team_stats = self._shaped(arrays[2], len(TEAM_STATS_KEYS))
+        if self._settings["read_state"]:
+            self._state = arrays[-1]
         observation = self._shaped(arrays[0], AGENTS, OBSERVATION_FEATURES)
         return observation, self._shaped(arrays[1], AGENTS), header["done"]
 
@@ -137,6 +149,12 @@ class GameBackend:
         if self._team_stats is None:
             raise RuntimeError("team_stats are there once an episode is done and until the next reset")
         return self._team_stats.clone()
+
+    def state(self) -> Tensor:
+        """``[arena, member, field]`` after the last step, as ``game.state.STATE_FIELDS`` names it; NaN is unknown."""
+        if self._state is None:
+            raise RuntimeError("state is there with read_state=True, once a step was played and until the next reset")
+        return self._state.clone()
 
     def report(self) -> dict[str, str | int]:
         """Versions of gym-derk and the browser, the WebGL renderer once it is known, and restarts after a fault."""

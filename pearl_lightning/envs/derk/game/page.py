@@ -29,10 +29,11 @@ class GamePage:
         arenas: Matches side by side.
         turbo: Draw once per step instead of once per tick.
         substeps: Ticks per step.
+        read_state: Send the game's own state with every step.
     """
 
-    def __init__(self, *, arenas: int, turbo: bool, substeps: int) -> None:
-        self.arenas, self.turbo, self.substeps = arenas, turbo, substeps
+    def __init__(self, *, arenas: int, turbo: bool, substeps: int, read_state: bool = False) -> None:
+        self.arenas, self.turbo, self.substeps, self.read_state = arenas, turbo, substeps, read_state
         self.crashed = asyncio.Event()
         self.app = DerkAppInstance()
         self.facts: dict[str, str] = {}
@@ -69,6 +70,7 @@ class GamePage:
             substeps=self.substeps,
             interleaved=False,
             agent_hosts=[{"uri": server, "regions": [{"sides": "both"}]}],
+            read_game_state=self.read_state,
         )
         await self.app.connect_to_agent_hosts()
 

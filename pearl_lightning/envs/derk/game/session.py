@@ -8,6 +8,7 @@ import json
 import numpy as np
 from websockets.legacy.server import WebSocketServer, WebSocketServerProtocol, serve
 
+from pearl_lightning.envs.derk.game.state import parse_state
 from pearl_lightning.envs.derk.game.wire import Array
 
 _SIDES, _AGENTS, _FEATURES, _STATISTICS = 2, 3, 64, 5
@@ -47,11 +48,12 @@ class SessionServer:
         session = await self._connected()
         return self._decode_observation(await session.recv())
 
-    async def play(self, action: Array) -> tuple[Array, Array, bool, Array | None]:
+    async def play(self, action: Array) -> tuple[Array, Array, bool, Array | None, Array | None]:
         """Send actions ``[side, arena, agent, 5]``; returns what the step gave.
 
         Returns:
-            Observation, reward ``[side, arena, agent]``, done, and at the end ``[side, arena, 5]`` statistics.
+            Observation, reward ``[side, arena, agent]``, done, at the end ``[side, arena, 5]`` statistics, and the
+            state ``[arena, member, field]`` where the game tells it.
         """
         session = await self._connected()
         await session.send(action.tobytes())
@@ -59,9 +61,11 @@ class SessionServer:
         message = await session.recv()
         assert isinstance(message, bytes)
         reward = np.frombuffer(message, np.float32).reshape(_SIDES, self.arenas, _AGENTS)
-        done = all(json.loads(await session.recv())["done"])
+        result = json.loads(await session.recv())
+        done = all(result["done"])
         statistics = self._decode_statistics(await session.recv()) if done else None
-        return observation, reward, done, statistics
+        told = result.get("info", {}).get("gameState")
+        return observation, reward, done, statistics, None if told is None else parse_state(told, self.arenas)
 
     async def _accept(self, websocket: WebSocketServerProtocol) -> None:
         teams = json.loads(await websocket.recv())["nTeams"]

@@ -47,7 +47,7 @@ class Game:
     def __init__(self, settings: dict[str, Any]) -> None:
         self.settings = settings
         self.folder = Path(settings["folder"])
-        self.page = GamePage(arenas=settings["arenas"], turbo=settings["turbo"], substeps=settings["substeps"])
+        self.page = GamePage(**{name: settings[name] for name in ("arenas", "turbo", "substeps", "read_state")})
         self.server = SessionServer(arenas=settings["arenas"])
         self._browser: subprocess.Popen[bytes] | None = None
         self._gpu_processes: list[psutil.Process] = []
@@ -62,8 +62,8 @@ class Game:
         """Start an episode within ``timeout`` seconds; one left unfinished makes for a new session."""
         return await self._watched(self._reset(seed, home, away), timeout)
 
-    async def step(self, action: Array, timeout: float) -> tuple[Array, Array, bool, Array | None]:
-        """Play one step within ``timeout`` seconds."""
+    async def step(self, action: Array, timeout: float) -> tuple[Array, Array, bool, Array | None, Array | None]:
+        """Play one step within ``timeout`` seconds; returns what the session's server does."""
         result, _ = await self._watched(_both(self.server.play(action), self.page.step()), timeout)
         self._mid_episode = not result[2]
         return result
@@ -182,9 +182,9 @@ async def serve_backend(pipe: Connection, settings: dict[str, Any]) -> None:
                 observation = await game.reset(header["seed"], header["home"], header["away"], header["timeout"])
                 pipe.send_bytes(pack({}, observation))
             else:
-                observation, reward, done, statistics = await game.step(arrays[0], header["timeout"])
-                extra = [] if statistics is None else [statistics]
-                pipe.send_bytes(pack({"done": done}, observation, reward, *extra))
+                observation, reward, done, *extra = await game.step(arrays[0], header["timeout"])
+                told = [array for array in extra if array is not None]
+                pipe.send_bytes(pack({"done": done}, observation, reward, *told))
     except Exception as error:
         pipe.send_bytes(pack({"broken": _told(error)}))
         await requests.get()  # nothing comes any more; the backend reads the logs, then closes the pipe
