@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from pytorch_lightning import Trainer
 
 from pearl_lightning.callbacks import AdaptationEvaluation, EpisodeCollector, ReplayCheckpoint
+from pearl_lightning.cli import main
 from pearl_lightning.objectives import SacConfig
 from pearl_lightning.training_cli import run
 
@@ -18,6 +20,8 @@ ROOT = Path(__file__).parent.parent.parent
 CONFIGS = {
     "point_robot": ["point_robot"],
     "sparse_point_robot": ["sparse_point_robot"],
+    "derk": ["derk"],
+    "derk_gpu": ["derk", "derk_gpu"],
     "derk_game": ["derk_game"],
     "reference": ["point_robot", "reference"],
     "ddp": ["point_robot", "ddp"],
@@ -47,6 +51,8 @@ def test_a_ready_made_config_makes_an_agent_that_fits_its_world(
     name: str, made: dict[str, Any], tmp_path: Path
 ) -> None:
     options = [option for config in CONFIGS[name] for option in ("--config", str(ROOT / "configs" / f"{config}.yaml"))]
+    if name == "derk_gpu" and not torch.cuda.is_available():
+        options += ["--trainer.accelerator", "cpu", "--data.env.init_args.backend_options", "null"]
     run(["fit", *options, "--runs_dir", str(tmp_path), "--threads", "1"])
     env, model = made["data"].env, made["model"]
     assert (model.observation_features, model.action_space) == (env.features, env.action_space)
@@ -56,6 +62,13 @@ def test_a_ready_made_config_makes_an_agent_that_fits_its_world(
     assert env.arenas % collector.tasks_per_iteration == 0
     assert collector.initial_iterations * collector.tasks_per_iteration >= made["data"].meta_batch
     assert made["trainer"].max_steps % made["trainer"].val_check_interval == 0  # so that it ends with an evaluation
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_the_gpu_config_without_a_gpu_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = [f"--config={ROOT}/configs/{name}.yaml" for name in CONFIGS["derk_gpu"]]
+    assert main(["fit", *options, "--runs_dir", str(tmp_path)]) == 1
+    assert "device must be cpu where torch finds no CUDA GPU, got 'cuda'" in capsys.readouterr().err
 
 
 def test_every_config_is_tested() -> None:

@@ -62,6 +62,9 @@ class DerkEnv(MetaEnv):
             raise ValueError(f"backend_options are for a backend given by name, got {backend_options}")
         elif backend.arenas != arenas:
             raise ValueError(f"arenas must be the backend's {backend.arenas}, got {arenas}")
+        device = options.get("device", "cpu") if isinstance(backend, str) else backend.device
+        if torch.device(device).type == "cuda" and not torch.cuda.is_available():
+            raise ValueError(f"device must be cpu where torch finds no CUDA GPU, got {str(device)!r}")
         opponents = {name: make_opponent(name) for name in sorted({task.opponent for task in _every(tasks)})}
         super().__init__(
             arenas=arenas,
@@ -71,7 +74,7 @@ class DerkEnv(MetaEnv):
             features=OBSERVATION_FEATURES + observe_time,
             horizon=_episode_steps(options) if isinstance(backend, str) else backend.episode_steps,
             has_outcome=True,
-            device=options.get("device", "cpu") if isinstance(backend, str) else backend.device,
+            device=device,
         )
         self.observe_time = observe_time
         self._opponents: dict[str, Opponent] = opponents

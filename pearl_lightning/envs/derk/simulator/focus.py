@@ -30,10 +30,19 @@ def update_focus(u, n):
             continue
         choice = n[CHANGE_FOCUS + me]
         target = choice_member(me, choice) if choice > 0 else n[FOCUS + me]
-        if target < 0:
-            continue
-        dx, dy, dz = u[X + target] - u[X + me], u[Y + target] - u[Y + me], u[Z + target] - u[Z + me]
-        distance = math.sqrt(dx * dx + dy * dy + dz * dz)
-        in_front = u[COS + me] * dx + u[SIN + me] * dy > f32(0)
-        near = distance < FOCUS_RANGE or (choice <= 0 and distance == FOCUS_RANGE)
-        n[FOCUS + me] = target if in_front and near and u[HP + target] > f32(0) else -1
+        if not _is_acceptable(u, me, target, choice <= 0):
+            # below 0, which no legal action is, the game falls back on the own statue
+            target = choice_member(me, 1) if choice < 0 and _is_acceptable(u, me, choice_member(me, 1), False) else -1
+        n[FOCUS + me] = target
+
+
+@rule
+def _is_acceptable(u, me, target, keeps):
+    """Whether the target is alive, in front and near enough; one that is kept may be just at the limit."""
+    if target < 0 or u[HP + target] <= f32(0):
+        return False
+    dx, dy, dz = u[X + target] - u[X + me], u[Y + target] - u[Y + me], u[Z + target] - u[Z + me]
+    if u[COS + me] * dx + u[SIN + me] * dy <= f32(0):
+        return False
+    distance = math.sqrt(dx * dx + dy * dy + dz * dz)
+    return distance < FOCUS_RANGE or (keeps and distance == FOCUS_RANGE)

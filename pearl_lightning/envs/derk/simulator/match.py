@@ -100,7 +100,7 @@ def _hold_action(u, n, member, action):
     u[MOVE + member], u[ROTATE + member], u[CHASE + member] = action[0], action[1], action[2]
     slot, focus = int(action[3]), int(action[4])
     n[CASTING_SLOT + member] = slot if 0 <= slot < len(CASTING_SLOTS) else 0
-    n[CHANGE_FOCUS + member] = min(max(focus, 0), len(FOCUS_CHOICES) - 1)
+    n[CHANGE_FOCUS + member] = min(max(focus, -1), len(FOCUS_CHOICES) - 1)
 
 
 @rule
