@@ -26,16 +26,11 @@ import torch
 from torch import Tensor
 
 from pearl_lightning.envs.derk.interface import OBSERVATION_KEYS, SIDES
-from pearl_lightning.envs.derk.recordings import DERKLINGS, Recording, read_recording
+from pearl_lightning.envs.derk.recordings import DERKLINGS, STATE_FIELDS, Recording, read_recording
 from pearl_lightning.envs.derk.simulator import SimulatorBackend
 
 TOLERANCE = 1e-3
-COMPARED = (
-    "position", "heading", "velocity", "force", "walk_speed", "on_ground", "stuck", "hitpoints", "gold", "focus",
-    "dazed", "iron", "helium", "crippled", "cast_state", "cast_ability", "cast_target", "cast_start", "cooldown",
-    "last_pushed_by",
-)  # fmt: skip
-OTHERS = tuple(name for name in COMPARED if name not in ("position", "heading"))
+OTHERS = tuple(name for name in STATE_FIELDS if name not in ("position", "heading"))
 BROKEN_AFTER = {"nan_all": 10}
 """Scenarios that break a unit of the real game, and the step from which they are not compared."""
 
@@ -69,7 +64,6 @@ class Comparison:
 
     tallies: dict[str, Tally] = field(default_factory=dict)
     free_steps: list[int] = field(default_factory=list)
-    steps: int = 0
     never: int = 0
 
     def tally(self, name: str) -> Tally:
@@ -99,6 +93,15 @@ def restart(simulator: SimulatorBackend, recording: Recording, step: int) -> Non
     simulator.load_state({**state, "tick": torch.tensor(step * recording.substeps)})
 
 
+def comparable(recording: Recording, step: int) -> Tensor:
+    """Arenas ``[arena]`` that are compared in a step."""
+    valid = recording.is_valid(step)
+    for scenario, last in BROKEN_AFTER.items():
+        if step >= last and scenario in recording.names:
+            valid[recording.names.index(scenario)] = False
+    return valid
+
+
 def one_steps(recording: Recording, simulator: SimulatorBackend, into: Comparison) -> None:
     """Restart from every recorded state."""
     for step in range(recording.steps):
@@ -106,10 +109,7 @@ def one_steps(recording: Recording, simulator: SimulatorBackend, into: Compariso
         end = recording.state(step + 1)
         observation, reward, _ = simulator.step(recording.actions[step].to(simulator.device), check=False)
         played = {name: value.cpu() for name, value in simulator.state().items()}
-        valid = recording.is_valid(step)
-        for scenario, last in BROKEN_AFTER.items():
-            if step >= last and scenario in recording.names:
-                valid[recording.names.index(scenario)] = False
+        valid = comparable(recording, step)
         units = valid.unsqueeze(1).expand(-1, len(DERKLINGS))
         rows = units.unflatten(1, (SIDES, -1)).transpose(0, 1)  # [side, arena, agent]
 
@@ -121,7 +121,7 @@ def one_steps(recording: Recording, simulator: SimulatorBackend, into: Compariso
             return f"{recording.names[index[1]]}, step {step}, {('home', 'away')[index[0]]} agent {index[2]}{key}"
 
         everything = torch.zeros(units.shape, dtype=torch.float64)
-        for name in COMPARED:
+        for name in STATE_FIELDS:
             difference = (played[name][:, DERKLINGS].double() - end[name][:, DERKLINGS].double()).abs()
             if name == "heading":
                 difference = (difference + torch.pi).remainder(2 * torch.pi).sub(torch.pi).abs()
@@ -151,13 +151,9 @@ def free_runs(recording: Recording, simulator: SimulatorBackend, into: Compariso
         played = simulator.state()["position"].cpu()[:, DERKLINGS]
         recorded = recording.state(step + 1)["position"][:, DERKLINGS]
         difference = torch.where(recorded.isnan(), 0.0, (played - recorded).abs()).amax(dim=(1, 2))
-        valid = recording.is_valid(step)
-        for scenario, last in BROKEN_AFTER.items():
-            if step >= last and scenario in recording.names:
-                valid[recording.names.index(scenario)] = False
+        valid = comparable(recording, step)
         until = torch.where((difference > TOLERANCE) & valid, until.clamp(max=step), until)
     into.free_steps += until.tolist()
-    into.steps = recording.steps
     into.never += int((until == recording.steps).sum())
 
 

@@ -32,8 +32,7 @@ from pearl_lightning.envs.derk.interface import (
     TICKS_PER_STEP,
 )
 from pearl_lightning.envs.derk.recordings import DERKLINGS, member_places
-
-MEMBERS = 8
+from pearl_lightning.envs.derk.simulator.rules import MEMBERS
 
 
 @dataclass

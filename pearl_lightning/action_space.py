@@ -108,8 +108,8 @@ class ActionSpace:
     ) -> Tensor:
         """Uniform legal actions ``[*shape, width]``; the generator must be the device's."""
         uniform = torch.rand(*shape, self.continuous, generator=generator, device=device)
-        low, high = uniform.new_tensor(self.low), uniform.new_tensor(self.high)
-        columns = [low + uniform * (high - low)]
+        bounds = enumerate(zip(self.low, self.high, strict=True))  # numbers, for a tensor would be copied to a GPU
+        columns = [low + uniform[..., i : i + 1] * (high - low) for i, (low, high) in bounds]
         columns += [torch.randint(n, (*shape, 1), generator=generator, device=device).float() for n in self.choices]
         return torch.cat(columns, dim=-1)
 

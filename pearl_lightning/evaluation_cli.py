@@ -80,7 +80,7 @@ def make_env(config: Path, backend: str | None = None) -> MetaEnv:
 
     Args:
         config: The file.
-        backend: Play on this backend of Derk's Gym, with its default options, rather than on the config's.
+        backend: Play Derk's Gym on this backend; with its default options, where the config names another.
     """
     if not config.is_file():
         raise FileNotFoundError(f"there is no config {config}: name one that holds data.env with --config")
@@ -92,7 +92,8 @@ def make_env(config: Path, backend: str | None = None) -> MetaEnv:
     if backend is not None:
         if "backend" not in settings.get("init_args", {}):
             raise ValueError(f"--backend {backend} is for Derk's Gym, but the env of {config} names no backend")
-        settings["init_args"] |= {"backend": backend, "backend_options": None}
+        if settings["init_args"]["backend"] != backend:
+            settings["init_args"] |= {"backend": backend, "backend_options": None}
     parser = PearlParser()
     parser.add_subclass_arguments(MetaEnv, "env", required=True)
     return parser.instantiate_classes(parser.parse_object({"env": settings})).env

@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
 from pytorch_lightning import Trainer
 
 from pearl_lightning.callbacks import AdaptationEvaluation, EpisodeCollector, ReplayCheckpoint
 from pearl_lightning.cli import main
+from pearl_lightning.evaluation_cli import make_env
 from pearl_lightning.objectives import SacConfig
 from pearl_lightning.training_cli import run
 
@@ -100,3 +102,24 @@ def test_the_readmes_overrides_reach_their_parts(
     [command] = [command for command in readme_commands() if "--model.sac.discount" in command]
     run([*command, "--runs_dir", str(tmp_path)])
     assert (made["model"].sac.discount, made["data"].env.arenas) == (0.95, 200)
+
+
+def test_evaluate_plays_derk_on_the_backend_it_is_told() -> None:
+    config = ROOT / "configs" / "derk.yaml"
+    for told, backend in ((None, "simulator"), ("simulator", "simulator"), ("game", "game")):
+        env = make_env(config, told)
+        assert env._backend_name == backend  # started at the first reset only
+        assert len(env.tasks.test) == 64
+
+
+def test_evaluate_keeps_the_options_of_the_configs_own_backend(tmp_path: Path) -> None:
+    content = yaml.safe_load((ROOT / "configs" / "derk.yaml").read_text())
+    content["data"]["env"]["init_args"]["backend_options"] = {"episode_ticks": 2400}
+    config = tmp_path / "long.yaml"
+    config.write_text(yaml.safe_dump(content))
+    assert [make_env(config, told).horizon for told in ("simulator", "game")] == [300, 150]
+
+
+def test_evaluate_on_a_backend_is_for_derk_alone() -> None:
+    with pytest.raises(ValueError, match="--backend game is for Derk's Gym, but the env of .* names no backend"):
+        make_env(ROOT / "configs" / "point_robot.yaml", "game")

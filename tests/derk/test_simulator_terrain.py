@@ -26,10 +26,7 @@ REACHED = slice(352 - FIRST_TEXEL, 672 - FIRST_TEXEL)
 
 @pytest.fixture(scope="module")
 def terrain() -> Terrain:
-    try:
-        return game_terrain()
-    except TerrainUnavailable as error:
-        pytest.skip(f"the game's terrain is read from its package: {error}")
+    return game_terrain()
 
 
 def height_at(terrain: Terrain, x: float, y: float) -> float:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import torch
 from torch import Tensor
 
@@ -29,13 +31,20 @@ def checked_actions(action: Tensor, arenas: int, device: torch.device | str = "c
     if action.device.type != torch.device(device).type:
         raise ValueError(f"action must be on {device}, where the matches are, got {action.device}")
     action = action.detach().to(torch.float32).contiguous()
-    low = action.new_tensor([*ACTION_SPACE.low, *([0.0] * len(ACTION_SPACE.choices))])
-    high = action.new_tensor([*ACTION_SPACE.high, *(float(options - 1) for options in ACTION_SPACE.choices)])
+    low, high = _bounds(action.device)
     legal = (action >= low) & (action <= high)  # False for NaN
     legal[..., ACTION_SPACE.continuous :] &= (action == action.round())[..., ACTION_SPACE.continuous :]
     if not legal.all():
         raise ValueError(_first_fault(action, legal, low, high))
     return action
+
+
+@cache
+def _bounds(device: torch.device) -> tuple[Tensor, Tensor]:
+    """Smallest and largest legal action ``[5]``, copied to a device once."""
+    low = [*ACTION_SPACE.low, *([0.0] * len(ACTION_SPACE.choices))]
+    high = [*ACTION_SPACE.high, *(float(options - 1) for options in ACTION_SPACE.choices)]
+    return torch.tensor(low, device=device), torch.tensor(high, device=device)
 
 
 def _first_fault(action: Tensor, legal: Tensor, low: Tensor, high: Tensor) -> str:
