@@ -66,7 +66,7 @@ def test_changing_a_task_leaves_the_callers_weights_alone() -> None:
             {"home_bounties": {"killEverything": 1}},
             r"home_bounties\[0\]: unknown bounty 'killEverything'.*killEnemyUnit",
         ),
-        ({"home_bounties": {"manualBonus": 1}}, "unknown bounty 'manualBonus'"),
+        ({"home_bounties": {"goldBonus": 1}}, "unknown bounty 'goldBonus'"),
         ({"away_bounties": [{}, {}]}, "away_bounties must be one mapping or 3 mappings"),
         (
             {"away_bounties": [{}, {"tie": math.nan}, {}]},
