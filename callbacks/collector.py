@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, cast
 
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
+from tensordict import TensorDict
 
 from pearl_lightning.data import meta_batches
+from pearl_lightning.envs.meta_env import MetaEnv
 from pearl_lightning.pearl import PEARL
 from pearl_lightning.randomness import make_generator
-from pearl_lightning.rollout import adaptation_episodes
+from pearl_lightning.rollout import adaptation_episodes, uniform_episodes
 
 COUNTERS = ("env_steps", "episodes", "transitions", "iterations", "collected_at")
 """What a collector counts, and a checkpoint keeps."""
@@ -31,6 +34,8 @@ class EpisodeCollector(Callback):
         every_n_updates: Updates between two iterations.
         tasks_per_iteration: Train tasks played in an iteration; the arenas must be a multiple of it.
         initial_iterations: Iterations before the first update.
+        initial_action_steps: Play those with uniform actions, each held for so many steps; the untrained agent plays
+            when left out. It dithers on the spot: where a reward must be searched, held actions find it.
         prior_episodes: Episodes per arena with z from the prior.
         posterior_episodes: Episodes per arena with z from the posterior, taken in as context.
         rl_episodes: Episodes per arena with z from the posterior that the encoder never sees.
@@ -41,6 +46,7 @@ class EpisodeCollector(Callback):
         every_n_updates: int = 1000,
         tasks_per_iteration: int = 16,
         initial_iterations: int = 1,
+        initial_action_steps: int | None = None,
         prior_episodes: int = 1,
         posterior_episodes: int = 1,
         rl_episodes: int = 1,
@@ -49,6 +55,7 @@ class EpisodeCollector(Callback):
             ("every_n_updates", every_n_updates),
             ("tasks_per_iteration", tasks_per_iteration),
             ("initial_iterations", initial_iterations),
+            ("initial_action_steps", 1 if initial_action_steps is None else initial_action_steps),
         ):
             if value < 1:
                 raise ValueError(f"{name} must be at least 1, got {value}")
@@ -62,7 +69,7 @@ class EpisodeCollector(Callback):
         if prior_episodes + posterior_episodes < 1:
             raise ValueError("prior_episodes + posterior_episodes must be at least 1: the encoder needs context")
         self.every_n_updates, self.tasks_per_iteration = every_n_updates, tasks_per_iteration
-        self.initial_iterations = initial_iterations
+        self.initial_iterations, self.initial_action_steps = initial_iterations, initial_action_steps
         self.prior_episodes, self.posterior_episodes, self.rl_episodes = prior_episodes, posterior_episodes, rl_episodes
         self.env_steps = self.episodes = self.transitions = self.iterations = 0
         self.collected_at = 0  # update of the last iteration
@@ -105,17 +112,9 @@ class EpisodeCollector(Callback):
         assert replay is not None
         tasks = self._next_tasks(len(env.tasks.train))
         env.set_tasks(tasks.repeat_interleave(env.arenas // self.tasks_per_iteration))
-        belief = agent.prior(env.arenas)
-        returns: dict[str, list[float]] = {"prior": [], "posterior": []}
-        for _ in range(self.prior_episodes):
-            for episode in adaptation_episodes(env, agent, 1, generator=self.generator):
-                belief.update(agent.context_features(episode[:, :-1].unsqueeze(1)))
-                returns["prior"].append(self._store(replay, episode, True, update))
-        for count, is_context in ((self.posterior_episodes, True), (self.rl_episodes, False)):
-            for episode in adaptation_episodes(
-                env, agent, count, generator=self.generator, belief=belief, update=is_context
-            ):
-                returns["posterior"].append(self._store(replay, episode, is_context, update))
+        returns: dict[str, list[float]] = {"prior": [], "posterior": [], "uniform": []}
+        for kind, is_context, episode in self._episodes(env, agent):
+            returns[kind].append(self._store(replay, episode, is_context, update))
         self.iterations += 1
         self.collected_at = update
         self.metrics = {f"collect/return_{name}": sum(r) / len(r) for name, r in returns.items() if r}
@@ -127,6 +126,27 @@ class EpisodeCollector(Callback):
         }
         for logger in trainer.loggers:
             logger.log_metrics(self.metrics | {"env_steps": float(self.env_steps)}, step=max(update - 1, 0))
+
+    def _episodes(self, env: MetaEnv, agent: PEARL) -> Iterator[tuple[str, bool, TensorDict]]:
+        """The episodes of an iteration: who chose the actions, whether the encoder may read it, the episode."""
+        if self.iterations < self.initial_iterations and self.initial_action_steps is not None:
+            for count, is_context in (
+                (self.prior_episodes + self.posterior_episodes, True),
+                (self.rl_episodes, False),
+            ):
+                for episode in uniform_episodes(env, count, self.initial_action_steps, generator=self.generator):
+                    yield "uniform", is_context, episode
+            return
+        belief = agent.prior(env.arenas)
+        for _ in range(self.prior_episodes):
+            for episode in adaptation_episodes(env, agent, 1, generator=self.generator):
+                belief.update(agent.context_features(episode[:, :-1].unsqueeze(1)))
+                yield "prior", True, episode
+        for count, is_context in ((self.posterior_episodes, True), (self.rl_episodes, False)):
+            for episode in adaptation_episodes(
+                env, agent, count, generator=self.generator, belief=belief, update=is_context
+            ):
+                yield "posterior", is_context, episode
 
     def _store(self, replay: Any, episode: Any, is_context: bool, update: int) -> float:
         replay.extend(episode, is_context, update)

@@ -44,8 +44,9 @@ class MetaBatchDataModule(LightningDataModule):
         env: The world; its ``tasks`` give the train and test splits.
         meta_batch: Tasks per meta-batch.
         transitions: RL transitions per task.
-        context_episodes: Smallest and largest number of whole context episodes per task; drawn anew for each
-            meta-batch, as the belief will see at adaptation.
+        context_episodes: Smallest and largest number of whole context episodes per task. Drawn anew for each
+            meta-batch, log-uniformly: a belief changes most in its first episodes, and long contexts show that
+            something can be known at all where one episode seldom finds it.
         updates_per_epoch: Meta-batches in one epoch.
         episodes_per_task: Episodes the replay keeps per task.
         recent_context: How many of a task's last context episodes the encoder may be given.
@@ -95,7 +96,8 @@ class MetaBatchDataModule(LightningDataModule):
         """One meta-batch (see ``TaskReplay.sample``)."""
         assert self.replay is not None, "setup comes first"
         smallest, largest = self.context_episodes
-        episodes = int(torch.randint(smallest, largest + 1, (), generator=self.replay.generator))
+        uniform = float(torch.rand((), generator=self.replay.generator))
+        episodes = int(smallest * ((largest + 1) / smallest) ** uniform)  # floor of a log-uniform number
         update = self.trainer.global_step if self.trainer is not None else None
         batch, self.diagnostics = self.replay.sample(self.meta_batch, self.transitions, episodes, update)
         return batch

@@ -127,3 +127,26 @@ def adaptation_episodes(
         if update:
             belief.update(agent.context_features(episode[:, :-1].unsqueeze(1)))
         yield episode
+
+
+def uniform_episodes(
+    env: MetaEnv, episodes: int, action_steps: int, *, generator: torch.Generator | None = None
+) -> Iterator[TensorDict]:
+    """Play ``episodes`` of uniform legal actions, each held for ``action_steps`` steps.
+
+    Args:
+        env: Its tasks are set already.
+        episodes: Number of episodes.
+        action_steps: Steps between two draws, at least 1.
+        generator: Draws the actions.
+    """
+    action = torch.empty(0)
+
+    def act(observation: Tensor, step: int) -> Tensor:
+        nonlocal action
+        if step % action_steps == 0:
+            action = env.action_space.sample(observation.shape[:-1], generator).to(observation.device)
+        return action
+
+    for _ in range(episodes):
+        yield play_episode(env, act)

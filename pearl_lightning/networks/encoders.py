@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
@@ -10,6 +11,9 @@ from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 from pearl_lightning.networks.layers import check_sizes, mlp
+
+INITIAL_LOG_PRECISION = -4.0
+"""About the log-precision of a transition before training: fifty of them weigh as much as the prior."""
 
 
 class ContextEncoder(nn.Module, ABC):
@@ -74,13 +78,51 @@ class GaussianProductEncoder(ContextEncoder):
     def initial_state(self, tasks: int) -> Tensor:
         return torch.zeros(tasks, 2, self.latent_dim, device=next(self.parameters()).device)
 
+    def factors(self, context: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and precision ``[task, transition, latent]`` of each transition's Gaussian."""
+        mean, raw_variance = self.factor(context).float().chunk(2, dim=-1)
+        return mean, softplus(raw_variance).clamp_min(self.min_variance).reciprocal()
+
     def update(self, state: Tensor, context: Tensor) -> Tensor:
-        mean, raw_variance = self.factor(context).float().chunk(2, dim=-1)  # [task, transition, latent]
-        precision = softplus(raw_variance).clamp_min(self.min_variance).reciprocal()
+        mean, precision = self.factors(context)
         return state + torch.stack([precision.sum(dim=1), (precision * mean).sum(dim=1)], dim=1)
 
     def posterior(self, state: Tensor) -> tuple[Tensor, Tensor]:
         precision, weighted_mean = state.unbind(dim=1)
         empty = precision == 0  # no factor yet: the prior
         precision = torch.where(empty, 1.0, precision)
+        return weighted_mean / precision, precision.rsqrt()
+
+
+class BayesianProductEncoder(GaussianProductEncoder):
+    """Task posterior as the prior N(0, I) times one Gaussian likelihood per transition, as Bayes' rule has it.
+
+    In the original product each transition is a posterior of its own, of about unit variance at first: a hundred that
+    say nothing are as sure together as one that tells the goal. Here a transition may say nothing, and at first says
+    little; what is known after many such is the prior still. So rare evidence is not drowned, which decides where most
+    of a context holds no reward.
+
+    Args:
+        context_features: Numbers in one transition.
+        latent_dim: Numbers in z.
+        hidden: Widths of the hidden layers.
+        min_variance: Lower bound of a factor's variance.
+    """
+
+    def __init__(
+        self,
+        context_features: int,
+        latent_dim: int = 5,
+        hidden: Sequence[int] = (256, 256),
+        min_variance: float = 1e-5,
+    ) -> None:
+        super().__init__(context_features, latent_dim, hidden, min_variance)
+
+    def factors(self, context: Tensor) -> tuple[Tensor, Tensor]:
+        mean, raw = self.factor(context).float().chunk(2, dim=-1)
+        return mean, (raw + INITIAL_LOG_PRECISION).clamp_max(-math.log(self.min_variance)).exp()
+
+    def posterior(self, state: Tensor) -> tuple[Tensor, Tensor]:
+        precision, weighted_mean = state.unbind(dim=1)
+        precision = 1 + precision
         return weighted_mean / precision, precision.rsqrt()

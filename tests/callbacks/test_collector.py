@@ -75,6 +75,29 @@ def test_z_rests_on_the_episodes_played_so_far_from_the_first_posterior_episode_
         torch.testing.assert_close(believed, torch.tensor([2.0, 3.0, 4.0, 4.0]), atol=1e-3, rtol=0)
 
 
+@pytest.mark.parametrize("steps", [1, 2, HORIZON])
+def test_initial_iterations_play_uniform_actions_each_held_and_later_ones_the_agent(
+    monkeypatch: pytest.MonkeyPatch, steps: int
+) -> None:
+    settings = {"prior_episodes": 100, "posterior_episodes": 60, "rl_episodes": 40}
+    bench = Bench(monkeypatch, initial_iterations=1, initial_action_steps=steps, **settings)
+    bench.collect()
+    assert not bench.z  # the agent was not asked
+    assert [is_context for is_context, _, _ in bench.stored] == [True] * 160 + [False] * 40
+    action = torch.stack([episode["action"][:, :HORIZON] for _, _, episode in bench.stored])
+    segments = action.split(steps, dim=2)  # [episode, arena, step, agent, width]
+    assert all((segment == segment[:, :, :1]).all() for segment in segments)
+    starts = torch.stack([segment[:, :, 0] for segment in segments], dim=2).reshape(-1, SPACE.width)
+    assert len(starts[:, 0].unique()) > 0.99 * len(starts)  # arenas and agents draw their own
+    low, high = torch.tensor(SPACE.low), torch.tensor(SPACE.high)
+    of_continuous = (starts[:, : SPACE.continuous] - low) / (high - low)
+    moments = torch.tensor([1 / 2, 1 / 12]).unsqueeze(1)  # of a uniform variable: mean and variance
+    measured = torch.stack([of_continuous.mean(0), of_continuous.var(0)])
+    assert ((measured - moments).abs() < 4 * (1 / 12 / len(starts)) ** 0.5).all()
+    bench.collect()
+    assert bench.z
+
+
 def test_counts_are_what_the_world_played(monkeypatch: pytest.MonkeyPatch) -> None:
     bench = Bench(monkeypatch, prior_episodes=1, posterior_episodes=2, rl_episodes=1)
     for _ in range(3):
@@ -183,6 +206,7 @@ def test_iterations_come_every_n_updates_and_not_after_the_last(every: int, upda
         ({"every_n_updates": 0}, "every_n_updates must be at least 1, got 0"),
         ({"tasks_per_iteration": 0}, "tasks_per_iteration must be at least 1, got 0"),
         ({"initial_iterations": 0}, "initial_iterations must be at least 1, got 0"),
+        ({"initial_action_steps": 0}, "initial_action_steps must be at least 1, got 0"),
         ({"prior_episodes": -1}, "prior_episodes must be at least 0, got -1"),
         ({"rl_episodes": -1}, "rl_episodes must be at least 0, got -1"),
         ({"prior_episodes": 0, "posterior_episodes": 0}, "the encoder needs context"),

@@ -10,9 +10,9 @@ from pearl_lightning.envs.derk.game import GameBackend, GameUnavailable
 StartGame = Callable[..., GameBackend]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def start_game() -> Iterator[StartGame]:
-    """Makes backends and closes them after the last test."""
+    """Makes backends and closes them after a file's last test: a browser keeps a core busy while it is open."""
     started: list[GameBackend] = []
 
     def start(**settings: Any) -> GameBackend:
@@ -27,7 +27,7 @@ def start_game() -> Iterator[StartGame]:
         backend.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def game(start_game: StartGame) -> GameBackend:
     """A game of two arenas for every test that leaves it whole; patient, for these tests state no times."""
     return start_game(arenas=2, start_timeout=240.0, step_timeout=120.0)

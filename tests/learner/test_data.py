@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import islice
 from types import SimpleNamespace
 from typing import Any
@@ -34,18 +35,23 @@ def ready(seed: int = 0, rank: int = 0, **settings: Any) -> MetaBatchDataModule:
     return data
 
 
-def test_meta_batches_have_the_sizes_asked_for_and_every_number_of_context_episodes_comes_up() -> None:
-    data = ready()
+@pytest.mark.parametrize(("smallest", "largest"), [(1, 3), (2, 3), (3, 3)])
+def test_meta_batches_have_the_sizes_asked_for_and_log_uniform_numbers_of_context_episodes(
+    smallest: int, largest: int
+) -> None:
+    data = ready(context_episodes=(smallest, largest))
     numbers = []
-    for _ in range(120):
+    for _ in range(200):
         batch = data.sample()
         assert batch["transitions"].shape == (4, 5)
         tasks, episodes, steps = batch["context"].shape
         assert (tasks, steps) == (4, HORIZON)
         numbers.append(episodes)
-    counts = torch.bincount(torch.tensor(numbers), minlength=4)
-    assert counts[0] == 0
-    assert (counts[1:] - 40).abs().max() < 21  # four standard deviations of a third of 120
+    expected = torch.zeros(4)
+    for k in range(smallest, largest + 1):
+        expected[k] = math.log((k + 1) / k) / math.log((largest + 1) / smallest)
+    shares = torch.bincount(torch.tensor(numbers), minlength=4) / 200
+    assert ((shares - expected).abs() <= 4 * (expected * (1 - expected) / 200).sqrt()).all()
 
 
 def test_an_epoch_has_as_many_meta_batches_as_was_said_and_the_stream_goes_on() -> None:

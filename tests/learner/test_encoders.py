@@ -5,17 +5,26 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from pearl_lightning.networks.encoders import GaussianProductEncoder
+from pearl_lightning.networks.encoders import (
+    INITIAL_LOG_PRECISION,
+    BayesianProductEncoder,
+    GaussianProductEncoder,
+)
 
 
-@pytest.fixture
-def encoder() -> GaussianProductEncoder:
+@pytest.fixture(params=[GaussianProductEncoder, BayesianProductEncoder])
+def encoder(request: pytest.FixtureRequest) -> GaussianProductEncoder:
     torch.manual_seed(0)
-    return GaussianProductEncoder(7, latent_dim=3, hidden=(16,))
+    return request.param(7, latent_dim=3, hidden=(16,))
 
 
 def factors(encoder: GaussianProductEncoder, context: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and variance ``[task, factor, latent]`` of all that is multiplied."""
     mean, raw = encoder.factor(context).double().chunk(2, dim=-1)
+    if isinstance(encoder, BayesianProductEncoder):
+        variance = (-raw - INITIAL_LOG_PRECISION).exp().clamp_min(encoder.min_variance)
+        prior = torch.zeros(len(context), 1, 3, dtype=torch.float64)
+        return torch.cat([prior, mean], dim=1), torch.cat([prior + 1, variance], dim=1)
     return mean, softplus(raw).clamp_min(encoder.min_variance)
 
 
@@ -26,7 +35,7 @@ def test_posterior_is_the_normalized_product_of_densities(encoder: GaussianProdu
     for latent in range(3):
         log_density = sum(
             torch.distributions.Normal(mean[0, n, latent], variance[0, n, latent].sqrt()).log_prob(grid)
-            for n in range(4)
+            for n in range(mean.shape[1])
         )
         density = (log_density - log_density.max()).exp()
         density = density / density.sum()
@@ -41,7 +50,7 @@ def test_posterior_equals_sequential_bayes(encoder: GaussianProductEncoder) -> N
     context = torch.randn(2, 30, 7)
     mean, variance = factors(encoder, context)
     running_mean, running_variance = mean[:, 0], variance[:, 0]
-    for n in range(1, 30):  # one Gaussian observation after another, by the Kalman gain
+    for n in range(1, mean.shape[1]):  # one Gaussian observation after another, by the Kalman gain
         gain = running_variance / (running_variance + variance[:, n])
         running_mean = running_mean + gain * (mean[:, n] - running_mean)
         running_variance = (1 - gain) * running_variance
@@ -60,3 +69,24 @@ def test_posterior_ignores_the_order_of_transitions(encoder: GaussianProductEnco
 def test_minimum_variance_outside_its_range_is_refused(variance: float) -> None:
     with pytest.raises(ValueError, match="min_variance must be above 0"):
         GaussianProductEncoder(7, min_variance=variance)
+
+
+def test_only_the_bayesian_product_can_hear_a_hundred_transitions_that_say_nothing() -> None:
+    silent = torch.zeros(1, 100, 7)
+    original, bayesian = GaussianProductEncoder(7), BayesianProductEncoder(7)
+    with torch.no_grad():
+        for encoder, raw in ((original, 1.0), (bayesian, -8.0)):  # variances of 1.3, precisions of exp(-12)
+            encoder.factor[-1].weight.zero_()
+            encoder.factor[-1].bias.copy_(torch.cat([torch.ones(5), torch.full((5,), raw)]))
+    mean, std = bayesian(silent)
+    torch.testing.assert_close(mean, torch.zeros(1, 5), atol=1e-3, rtol=0)
+    torch.testing.assert_close(std, torch.ones(1, 5), atol=1e-3, rtol=0)
+    assert (original(silent)[1] < 0.12).all()
+
+
+def test_a_bayesian_products_factor_is_no_narrower_than_its_bound() -> None:
+    encoder = BayesianProductEncoder(7, min_variance=0.25)
+    with torch.no_grad():
+        encoder.factor[-1].bias.fill_(100.0)
+    _, std = encoder(torch.zeros(1, 1, 7))
+    torch.testing.assert_close(std, torch.full((1, 5), (1 + 4) ** -0.5))
