@@ -35,6 +35,22 @@ BROKEN_AFTER = {"nan_all": 10}
 """Scenarios that break a unit of the real game, and the step from which they are not compared."""
 
 
+CAUSES = {
+    "chasing": "units that chase a focus: they turn by an angle",
+    "touched": "units that one which is off touches or has in focus: it shoves and pushes them",
+    "casting": "other units that are told to cast: a cast waits for an angle",
+    "unit, unexplained": "other units",
+    "seen": "numbers observed in an arena where a unit is off",
+    "behind": "angles to what is exactly behind, recorded with the other sign or as no number",
+    "number, unexplained": "other observed numbers",
+}
+"""What the comparisons that differ in one step are put down to: units first, then numbers of observations."""
+CHASE_FOCUS, CASTING_SLOT = 2, 3
+"""Columns of an action."""
+REACH = 2.0
+"""Metres: units touch at half of it, and move less than the other half in a step."""
+
+
 @dataclass
 class Tally:
     """Comparisons of one kind, and the worst of them."""
@@ -63,6 +79,7 @@ class Comparison:
     """One file's tallies by name, and the free runs' steps."""
 
     tallies: dict[str, Tally] = field(default_factory=dict)
+    causes: dict[str, int] = field(default_factory=lambda: dict.fromkeys(CAUSES, 0))
     free_steps: list[int] = field(default_factory=list)
     never: int = 0
 
@@ -120,6 +137,7 @@ def one_steps(recording: Recording, simulator: SimulatorBackend, into: Compariso
             key = f", {OBSERVATION_KEYS[index[3]]}" if len(index) > 3 else ""
             return f"{recording.names[index[1]]}, step {step}, {('home', 'away')[index[0]]} agent {index[2]}{key}"
 
+        off = torch.zeros(units.shape, dtype=torch.float64)
         everything = torch.zeros(units.shape, dtype=torch.float64)
         for name in STATE_FIELDS:
             difference = (played[name][:, DERKLINGS].double() - end[name][:, DERKLINGS].double()).abs()
@@ -130,6 +148,7 @@ def one_steps(recording: Recording, simulator: SimulatorBackend, into: Compariso
             if difference.dim() == 3:
                 difference, known = difference.amax(-1), known.any(-1)
             into.tally(name).add(difference, units & known, unit)
+            off = torch.maximum(off, difference)
             if name in OTHERS:
                 everything = torch.maximum(everything, difference)
         into.tally("other state").add(everything, units, unit)
@@ -138,8 +157,57 @@ def one_steps(recording: Recording, simulator: SimulatorBackend, into: Compariso
         observed = (observation.cpu().double() - recording.observations[step].double()).abs()
         into.tally("observation").add(observed, rows.unsqueeze(-1).expand(observed.shape), agent)
         into.tally("observation rows").add(observed.amax(-1), rows, agent)
+        count_causes(into, recording, step, off, observed, units, rows)
         paid = (reward.cpu().double() - recording.rewards[step].double()).abs()
         into.tally("reward").add(paid, rows, agent)
+
+
+def count_causes(
+    into: Comparison,
+    recording: Recording,
+    step: int,
+    differences: Tensor,
+    observed: Tensor,
+    units: Tensor,
+    rows: Tensor,
+) -> None:
+    """Put what differs after a step down to the first of ``CAUSES`` that holds.
+
+    Args:
+        into: Counts.
+        recording: What was compared.
+        step: In which step.
+        differences: Largest of a unit's state ``[arena, unit]``.
+        observed: Of the observations ``[side, arena, agent, 64]``.
+        units: Which units are compared ``[arena, unit]``.
+        rows: Which observations are ``[side, arena, agent]``.
+    """
+    off = (differences > TOLERANCE) & units
+    start, action = recording.state(step), recording.actions[step]
+    chase = action[..., CHASE_FOCUS].transpose(0, 1).flatten(1)  # [arena, unit]
+    focus = start["focus"][:, DERKLINGS], recording.state(step + 1)["focus"][:, DERKLINGS]
+    chasing = off & (chase > 0) & ((focus[0] >= 0) | (focus[1] >= 0))
+    place = start["position"][:, DERKLINGS].nan_to_num()
+    near = torch.cdist(place, place) < REACH
+    others = off.unsqueeze(1) & ~torch.eye(len(DERKLINGS), dtype=torch.bool)
+    aimed_at = focus[1].unsqueeze(1) == torch.tensor(DERKLINGS).unsqueeze(1)
+    touched = off & ~chasing & ((near | aimed_at) & others).any(-1)
+    slot = action[..., CASTING_SLOT].transpose(0, 1).flatten(1)
+    casting = off & ~chasing & ~touched & (slot > 0)
+    wrong = (observed > TOLERANCE) & rows.unsqueeze(-1)
+    seen = wrong & off.any(1).reshape(1, -1, 1, 1)
+    recorded = recording.observations[step].abs()
+    behind = wrong & ~seen & (observed > 1 - TOLERANCE) & ((recorded > 1 - TOLERANCE) | (recorded == 0))
+    for name, found in (
+        ("chasing", chasing),
+        ("touched", touched),
+        ("casting", casting),
+        ("unit, unexplained", off & ~chasing & ~touched & ~casting),
+        ("seen", seen),
+        ("behind", behind),
+        ("number, unexplained", wrong & ~seen & ~behind),
+    ):
+        into.causes[name] += int(found.sum())
 
 
 def free_runs(recording: Recording, simulator: SimulatorBackend, into: Comparison) -> None:
@@ -174,6 +242,8 @@ def merged(comparisons: Sequence[Comparison]) -> Comparison:
             both.right, both.compared = both.right + tally.right, both.compared + tally.compared
             if tally.worst > both.worst:
                 both.worst, both.sample = tally.worst, tally.sample
+        for cause, count in comparison.causes.items():
+            total.causes[cause] += count
         total.free_steps += comparison.free_steps
         total.never += comparison.never
     return total
@@ -192,6 +262,9 @@ def print_comparison(name: str, comparison: Comparison) -> None:
             f"{'':4}{key}: {tally.compared - tally.right} of {tally.compared} differ, at most by {tally.worst:.4g} "
             f"({tally.sample})"
         )
+    counts = ", ".join(f"{cause} {count}" for cause, count in comparison.causes.items() if count)
+    if counts:
+        print(f"{'':4}by cause: {counts}")
 
 
 SHOWN = ("position", "heading", "other state", "observation", "observation rows", "reward")
@@ -216,12 +289,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print_comparison(path.stem, comparisons[path.stem])
     comparisons["total"] = merged(list(comparisons.values()))
     print_comparison("total", comparisons["total"])
+    for cause, meaning in CAUSES.items():
+        print(f"{cause}: {meaning}")
     if options.json is not None:
         figures = {
             name: {
                 "matches": {key: tally.share for key, tally in comparison.tallies.items()},
                 "mismatches": {key: tally.compared - tally.right for key, tally in comparison.tallies.items()},
                 "worst": {key: [tally.worst, tally.sample] for key, tally in comparison.tallies.items() if tally.worst},
+                "causes": comparison.causes,
                 "free_steps": comparison.free_steps,
             }
             for name, comparison in comparisons.items()
