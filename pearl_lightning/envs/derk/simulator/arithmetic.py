@@ -25,12 +25,14 @@ def cosine_sine(angle, recorded):
     """Cosine and sine of an angle in radians."""
     if recorded:
         return _cephes(angle)
-    turns = f32(math.floor(angle * f32(2 / math.pi) + f32(0.5)))  # quarter turns to the nearest axis
-    rest = (angle - turns * f32(1.5703125)) - turns * f32(4.83826794897e-4)
+    # in double precision, so that they are rounded once: facing along a diagonal, cosine and sine must be equal
+    wide = np.float64(angle)
+    turns = math.floor(wide * (2 / math.pi) + 0.5)  # quarter turns to the nearest axis
+    rest = wide - turns * (math.pi / 2)
     square = rest * rest
-    inner = f32(4.166664568298827e-2) + square * (f32(-1.388731625493765e-3) + square * f32(2.443315711809948e-5))
-    even = f32(1) + square * (f32(-0.5) + square * inner)
-    odd = rest + rest * square * (f32(-1.66666546e-1) + square * (f32(8.3321609e-3) + square * f32(-1.9515296e-4)))
+    inner = 1 / 24 + square * (-1 / 720 + square * (1 / 40320 - square / 3628800))
+    even = f32(1 + square * (-1 / 2 + square * inner))
+    odd = f32(rest + rest * square * (-1 / 6 + square * (1 / 120 + square * (-1 / 5040 + square / 362880))))
     quadrant = np.int32(turns) & 3
     cosine, sine = (odd, even) if quadrant & 1 else (even, odd)
     return -cosine if quadrant == 1 or quadrant == 2 else cosine, -sine if quadrant >= 2 else sine
