@@ -45,8 +45,8 @@ CAUSES = {
     "number, unexplained": "other observed numbers",
 }
 """What the comparisons that differ in one step are put down to: units first, then numbers of observations."""
-CHASE_FOCUS, CASTING_SLOT = 2, 3
-"""Columns of an action."""
+CHASE_COLUMN, CAST_COLUMN = 2, 3
+"""Of ChaseFocus and CastingSlot in an action."""
 REACH = 2.0
 """Metres: units touch at half of it, and move less than the other half in a step."""
 
@@ -137,8 +137,8 @@ def one_steps(recording: Recording, simulator: SimulatorBackend, into: Compariso
             key = f", {OBSERVATION_KEYS[index[3]]}" if len(index) > 3 else ""
             return f"{recording.names[index[1]]}, step {step}, {('home', 'away')[index[0]]} agent {index[2]}{key}"
 
-        off = torch.zeros(units.shape, dtype=torch.float64)
-        everything = torch.zeros(units.shape, dtype=torch.float64)
+        largest = torch.zeros(units.shape, dtype=torch.float64)
+        other = torch.zeros(units.shape, dtype=torch.float64)
         for name in STATE_FIELDS:
             difference = (played[name][:, DERKLINGS].double() - end[name][:, DERKLINGS].double()).abs()
             if name == "heading":
@@ -148,16 +148,16 @@ def one_steps(recording: Recording, simulator: SimulatorBackend, into: Compariso
             if difference.dim() == 3:
                 difference, known = difference.amax(-1), known.any(-1)
             into.tally(name).add(difference, units & known, unit)
-            off = torch.maximum(off, difference)
+            largest = torch.maximum(largest, difference)
             if name in OTHERS:
-                everything = torch.maximum(everything, difference)
-        into.tally("other state").add(everything, units, unit)
+                other = torch.maximum(other, difference)
+        into.tally("other state").add(other, units, unit)
         statue = (played["hitpoints"][:, ::4].double() - end["hitpoints"][:, ::4].double()).abs()
         into.tally("statue hitpoints").add(statue, valid.unsqueeze(1).expand(-1, 2), lambda index: str(index))
         observed = (observation.cpu().double() - recording.observations[step].double()).abs()
         into.tally("observation").add(observed, rows.unsqueeze(-1).expand(observed.shape), agent)
         into.tally("observation rows").add(observed.amax(-1), rows, agent)
-        count_causes(into, recording, step, off, observed, units, rows)
+        count_causes(into, recording, step, largest, observed, units, rows)
         paid = (reward.cpu().double() - recording.rewards[step].double()).abs()
         into.tally("reward").add(paid, rows, agent)
 
@@ -184,7 +184,7 @@ def count_causes(
     """
     off = (differences > TOLERANCE) & units
     start, action = recording.state(step), recording.actions[step]
-    chase = action[..., CHASE_FOCUS].transpose(0, 1).flatten(1)  # [arena, unit]
+    chase = action[..., CHASE_COLUMN].transpose(0, 1).flatten(1)  # [arena, unit]
     focus = start["focus"][:, DERKLINGS], recording.state(step + 1)["focus"][:, DERKLINGS]
     chasing = off & (chase > 0) & ((focus[0] >= 0) | (focus[1] >= 0))
     place = start["position"][:, DERKLINGS].nan_to_num()
@@ -192,7 +192,7 @@ def count_causes(
     others = off.unsqueeze(1) & ~torch.eye(len(DERKLINGS), dtype=torch.bool)
     aimed_at = focus[1].unsqueeze(1) == torch.tensor(DERKLINGS).unsqueeze(1)
     touched = off & ~chasing & ((near | aimed_at) & others).any(-1)
-    slot = action[..., CASTING_SLOT].transpose(0, 1).flatten(1)
+    slot = action[..., CAST_COLUMN].transpose(0, 1).flatten(1)
     casting = off & ~chasing & ~touched & (slot > 0)
     wrong = (observed > TOLERANCE) & rows.unsqueeze(-1)
     seen = wrong & off.any(1).reshape(1, -1, 1, 1)

@@ -109,15 +109,6 @@ class BayesianProductEncoder(GaussianProductEncoder):
         min_variance: Lower bound of a factor's variance.
     """
 
-    def __init__(
-        self,
-        context_features: int,
-        latent_dim: int = 5,
-        hidden: Sequence[int] = (256, 256),
-        min_variance: float = 1e-5,
-    ) -> None:
-        super().__init__(context_features, latent_dim, hidden, min_variance)
-
     def factors(self, context: Tensor) -> tuple[Tensor, Tensor]:
         mean, raw = self.factor(context).float().chunk(2, dim=-1)
         return mean, (raw + INITIAL_LOG_PRECISION).clamp_max(-math.log(self.min_variance)).exp()
