@@ -11,7 +11,7 @@ import math
 
 import numpy as np
 
-from pearl_lightning.envs.derk.simulator.rules import f32, rule
+from pearl_lightning.envs.derk.simulator.rules import f32, lane, rule
 
 PI = f32(math.pi)
 TWO_PI = f32(2 * math.pi)
@@ -20,7 +20,7 @@ QUARTER_PI = f32(math.pi / 4)
 NAN = f32(math.nan)
 
 
-@rule
+@lane
 def cosine_sine(angle, recorded):
     """Cosine and sine of an angle in radians."""
     if recorded:
@@ -30,15 +30,16 @@ def cosine_sine(angle, recorded):
     turns = math.floor(wide * (2 / math.pi) + 0.5)  # quarter turns to the nearest axis
     rest = wide - turns * (math.pi / 2)
     square = rest * rest
-    inner = 1 / 24 + square * (-1 / 720 + square * (1 / 40320 - square / 3628800))
+    inner = 1 / 24 + square * (-1 / 720 + square * (1 / 40320 + square * (-1 / 3628800)))
     even = f32(1 + square * (-1 / 2 + square * inner))
-    odd = f32(rest + rest * square * (-1 / 6 + square * (1 / 120 + square * (-1 / 5040 + square / 362880))))
+    odd = f32(rest + rest * square * (-1 / 6 + square * (1 / 120 + square * (-1 / 5040 + square * (1 / 362880)))))
     quadrant = np.int32(turns) & 3
-    cosine, sine = (odd, even) if quadrant & 1 else (even, odd)
-    return -cosine if quadrant == 1 or quadrant == 2 else cosine, -sine if quadrant >= 2 else sine
+    swapped = (quadrant & 1) != 0
+    cosine, sine = odd if swapped else even, even if swapped else odd
+    return -cosine if (quadrant + 1) & 2 else cosine, -sine if quadrant & 2 else sine
 
 
-@rule
+@lane
 def signed_angle(ax, ay, bx, by, recorded):
     """Angle from unit vector a to vector b in (-pi, pi], counter-clockwise positive; 0 if b is zero.
 
@@ -55,7 +56,7 @@ def signed_angle(ax, ay, bx, by, recorded):
     return -angle if cross < f32(0) else angle
 
 
-@rule
+@lane
 def signed_angle_of_units(ax, ay, bx, by, recorded):
     """The same for two unit vectors, which the renderer does not normalize again."""
     cross = ax * by - ay * bx
@@ -74,7 +75,7 @@ def is_in_cast_cone(ax, ay, bx, by, recorded):
     return abs(ax * by - ay * bx) < ax * bx + ay * by or (bx == f32(0) and by == f32(0))
 
 
-@rule
+@lane
 def clip(value, low, high):
     """The value in [low, high]; the lower end for NaN, as the renderer does."""
     if value > low:
@@ -82,7 +83,7 @@ def clip(value, low, high):
     return low
 
 
-@rule
+@lane
 def turn_between(start, end, recorded):
     """Signed difference of two headings, wrapped to [-pi, pi]."""
     if recorded:
@@ -96,23 +97,20 @@ def turn_between(start, end, recorded):
     return difference
 
 
-@rule
+@lane
 def _arc_tangent(y, x):
-    """Angle of (x, y) within 3e-7; a polynomial (Cephes), several times faster than the library's."""
+    """Angle of (x, y) within 3e-7, 0 at the origin; a polynomial (Cephes), several times faster than the library's."""
     across, along = abs(y), abs(x)
     long, short = max(across, along), min(across, along)
-    if long == f32(0):
-        return f32(0)
-    slope, angle = short / long, f32(0)
-    if slope > f32(math.tan(math.pi / 8)):
-        slope, angle = (slope - f32(1)) / (slope + f32(1)), QUARTER_PI
+    slope = short / long if long > f32(0) else f32(0)
+    is_steep = slope > f32(math.tan(math.pi / 8))
+    angle = QUARTER_PI if is_steep else f32(0)
+    slope = (slope - f32(1)) / (slope + f32(1)) if is_steep else slope
     square = slope * slope
     inner = f32(1.99777106478e-1) + square * (f32(-1.38776856032e-1) + square * f32(8.05374449538e-2))
     angle += slope + slope * square * (f32(-3.33329491539e-1) + square * inner)
-    if across > along:
-        angle = HALF_PI - angle
-    if x < f32(0):
-        angle = PI - angle
+    angle = HALF_PI - angle if across > along else angle
+    angle = PI - angle if x < f32(0) else angle
     return -angle if y < f32(0) else angle
 
 

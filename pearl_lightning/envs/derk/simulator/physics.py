@@ -20,6 +20,9 @@ from pearl_lightning.envs.derk.simulator.rules import (
     SIDE_MEMBERS,
     TICK,
     f32,
+    i32,
+    lane,
+    lanes,
     rule,
 )
 from pearl_lightning.envs.derk.simulator.state import (
@@ -29,14 +32,18 @@ from pearl_lightning.envs.derk.simulator.state import (
     FY,
     FZ,
     GROUND,
+    HEIGHT,
     HP,
     LIVES,
+    OBSTACLE,
     OLD_X,
     OLD_Y,
     OLD_Z,
     PUSHED_BY,
     SIN,
+    STEEP,
     STUCK,
+    TOUCHES,
     VX,
     VY,
     VZ,
@@ -47,63 +54,76 @@ from pearl_lightning.envs.derk.simulator.state import (
 )
 from pearl_lightning.envs.derk.simulator.terrain import ground, is_steep
 
+NOTHING, SLOPE, GROUND_BELOW = i32(0), i32(1), i32(2)
+"""Obstacles to a tick's motion."""
+
 
 @rule
 def move_units(u, n, terrain, weights, events, settings):
-    for member in range(MEMBERS):  # everyone moves against the others' old places
-        u[OLD_X + member], u[OLD_Y + member], u[OLD_Z + member] = u[X + member], u[Y + member], u[Z + member]
-        n[LIVES + member] = 1 if u[HP + member] > f32(0) else 0
-    fell = False
+    for me in range(lanes(u)):
+        _set_out(u, n, me)
     for me in range(MEMBERS):
-        if me % SIDE_MEMBERS == 0:
-            continue
-        fx, fy, fz = u[FX + me], u[FY + me], u[FZ + me]
-        if math.sqrt(fx * fx + fy * fy + fz * fz) > f32(0.01) or u[VZ + me] > f32(0.1):
-            n[GROUND + me] = 0
-        if n[GROUND + me] == 1:
-            _walk(u, n, terrain, me)
-        else:
-            fell = _fly(u, n, terrain, weights, events, settings, me) or fell
-        if n[LIVES + me] == 1:
-            _bump(u, n, me)
-        u[X + me] = clip(u[X + me], LOWEST, HIGHEST)
-        u[Y + me] = clip(u[Y + me], LOWEST, HIGHEST)
-        u[FX + me], u[FY + me], u[FZ + me] = f32(0), f32(0), f32(0)
-        n[STUCK + me] = 1 if _is_stuck(u, n, me) else 0
-    if fell:
-        _pay_pushers(u, n, weights, events, settings)
-    for me in range(MEMBERS):
-        if n[GROUND + me] == 1:
-            n[PUSHED_BY + me] = -1
+        u[HEIGHT + me] = ground(terrain, u[X + me], u[Y + me])
+        n[STEEP + me] = is_steep(terrain, u[X + me], u[Y + me])
+    for me in range(lanes(u)):
+        _rise_or_sink(u, n, me)
+    if _is_any(n, OBSTACLE):
+        fell = False
+        for me in range(MEMBERS):
+            if n[OBSTACLE + me] == SLOPE:
+                u[X + me], u[Y + me] = u[OLD_X + me], u[OLD_Y + me]
+                u[Z + me] = ground(terrain, u[X + me], u[Y + me])
+            elif n[OBSTACLE + me] == GROUND_BELOW:
+                fell = _land(u, n, weights, events, settings, me) or fell
+        if fell:
+            _pay_pushers(u, n, weights, events, settings)
+    _bump(u, n)
+    for me in range(lanes(u)):
+        _arrive(u, n, me)
+
+
+@lane
+def _set_out(u, n, me):
+    """Walk or fly on, whatever is in the way; everyone moves against the others' old places."""
+    is_statue = me % SIDE_MEMBERS == 0
+    u[OLD_X + me], u[OLD_Y + me], u[OLD_Z + me] = u[X + me], u[Y + me], u[Z + me]
+    n[LIVES + me] = i32(u[HP + me] > f32(0))
+    fx, fy, fz, vx, vy, vz = u[FX + me], u[FY + me], u[FZ + me], u[VX + me], u[VY + me], u[VZ + me]
+    grounded = n[GROUND + me]
+    leaves = (math.sqrt(fx * fx + fy * fy + fz * fz) > f32(0.01)) | (vz > f32(0.1))
+    walks = (grounded == 1) & (not leaves)
+    new_vx = u[WALK + me] * u[COS + me] if walks else vx + TICK * fx
+    new_vy = u[WALK + me] * u[SIN + me] if walks else vy + TICK * fy
+    new_vz = f32(0) if walks else vz + TICK * (fz - GRAVITY)
+    n[GROUND + me] = grounded if is_statue else i32(walks)
+    u[VX + me], u[VY + me] = vx if is_statue else new_vx, vy if is_statue else new_vy
+    u[VZ + me] = vz if is_statue else new_vz
+    u[X + me] += f32(0) if is_statue else TICK * new_vx
+    u[Y + me] += f32(0) if is_statue else TICK * new_vy
+
+
+@lane
+def _rise_or_sink(u, n, me):
+    """Follow the ground or fall, and note what is in the way."""
+    is_statue = me % SIDE_MEMBERS == 0
+    height, old_z = u[HEIGHT + me], u[OLD_Z + me]
+    grounded = n[GROUND + me]
+    walks = grounded == 1
+    over_the_edge = old_z - height > f32(0.1)
+    is_blocked = walks & (height > old_z) & (n[STEEP + me] != 0)
+    flown_z = old_z + TICK * u[VZ + me]
+    lands = (not walks) & (flown_z <= height)
+    walked_z = old_z if over_the_edge else height
+    u[Z + me] = old_z if is_statue else walked_z if walks else flown_z
+    n[GROUND + me] = grounded if is_statue else i32(walks & (not over_the_edge))
+    obstacle = SLOPE if is_blocked else GROUND_BELOW if lands else NOTHING
+    n[OBSTACLE + me] = NOTHING if is_statue else obstacle
 
 
 @rule
-def _walk(u, n, terrain, me):
-    u[VX + me], u[VY + me], u[VZ + me] = u[WALK + me] * u[COS + me], u[WALK + me] * u[SIN + me], f32(0)
-    x, y, old_z = u[X + me] + TICK * u[VX + me], u[Y + me] + TICK * u[VY + me], u[Z + me]
-    height = ground(terrain, x, y)
-    if old_z - height > f32(0.1):
-        n[GROUND + me] = 0  # over the edge
-    elif height > old_z and is_steep(terrain, x, y):
-        u[Z + me] = ground(terrain, u[X + me], u[Y + me])
-        return
-    else:
-        u[Z + me] = height
-    u[X + me], u[Y + me] = x, y
-
-
-@rule
-def _fly(u, n, terrain, weights, events, settings, me):
-    """One tick in the air; returns whether the landing was lethal."""
-    u[VX + me] += TICK * u[FX + me]
-    u[VY + me] += TICK * u[FY + me]
-    u[VZ + me] += TICK * (u[FZ + me] - GRAVITY)
-    u[X + me] += TICK * u[VX + me]
-    u[Y + me] += TICK * u[VY + me]
-    u[Z + me] += TICK * u[VZ + me]
-    height = ground(terrain, u[X + me], u[Y + me])
-    if u[Z + me] > height:
-        return False
+def _land(u, n, weights, events, settings, me):
+    """Hit the ground; returns whether that was lethal."""
+    height = u[HEIGHT + me]
     lethal = u[VZ + me] < LETHAL_SPEED and n[LIVES + me] == 1
     if lethal:
         u[HP + me] -= LETHAL_DAMAGE
@@ -124,14 +144,35 @@ def _fly(u, n, terrain, weights, events, settings, me):
 
 
 @rule
-def _bump(u, n, me):
-    touching = 0
-    for other in range(MEMBERS):  # nearly always nobody; this loop runs on whole vectors
-        dx, dy, dz = u[X + me] - u[OLD_X + other], u[Y + me] - u[OLD_Y + other], u[Z + me] - u[OLD_Z + other]
-        near = dx * dx + dy * dy + dz * dz < DIAMETER * DIAMETER
-        touching |= int(near) & n[LIVES + other] & int(other != me)
-    if touching == 0:
+def _bump(u, n):
+    for me in range(lanes(u)):
+        _feel_others(u, n, me)
+    if not _is_any(n, TOUCHES):  # nearly always
         return
+    for me in range(MEMBERS):
+        if me % SIDE_MEMBERS != 0 and n[TOUCHES + me]:
+            _push_apart(u, n, me)
+
+
+@lane
+def _feel_others(u, n, me):
+    touches = False
+    for other in range(MEMBERS):
+        dx, dy, dz = u[X + me] - u[OLD_X + other], u[Y + me] - u[OLD_Y + other], u[Z + me] - u[OLD_Z + other]
+        touches |= (dx * dx + dy * dy + dz * dz < DIAMETER * DIAMETER) & (me != other)
+    n[TOUCHES + me] = i32(touches & (n[LIVES + me] != 0))
+
+
+@rule
+def _is_any(n, row):
+    found = i32(0)
+    for member in range(MEMBERS):
+        found = i32(found | n[row + member])
+    return found != 0
+
+
+@rule
+def _push_apart(u, n, me):
     for other in range(MEMBERS):
         if other == me or n[LIVES + other] == 0:
             continue
@@ -144,12 +185,18 @@ def _bump(u, n, me):
             u[Z + me] = u[OLD_Z + other] + dz * scale
 
 
-@rule
-def _is_stuck(u, n, me):
-    if n[GROUND + me] == 0 or u[WALK + me] <= f32(0.01):
-        return False
-    dx, dy, dz = u[X + me] - u[OLD_X + me], u[Y + me] - u[OLD_Y + me], u[Z + me] - u[OLD_Z + me]
-    return math.sqrt(dx * dx + dy * dy + dz * dz) < f32(0.5) * TICK * u[WALK + me]
+@lane
+def _arrive(u, n, me):
+    is_statue = me % SIDE_MEMBERS == 0
+    x, y = u[X + me], u[Y + me]
+    x, y = x if is_statue else clip(x, LOWEST, HIGHEST), y if is_statue else clip(y, LOWEST, HIGHEST)
+    u[X + me], u[Y + me] = x, y
+    u[FX + me], u[FY + me], u[FZ + me] = f32(0), f32(0), f32(0)
+    pusher = n[PUSHED_BY + me]
+    n[PUSHED_BY + me] = i32(-1) if n[GROUND + me] == 1 else pusher
+    dx, dy, dz, walk = x - u[OLD_X + me], y - u[OLD_Y + me], u[Z + me] - u[OLD_Z + me], u[WALK + me]
+    is_slow = math.sqrt(dx * dx + dy * dy + dz * dz) < f32(0.5) * TICK * walk
+    n[STUCK + me] = i32(is_slow & (walk > f32(0.01)) & (n[GROUND + me] != 0))
 
 
 @rule

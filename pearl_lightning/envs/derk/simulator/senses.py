@@ -13,12 +13,24 @@ from pearl_lightning.envs.derk.simulator.arithmetic import (
     signed_angle_of_units,
 )
 from pearl_lightning.envs.derk.simulator.focus import choice_member
-from pearl_lightning.envs.derk.simulator.rules import CENTRE, FOCUS_RANGE, FULL_HP, MEMBERS, SIDE_MEMBERS, f32, rule
+from pearl_lightning.envs.derk.simulator.rules import (
+    CENTRE,
+    FOCUS_RANGE,
+    FULL_HP,
+    MEMBERS,
+    SIDE_MEMBERS,
+    f32,
+    lane,
+    lanes,
+    rule,
+)
 from pearl_lightning.envs.derk.simulator.state import (
+    ANGLE,
     COOLDOWN,
     COS,
     CRIPPLE,
     DAZE,
+    DISTANCE,
     FOCUS,
     HP,
     ITEM,
@@ -53,8 +65,7 @@ def sense(u, n, terrain, me, observation, recorded):
     observation[READY] = f32(n[COOLDOWN + me] == 0)
     observation[FURTHER_READY] = f32(n[COOLDOWN + MEMBERS + me] == 0)
     observation[FURTHER_READY + 1] = f32(n[COOLDOWN + 2 * MEMBERS + me] == 0)
-    for choice in range(1, 1 + len(TARGETS)):
-        _sense_target(u, me, choice_member(me, choice), observation, FIRST_DISTANCE + 2 * (choice - 1), recorded)
+    _sense_targets(u, me, observation, recorded)
     if n[FOCUS + me] >= 0:
         _sense_focus(u, n, me, n[FOCUS + me], observation, recorded)
     x, y, cos, sin = u[X + me], u[Y + me], u[COS + me], u[SIN + me]
@@ -78,16 +89,29 @@ def _flag_items(n, member, observation, first):
 
 
 @rule
-def _sense_target(u, me, target, observation, index, recorded):
-    if u[HP + target] <= f32(0):
-        observation[index] = f32(2)
-        return
-    dx, dy, dz = u[X + target] - u[X + me], u[Y + target] - u[Y + me], u[Z + target] - u[Z + me]
-    observation[index] = clip(math.sqrt(dx * dx + dy * dy + dz * dz) / FOCUS_RANGE, f32(0), f32(1))
-    observation[index + 1] = _share_of_pi(signed_angle(u[COS + me], u[SIN + me], dx, dy, recorded))
+def _sense_targets(u, me, observation, recorded):
+    x, y, z, cos, sin = u[X + me], u[Y + me], u[Z + me], u[COS + me], u[SIN + me]
+    if recorded:
+        for target in range(lanes(u)):
+            _measure(u, x, y, z, cos, sin, target, True)
+    else:  # apart, for this loop runs on whole vectors
+        for target in range(lanes(u)):
+            _measure(u, x, y, z, cos, sin, target, False)
+    for choice in range(1, 1 + len(TARGETS)):
+        target, index = choice_member(me, choice), FIRST_DISTANCE + 2 * (choice - 1)
+        observation[index], observation[index + 1] = u[DISTANCE + target], u[ANGLE + target]
 
 
-@rule
+@lane
+def _measure(u, x, y, z, cos, sin, target, recorded):
+    alive = u[HP + target] > f32(0)
+    dx, dy, dz = u[X + target] - x, u[Y + target] - y, u[Z + target] - z
+    distance = clip(math.sqrt(dx * dx + dy * dy + dz * dz) / FOCUS_RANGE, f32(0), f32(1))
+    angle = _share_of_pi(signed_angle(cos, sin, dx, dy, recorded))
+    u[DISTANCE + target], u[ANGLE + target] = distance if alive else f32(2), angle if alive else f32(0)
+
+
+@lane
 def _share_of_pi(angle):
     """0 where rounding left no angle."""
     return f32(0) if math.isnan(angle) else angle / PI

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from pearl_lightning.envs.derk.interface import AGENTS, ITEMS, SIDES, SLOTS
-from pearl_lightning.envs.derk.simulator.rules import BOUNTIES, MEMBERS
+from pearl_lightning.envs.derk.simulator.rules import BOUNTIES, MEMBERS, ROWS
 
 # Where each row of ``numbers`` [arena, row * 8 + member], float32, begins: a row fills a vector register.
 (
@@ -20,8 +20,9 @@ from pearl_lightning.envs.derk.simulator.rules import BOUNTIES, MEMBERS
     RENDER_X, RENDER_Y, RENDER_Z, RENDER_COS, RENDER_SIN,
     MOVE, ROTATE, CHASE,
     OLD_X, OLD_Y, OLD_Z, HURT,
-) = range(0, 30 * MEMBERS, MEMBERS)  # fmt: skip
-NUMBERS = 30 * MEMBERS
+    HEIGHT, TO_X, TO_Y, TO_Z, TO_HP, DISTANCE, ANGLE,
+) = range(0, ROWS * MEMBERS, MEMBERS)  # fmt: skip
+NUMBERS = ROWS * MEMBERS
 
 # Rows of ``counts`` [arena, row * 8 + member], int32.
 (
@@ -32,8 +33,9 @@ NUMBERS = 30 * MEMBERS
     PUSHED_BY, FELL, LIVES, ALIVE_TICKS,
     ITEM, _ITEM_1, _ITEM_2,
     CASTING_SLOT, CHANGE_FOCUS,
-) = range(0, 23 * MEMBERS, MEMBERS)  # fmt: skip
-COUNTS = 23 * MEMBERS
+    STEEP, OBSTACLE, TOUCHES,
+) = range(0, 26 * MEMBERS, MEMBERS)  # fmt: skip
+COUNTS = 26 * MEMBERS
 
 # Where each row of ``shots`` [arena, row * 18 + agent of both sides * 3 + slot], float32, begins. ``shot_targets`` has
 # a member, or -1, for each.
