@@ -11,7 +11,8 @@ from torchrl.envs.utils import check_env_specs
 
 from pearl_lightning.envs.derk.env import DerkEnv
 from pearl_lightning.envs.derk.interface import EPISODE_STEPS
-from pearl_lightning.envs.derk.opponents import OPPONENTS, IdleOpponent, Opponent
+from pearl_lightning.envs.derk.opponents import OPPONENTS, Opponent
+from pearl_lightning.envs.derk.opponents.idle import IdleOpponent
 from pearl_lightning.envs.derk.tasks import DerkTask, DerkTasks, LoadoutTasks
 from pearl_lightning.envs.meta_env import EpisodeLost, MetaEnv
 

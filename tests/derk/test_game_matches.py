@@ -10,7 +10,7 @@ from torch import Tensor
 
 from pearl_lightning.envs.derk.game import GameBackend
 from pearl_lightning.envs.derk.interface import EPISODE_STEPS, ITEMS, observation_index
-from pearl_lightning.envs.derk.opponents import AttackerOpponent
+from pearl_lightning.envs.derk.opponents.attacker import AttackerOpponent
 from pearl_lightning.envs.derk.tasks import DerkTask
 
 pytestmark = pytest.mark.game

@@ -5,7 +5,8 @@ from torch import Tensor
 
 from pearl_lightning.envs.derk.interface import ACTION_KEYS, CHANGE_FOCUS, OBSERVATION_FEATURES, TARGETS
 from pearl_lightning.envs.derk.interface import observation_index as column
-from pearl_lightning.envs.derk.opponents import OPPONENTS, AttackerOpponent, make_opponent
+from pearl_lightning.envs.derk.opponents import OPPONENTS, make_opponent
+from pearl_lightning.envs.derk.opponents.attacker import AttackerOpponent
 
 
 def seen(**values: float) -> Tensor:

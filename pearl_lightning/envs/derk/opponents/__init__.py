@@ -1,0 +1,42 @@
+"""Who plays the other team: batched torch policies, one file each, and the registry that names them."""
+
+from __future__ import annotations
+
+from pearl_lightning.envs.derk.opponents.attacker import AttackerOpponent
+from pearl_lightning.envs.derk.opponents.disruptor import DisruptorOpponent
+from pearl_lightning.envs.derk.opponents.gang import GangOpponent
+from pearl_lightning.envs.derk.opponents.guardian import GuardianOpponent
+from pearl_lightning.envs.derk.opponents.healer import HealerOpponent
+from pearl_lightning.envs.derk.opponents.idle import IdleOpponent
+from pearl_lightning.envs.derk.opponents.opponent import Opponent
+from pearl_lightning.envs.derk.opponents.pusher import PusherOpponent
+from pearl_lightning.envs.derk.opponents.runner import RunnerOpponent
+from pearl_lightning.envs.derk.opponents.sniper import SniperOpponent
+from pearl_lightning.envs.derk.opponents.uniform import RandomOpponent
+
+OPPONENTS: dict[str, type[Opponent]] = {
+    "random": RandomOpponent,
+    "idle": IdleOpponent,
+    "attacker": AttackerOpponent,
+    "pusher": PusherOpponent,
+    "sniper": SniperOpponent,
+    "guardian": GuardianOpponent,
+    "healer": HealerOpponent,
+    "gang": GangOpponent,
+    "disruptor": DisruptorOpponent,
+    "runner": RunnerOpponent,
+}
+"""Opponents by the name a task calls them; add to it before making an environment."""
+
+__all__ = ["OPPONENTS", "Opponent", "make_opponent"]
+
+
+def make_opponent(name: str) -> Opponent:
+    """The opponent a task calls ``name``.
+
+    Raises:
+        ValueError: No opponent has that name.
+    """
+    if name not in OPPONENTS:
+        raise ValueError(f"unknown opponent {name!r}; known ones: {', '.join(OPPONENTS)}")
+    return OPPONENTS[name]()

@@ -1,0 +1,33 @@
+"""An opponent that shoots from afar."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from pearl_lightning.envs.derk.interface import ITEMS_BY_SLOT
+from pearl_lightning.envs.derk.opponents.opponent import Opponent
+from pearl_lightning.envs.derk.opponents.steering import ENEMY_STATUE, GUNS, TeamView, pick_slot, pursue
+
+
+class SniperOpponent(Opponent):
+    """Shoots the nearest enemy, the statue last, from within a band of distances: whoever comes nearer is evaded.
+
+    Args:
+        near: Metres below which it backs off.
+        far: Metres up to which it stands and aims; shots carry 15 m.
+    """
+
+    items = {**ITEMS_BY_SLOT, "arms": GUNS, "tail": ("ParalyzingDart",)}
+
+    def __init__(self, *, near: float = 9.0, far: float = 14.0) -> None:
+        if not 0 <= near < far <= 15:
+            raise ValueError(f"near < far must be in [0, 15], got {near} and {far}")
+        self.near, self.far = near, far
+
+    def __call__(self, observation: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        view = TeamView(observation)
+        enemies = view.enemies()
+        target = view.nearest(torch.where(enemies.any(-1, keepdim=True), enemies, view.only(ENEMY_STATUE)))
+        slot = pick_slot(view.castable(*GUNS, "ParalyzingDart"), generator)
+        return pursue(view, target, slot, near=self.near, far=self.far)
