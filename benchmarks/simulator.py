@@ -15,10 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from pearl_lightning.envs.derk.game import GameBackend, GameUnavailable
 from pearl_lightning.envs.derk.interface import ACTION_SPACE, AGENTS, SIDES
 from pearl_lightning.envs.derk.simulator import SimulatorBackend
+from pearl_lightning.envs.derk.simulator.state import MatchState
 from pearl_lightning.envs.derk.tasks import LoadoutTasks
 
 GAME_ARENAS = 64
@@ -88,9 +90,9 @@ def game_rate() -> float | None:
 
 
 def bytes_per_arena() -> int:
-    """Memory of one match between steps."""
-    state = SimulatorBackend(arenas=1).state()
-    return sum(values.numel() * values.element_size() for values in state.values())
+    """Memory of one match between steps, what the rules write down for themselves included."""
+    tensors = [value for value in vars(MatchState(1, torch.device("cpu"), False)).values() if isinstance(value, Tensor)]
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
