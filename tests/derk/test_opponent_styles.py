@@ -1,6 +1,6 @@
 """Every scripted style does what its name says, in whole matches of the simulator."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import pytest
@@ -10,12 +10,21 @@ from torch import Tensor
 from pearl_lightning.envs.derk.interface import AGENTS, BOUNTY_KEYS
 from pearl_lightning.envs.derk.opponents import make_opponent
 from pearl_lightning.envs.derk.simulator import SimulatorBackend
-from pearl_lightning.envs.derk.tasks import DerkTask
+from pearl_lightning.envs.derk.tasks import DerkTask, Loadout
 
 ARENAS = 32
 HOME, AWAY = slice(1, 4), slice(5, 8)
 HOME_STATUE, AWAY_STATUE = 0, 4
 MELEE = (("Talons", None, None),) * AGENTS
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _one_thread() -> Iterator[None]:
+    """The tests run side by side."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @dataclass(frozen=True)
@@ -45,23 +54,19 @@ class Match:
         return apart.where((self.hitpoints[:, :, AWAY] > 0) & apart.isfinite(), torch.nan)
 
 
-def play(
-    home: str, away: str, *, steps: int = 150, home_loadouts: object = MELEE, away_loadouts: object = None
-) -> Match:
-    """``away`` against ``home``, each with ``away``'s own choice of items unless told otherwise."""
+def play(home: str, away: str, *, steps: int = 150, away_loadouts: Sequence[Loadout] | None = None) -> Match:
+    """``away`` against ``home``, which holds Talons; ``away`` what its style may hold unless told otherwise."""
     styles = [make_opponent(home), make_opponent(away)]
     generator = torch.Generator().manual_seed(0)
-    if away_loadouts is None:
-        away_loadouts = [
-            [
-                [items[int(torch.randint(len(items), (), generator=generator))] for items in styles[1].items.values()]
-                for _ in range(AGENTS)
-            ]
-            for _ in range(ARENAS)
+
+    def draw() -> list[Loadout]:
+        natural = styles[1].items.values()
+        return [
+            tuple(items[int(torch.randint(len(items), (), generator=generator))] for items in natural)
+            for _ in range(AGENTS)
         ]
-    else:
-        away_loadouts = [away_loadouts] * ARENAS
-    tasks = [DerkTask(home_loadouts=MELEE, away_loadouts=loadouts) for loadouts in away_loadouts]  # type: ignore[arg-type]
+
+    tasks = [DerkTask(home_loadouts=MELEE, away_loadouts=away_loadouts or draw()) for _ in range(ARENAS)]
     simulator = SimulatorBackend(arenas=ARENAS, bounty_events=True)
     observation, frames = simulator.reset(tasks, 0), []
     for _ in range(steps):
@@ -138,11 +143,3 @@ def test_the_runner_is_hurt_less_than_who_stands_still() -> None:
     }
     assert hurt["runner"] < 0.5 * hurt["idle"]
     assert play("idle", "runner").of_away("damageEnemyUnit") == 0
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)

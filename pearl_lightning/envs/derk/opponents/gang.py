@@ -18,7 +18,7 @@ class GangOpponent(Opponent):
         view = TeamView(observation)
         enemies = view.enemies()
         eligible = torch.where(enemies.any(-1, keepdim=True), enemies, view.only(ENEMY_STATUE))
-        # every agent of the team lists the enemies in the same order; the dead see nobody near
+        # every agent of the team lists the enemies in the same order
         together = view.distance.masked_fill(~eligible, math.inf).sum(dim=-2, keepdim=True)
         victim = torch.where(together.isfinite().any(-1), together.argmin(dim=-1), -1)
         slot = pick_slot(view.castable(*HARMFUL), generator)

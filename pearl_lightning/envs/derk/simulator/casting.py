@@ -45,20 +45,18 @@ from pearl_lightning.envs.derk.simulator.state import (
 
 @rule
 def update_casts(u, n, tick, recorded):
-    ready = 0  # a bit for each member, from before this tick's decrement
-    for me in range(MEMBERS):
-        slot = n[CASTING_SLOT + me] - 1
-        ready |= int(slot >= 0 and n[COOLDOWN + MEMBERS * slot + me] == 0) << me
-    for each in range(COOLDOWN, COOLDOWN + SLOTS * MEMBERS):
-        n[each] = max(n[each] - 1, 0)
     for me in range(MEMBERS):
         if me % SIDE_MEMBERS == 0:
             continue
         slot = n[CASTING_SLOT + me] - 1
+        ready = 0 <= slot < SLOTS and n[COOLDOWN + MEMBERS * slot + me] == 0  # before this tick's decrement
+        for each in range(SLOTS):
+            if n[COOLDOWN + MEMBERS * each + me] > 0:
+                n[COOLDOWN + MEMBERS * each + me] -= 1
         state, ability = n[CAST_STATE + me], n[ABILITY + me]
         able = u[HP + me] > f32(0) and n[DAZE + me] == 0
         if state == INACTIVE:
-            if (ready >> me) & 1 and able and n[ITEM + MEMBERS * slot + me] > 0:
+            if ready and able and n[ITEM + MEMBERS * slot + me] > 0:
                 ability, target = n[ITEM + MEMBERS * slot + me], n[FOCUS + me]
                 if reaches(u, me, target, ability, recorded):
                     n[TARGET + me] = target

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pearl_lightning.envs.derk.simulator.arithmetic import clip, cosine_sine, signed_angle, turn_between
 from pearl_lightning.envs.derk.simulator.rules import (
     CASTING,
+    MEMBERS,
     PERFORMING,
     SHELL,
     SIDE_MEMBERS,
@@ -12,7 +13,6 @@ from pearl_lightning.envs.derk.simulator.rules import (
     TOP_TURN,
     f32,
     lane,
-    lanes,
     rule,
 )
 from pearl_lightning.envs.derk.simulator.state import (
@@ -32,11 +32,17 @@ from pearl_lightning.envs.derk.simulator.state import (
     TO_X,
     TO_Y,
     WALK,
+    X,
+    Y,
+    lanes,
 )
 
 
 @rule
 def update_movement(u, n, recorded):
+    for me in range(MEMBERS):
+        focus = max(n[FOCUS + me], 0)
+        u[TO_X + me], u[TO_Y + me] = u[X + focus] - u[X + me], u[Y + focus] - u[Y + me]
     if recorded:
         for me in range(lanes(u)):
             _turn_and_walk(u, n, me, True)

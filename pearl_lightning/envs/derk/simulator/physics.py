@@ -22,7 +22,6 @@ from pearl_lightning.envs.derk.simulator.rules import (
     f32,
     i32,
     lane,
-    lanes,
     rule,
 )
 from pearl_lightning.envs.derk.simulator.state import (
@@ -51,6 +50,7 @@ from pearl_lightning.envs.derk.simulator.state import (
     X,
     Y,
     Z,
+    lanes,
 )
 from pearl_lightning.envs.derk.simulator.terrain import ground, is_steep
 
@@ -147,7 +147,7 @@ def _land(u, n, weights, events, settings, me):
 def _bump(u, n):
     for me in range(lanes(u)):
         _feel_others(u, n, me)
-    if not _is_any(n, TOUCHES):  # nearly always
+    if not _is_any(n, TOUCHES):
         return
     for me in range(MEMBERS):
         if me % SIDE_MEMBERS != 0 and n[TOUCHES + me]:

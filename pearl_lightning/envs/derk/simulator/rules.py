@@ -31,7 +31,7 @@ _OPTIONS: dict[str, Any] = {
 rule = numba.njit(**_OPTIONS)
 """Compiles a scalar function of one arena for whoever calls it: the CPU's loop or a GPU's kernel."""
 lane = numba.njit(**_OPTIONS, forceinline=True)
-"""The same for what is done to each member alike, without branches, in a loop over ``lanes``."""
+"""The same for what is done to each member alike, without branches, in a loop over ``state.lanes``."""
 
 f32, i32 = np.float32, np.int32
 
@@ -54,8 +54,6 @@ class Settings(NamedTuple):
 MEMBERS = 8
 """Statue and three Derklings of home, then of away."""
 SIDE_MEMBERS = 4
-ROWS = 37
-"""Numbers of each member."""
 
 # Time and space (section 1, 2)
 TICK = f32(1 / 60)
@@ -163,12 +161,3 @@ GUN_SPEED, DART_SPEED = f32(0.5), f32(1)
 BOUNTIES = len(BOUNTY_KEYS)
 BASE_RADIUS = f32(5)
 STATUE_POINTS, UNIT_POINTS = 13, 4
-
-
-@rule
-def lanes(u):
-    """The number of members, in a form the compiler does not see through.
-
-    Eight turns of a loop it would write out one by one; those it cannot count it runs on whole vectors.
-    """
-    return len(u) // ROWS

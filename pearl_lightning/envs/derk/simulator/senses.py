@@ -21,7 +21,6 @@ from pearl_lightning.envs.derk.simulator.rules import (
     SIDE_MEMBERS,
     f32,
     lane,
-    lanes,
     rule,
 )
 from pearl_lightning.envs.derk.simulator.state import (
@@ -39,6 +38,7 @@ from pearl_lightning.envs.derk.simulator.state import (
     X,
     Y,
     Z,
+    lanes,
 )
 from pearl_lightning.envs.derk.simulator.terrain import ground
 

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 
 from pearl_lightning.envs.derk.interface import AGENTS, ITEMS, SIDES, SLOTS
-from pearl_lightning.envs.derk.simulator.rules import BOUNTIES, MEMBERS, ROWS
+from pearl_lightning.envs.derk.simulator.rules import BOUNTIES, MEMBERS, rule
 
 # Where each row of ``numbers`` [arena, row * 8 + member], float32, begins: a row fills a vector register.
+# The last ones, as those of ``counts``, are what a stage writes down for itself and nobody reads later.
 (
     X, Y, Z, VX, VY, VZ, FX, FY, FZ,
     HEADING, COS, SIN,
@@ -20,9 +21,9 @@ from pearl_lightning.envs.derk.simulator.rules import BOUNTIES, MEMBERS, ROWS
     RENDER_X, RENDER_Y, RENDER_Z, RENDER_COS, RENDER_SIN,
     MOVE, ROTATE, CHASE,
     OLD_X, OLD_Y, OLD_Z, HURT,
-    HEIGHT, TO_X, TO_Y, TO_Z, TO_HP, DISTANCE, ANGLE,
-) = range(0, ROWS * MEMBERS, MEMBERS)  # fmt: skip
-NUMBERS = ROWS * MEMBERS
+    HEIGHT, TO_X, TO_Y, DISTANCE, ANGLE,
+) = range(0, 35 * MEMBERS, MEMBERS)  # fmt: skip
+NUMBERS = 35 * MEMBERS
 
 # Rows of ``counts`` [arena, row * 8 + member], int32.
 (
@@ -41,6 +42,16 @@ COUNTS = 26 * MEMBERS
 # a member, or -1, for each.
 SHOTS = SIDES * AGENTS * SLOTS
 QX, QY, QZ, OLD_QX, OLD_QY, OLD_QZ = range(0, 6 * SHOTS, SHOTS)
+
+
+@rule
+def lanes(u):
+    """The number of members, in a form the compiler does not see through.
+
+    Eight turns of a loop it would write out one by one; those it cannot count it runs on whole vectors.
+    """
+    return len(u) // (NUMBERS // MEMBERS)
+
 
 HOME_SPAWNS = np.array([(52.7, 58.4), (58.2, 58.2), (60.4, 54.8)])
 """x and y of home's Derklings before the jitter (section 1.4); away's are turned by half a circle about (64, 64)."""
