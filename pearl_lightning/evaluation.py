@@ -116,7 +116,7 @@ def evaluate_adaptation(
         env.load_random_state(saved_state)
         env.set_tasks(saved_tasks)
     shaped = {
-        name: values.reshape(len(tasks), matches, episodes, *values.shape[2:]).double().numpy()
+        name: values.reshape(len(tasks), matches, episodes, *values.shape[2:]).double().cpu().numpy()
         for name, values in played.items()
     }
     return AdaptationResult(

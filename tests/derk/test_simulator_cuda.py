@@ -1,4 +1,4 @@
-"""The CUDA kernels, without a GPU: numba's simulator of one runs the same functions as plain Python."""
+"""The CUDA kernels: on a GPU where there is one, else in numba's simulator of one, which runs them as plain Python."""
 
 import os
 import subprocess
@@ -9,6 +9,8 @@ import pytest
 import torch
 from cuda_rules import ARENAS, actions, start
 
+from benchmarks.derk_parity import make_simulator, restart
+from pearl_lightning.envs.derk.recordings import read_recording
 from pearl_lightning.envs.derk.simulator import SimulatorBackend
 
 STEPS = 12
@@ -30,6 +32,24 @@ def test_kernels_play_the_matches_that_the_cpu_plays(tmp_path: Path) -> None:
     assert compiled.keys() == kernels.keys()
     for name, values in compiled.items():
         torch.testing.assert_close(kernels[name], values, rtol=1e-3, atol=1e-3, msg=lambda m, name=name: f"{name}: {m}")
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("arithmetic", ["plain", "recorded"])
+def test_gpu_and_cpu_agree_after_a_step_from_any_recorded_state(arithmetic: str) -> None:
+    recording = read_recording(Path(__file__).parent / "recordings" / "scripted.npz")
+    on_cpu, on_gpu = (make_simulator(recording, arithmetic, device) for device in ("cpu", "cuda"))
+    worst: dict[str, float] = {}
+    for step in range(recording.steps):
+        results = []
+        for simulator in (on_cpu, on_gpu):
+            restart(simulator, recording, step)
+            observation, reward, _ = simulator.step(recording.actions[step].to(simulator.device), check=False)
+            results.append(simulator.state() | {"observation": observation, "reward": reward})
+        for name, value in results[0].items():
+            difference = (value.double() - results[1][name].cpu().double()).abs()
+            worst[name] = max(worst.get(name, 0.0), float(difference.max()))
+    assert max(worst.values()) < 1e-3, worst
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")

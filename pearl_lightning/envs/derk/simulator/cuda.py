@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
-from numba import cuda
+from numba import config, cuda
 from torch import Tensor
 
 from pearl_lightning.envs.derk.simulator.match import face_match, sense_match, step_match
@@ -13,8 +16,10 @@ from pearl_lightning.envs.derk.simulator.rules import Settings
 from pearl_lightning.envs.derk.simulator.state import MatchState
 from pearl_lightning.envs.derk.simulator.terrain import Terrain
 
-BLOCK = 64
-"""Threads of a block; small, for a match needs many registers."""
+BLOCK = 32
+"""Threads of a block; few, so that a few thousand matches reach every multiprocessor."""
+
+warnings.filterwarnings("ignore", ".*Grid size .* low occupancy")  # few matches are no mistake
 
 
 @cuda.jit
@@ -76,7 +81,35 @@ def _launch(kernel: Any, first: Tensor, *others: Any) -> None:
     """Run a kernel over the arenas, the first axis of ``first``."""
     arguments = [_as_array(each) if isinstance(each, Tensor) else each for each in (first, *others)]
     stream = cuda.external_stream(torch.cuda.current_stream(first.device).cuda_stream) if first.is_cuda else 0
-    kernel[(len(first) + BLOCK - 1) // BLOCK, BLOCK, stream](*arguments)
+    with _unfused():
+        kernel[(len(first) + BLOCK - 1) // BLOCK, BLOCK, stream](*arguments)
+
+
+@contextmanager
+def _unfused() -> Iterator[None]:
+    """Kernels compiled within round every product, as the CPU does.
+
+    By default the compiler fuses a product into the sum it is added to. The last bit this changes decides who is in
+    range, and on which side something straight behind is seen. NVVM has an option for it, which ``cuda.jit`` does not
+    pass on, and which optimization at link time would undo.
+    """
+    if config.ENABLE_CUDASIM:  # type: ignore[attr-defined]
+        yield
+        return
+    from numba.cuda import dispatcher
+
+    original = dispatcher.compile_cuda
+
+    def compile_cuda(*arguments: Any, nvvm_options: dict[str, Any], **others: Any) -> Any:
+        if "lto" in others:
+            others["lto"] = False
+        return original(*arguments, nvvm_options={**nvvm_options, "fma": 0}, **others)
+
+    dispatcher.compile_cuda = compile_cuda
+    try:
+        yield
+    finally:
+        dispatcher.compile_cuda = original
 
 
 def _as_array(tensor: Tensor) -> Any:

@@ -129,13 +129,20 @@ class MatchState:
     """
 
     def __init__(self, arenas: int, device: torch.device, counts_events: bool) -> None:
-        agents = SIDES * AGENTS
-        self.numbers = torch.zeros(arenas, NUMBERS, device=device)
-        self.counts = torch.zeros(arenas, COUNTS, dtype=torch.int32, device=device)
-        self.shots = torch.zeros(arenas, 6 * SHOTS, device=device)
-        self.shot_targets = torch.full((arenas, SHOTS), -1, dtype=torch.int32, device=device)
-        self.weights = torch.zeros(arenas, agents * BOUNTIES, device=device)
-        self.events = torch.zeros(arenas if counts_events else 1, agents * BOUNTIES, device=device)
+        def table(columns: int, dtype: torch.dtype = torch.float32, rows: int = arenas) -> Tensor:
+            """Zeros ``[rows, columns]``: a match lies together on the CPU; on a GPU matches lie side by side, for
+            neighbouring threads play neighbouring matches and read the same column of them at once."""
+            if device.type == "cuda":
+                return torch.zeros(columns, rows, dtype=dtype, device=device).T
+            return torch.zeros(rows, columns, dtype=dtype, device=device)
+
+        bounties = SIDES * AGENTS * BOUNTIES
+        self.numbers = table(NUMBERS)
+        self.counts = table(COUNTS, torch.int32)
+        self.shots = table(6 * SHOTS)
+        self.shot_targets = table(SHOTS, torch.int32).fill_(-1)
+        self.weights = table(bounties)
+        self.events = table(bounties, rows=arenas if counts_events else 1)
 
     def view(self, name: str) -> Tensor:
         """What is called ``name``, ``[arena, member, ...]``, sharing memory.
