@@ -14,6 +14,7 @@ commands:
   validate   play the held-out tasks of a config with a checkpoint
   test       the same, once, for a final figure
   evaluate   adaptation table, JSON and plot of a checkpoint: pearl evaluate runs/NAME/checkpoints/last.ckpt
+  tasks      list the tasks of a config, split by split: pearl tasks configs/derk.yaml
   doctor     tell what the real game still needs on this machine
 
 pearl COMMAND --help shows a command's options. --traceback shows where an error came from."""
@@ -36,6 +37,10 @@ def main(argv: list[str] | None = None) -> int:
         from pearl_lightning.evaluation_cli import run as evaluate
 
         return _readable(evaluate, arguments[1:], traceback)
+    if command == "tasks":
+        from pearl_lightning.tasks_cli import run as tasks
+
+        return _readable(tasks, arguments[1:], traceback)
     if command in ("fit", "validate", "test"):
         from pearl_lightning.training_cli import run
 

@@ -39,12 +39,14 @@ class AdaptationResult:
     z_std: np.ndarray
     env_steps: int
 
-    def coverage(self) -> np.ndarray:
+    def coverage(self) -> np.ndarray | None:
         """Share of latents ``[episode]`` whose last mean lies in the 95 % interval of the posterior after the episode.
 
         A calibrated belief is right about what it will come to think: a share below 0.95 means that it was too sure.
-        The last episode's is 1.
+        The last episode's is 1. None for an agent without a latent.
         """
+        if self.z_mean.shape[-1] == 0:
+            return None
         distance = np.abs(self.z_mean[:, :, -1:] - self.z_mean)
         return (distance <= 1.96 * self.z_std).mean(axis=(0, 1, 3))
 
@@ -63,9 +65,9 @@ class AdaptationResult:
                 "return_iqm": float(interquartile_mean(returns)),
                 "return_low": float(low),
                 "return_high": float(high),
-                "z_std": float(self.z_std[:, :, episode].mean()),
-                "coverage": float(coverage[episode]),
             }
+            if coverage is not None:
+                row |= {"z_std": float(self.z_std[:, :, episode].mean()), "coverage": float(coverage[episode])}
             if self.outcomes is not None:
                 wins = (self.outcomes[..., episode] > 0).astype(np.float64)
                 win_low, win_high = stratified_bootstrap(wins, np.mean)
@@ -89,6 +91,7 @@ def evaluate_adaptation(
     episodes: int = 3,
     matches: int = 1,
     deterministic: bool = True,
+    wrong_context: bool = False,
     seed: int = 0,
 ) -> AdaptationResult:
     """Play each task ``matches`` times, from the prior on, for ``episodes`` episodes (design: adaptation, measured).
@@ -103,6 +106,7 @@ def evaluate_adaptation(
         episodes: Episodes per match, at least 1.
         matches: Independent adaptations per task, at least 1.
         deterministic: Play the policy's mode rather than a sample.
+        wrong_context: Give each belief the episodes of another task: a control, which must show no gain.
         seed: Fixes the evaluation.
     """
     for name, value in (("episodes", episodes), ("matches", matches), ("tasks", len(tasks))):
@@ -111,7 +115,7 @@ def evaluate_adaptation(
     saved_tasks, saved_state = env.next_tasks, env.random_state()
     try:
         env.set_seed(seed)
-        played, env_steps = _play(env, agent, tasks, episodes, matches, deterministic, seed)
+        played, env_steps = _play(env, agent, tasks, episodes, matches, deterministic, wrong_context, seed)
     finally:
         env.load_random_state(saved_state)
         env.set_tasks(saved_tasks)
@@ -136,6 +140,7 @@ def _play(
     episodes: int,
     matches: int,
     deterministic: bool,
+    wrong_context: bool,
     seed: int,
 ) -> tuple[dict[str, Tensor], int]:
     """Scores and posteriors ``[task times match, episode, ...]``, and the environment steps taken."""
@@ -144,11 +149,17 @@ def _play(
     rounds: list[TensorDict] = []
     for first in range(0, len(plan), env.arenas):
         chunk = plan[first : first + env.arenas]
-        filler = chunk[torch.arange(env.arenas - len(chunk)) % len(chunk)]  # idle arenas repeat tasks, uncounted
+        filler = plan[torch.arange(env.arenas - len(chunk)) % len(plan)]  # idle arenas repeat tasks, uncounted
         env.set_tasks(torch.cat([chunk, filler]))
         belief, played = agent.prior(env.arenas), []
         for rows in adaptation_episodes(
-            env, agent, episodes, deterministic=deterministic, generator=generator, belief=belief
+            env,
+            agent,
+            episodes,
+            deterministic=deterministic,
+            generator=generator,
+            belief=belief,
+            read_from=_of_another_task(env.next_tasks) if wrong_context else None,
         ):
             z_mean, z_std = belief.posterior()
             scores = {"returns": rows["reward"].sum(dim=(1, 2)), "z_mean": z_mean.cpu(), "z_std": z_std.cpu()}
@@ -157,6 +168,17 @@ def _play(
             played.append(TensorDict(scores, batch_size=[env.arenas]))
         rounds.append(TensorDict.stack(played, dim=1)[: len(chunk)])
     return dict(TensorDict.cat(rounds).items()), len(rounds) * env.arenas * episodes * env.horizon
+
+
+def _of_another_task(tasks: Tensor) -> Tensor:
+    """For each arena one that plays another task, each in turn, ``[arena]``."""
+    different = tasks.unique()
+    if len(different) == 1:
+        raise ValueError(
+            f"wrong_context needs two tasks side by side, got {int(tasks[0])} in all arenas: play fewer matches"
+        )
+    following = different.roll(-1)[torch.searchsorted(different, tasks)]
+    return (tasks.unsqueeze(0) == following.unsqueeze(1)).int().argmax(dim=1)
 
 
 def format_table(table: dict[str, Any]) -> str:

@@ -27,7 +27,8 @@ def run(arguments: list[str]) -> None:
     model = PEARL.load_from_checkpoint(checkpoint, map_location="cpu", weights_only=True).eval()
     folder = checkpoint.parent.parent if checkpoint.parent.name == "checkpoints" else checkpoint.parent
     config = Path(options.config or folder / "config.yaml")
-    settings = {"checkpoint": str(checkpoint), "config": str(config), "sampled": options.sampled, "seed": options.seed}
+    settings = {"checkpoint": str(checkpoint), "config": str(config), "seed": options.seed}
+    settings |= {name: options[name] for name in ("tasks", "sampled", "wrong_context")}
     backends: tuple[str | None, ...] = BACKENDS if options.backend == "both" else (options.backend,)
     tables: dict[str, dict[str, Any]] = {}
     for backend in backends:
@@ -37,7 +38,7 @@ def run(arguments: list[str]) -> None:
         finally:
             env.close(raise_if_closed=False)
         print(format_table(table) if backend is None else f"In the {backend}:\n{format_table(table)}")
-        stem = f"evaluation-{checkpoint.stem}" + (f"-{backend}" if backend else "")
+        stem = "-".join(filter(None, ["evaluation", checkpoint.stem, _file_name(options), backend]))
         json_path = _path(options.json, backend if len(backends) > 1 else None) or folder / f"{stem}.json"
         plot_path = _path(options.plot, backend if len(backends) > 1 else None) or folder / f"{stem}.png"
         write_json(settings | {"backend": backend} | table, json_path)
@@ -47,6 +48,12 @@ def run(arguments: list[str]) -> None:
         tables[str(backend)] = table
     if len(tables) > 1:
         print(format_side_by_side(tables))
+
+
+def _file_name(options: Any) -> str:
+    """What tells one evaluation of a checkpoint from another; nothing for the usual one."""
+    split_name = "" if options.tasks == "test" else options.tasks.replace("/", "-")
+    return "-".join(filter(None, [split_name, "wrong_context" if options.wrong_context else ""]))
 
 
 def _path(given: str | None, backend: str | None) -> Path | None:
@@ -66,13 +73,28 @@ def _evaluate(model: PEARL, env: MetaEnv, options: Any) -> dict[str, Any]:
     result = evaluate_adaptation(
         env,
         model,
-        env.tasks.test_indices,
+        split(env, options.tasks),
         episodes=options.episodes,
         matches=options.matches,
         deterministic=not options.sampled,
+        wrong_context=options.wrong_context,
         seed=options.seed,
     )
     return result.table()
+
+
+def split(env: MetaEnv, name: str) -> range:
+    """Indices of the env's tasks in a split.
+
+    Raises:
+        ValueError: There is no such split, or nothing in it.
+    """
+    splits = env.tasks.splits
+    if not splits.get(name):
+        raise ValueError(
+            f"tasks must be a split that holds any, {', '.join(n for n in splits if splits[n])}, got {name!r}"
+        )
+    return splits[name]
 
 
 def make_env(config: Path, backend: str | None = None) -> MetaEnv:
@@ -106,6 +128,12 @@ def _parser() -> PearlParser:
     parser.add_argument("--episodes", type=int, default=3, help="Episodes per task, at least 1.")
     parser.add_argument("--matches", type=int, default=4, help="Independent adaptations per task, at least 1.")
     parser.add_argument("--sampled", action="store_true", help="Play samples of the policy rather than its mode.")
+    parser.add_argument(
+        "--tasks", type=str, default="test", help="The split: pearl tasks CONFIG tells which there are."
+    )
+    parser.add_argument(
+        "--wrong_context", action="store_true", help="A control: each belief reads another task's episodes."
+    )
     parser.add_argument("--seed", type=int, default=0, help="Fixes starts and draws.")
     parser.add_argument(
         "--backend",

@@ -128,7 +128,7 @@ class PEARL(LightningModule):
             groups.append(list(self.value.parameters()))
         if self.log_temperatures.requires_grad:
             groups.append([self.log_temperatures])
-        return [self.make_optimizer(group) for group in groups]
+        return [self.make_optimizer(group) for group in groups if group]  # an encoder may have nothing to learn
 
     @property
     def noise(self) -> torch.Generator:
@@ -192,12 +192,15 @@ class PEARL(LightningModule):
         diagnostics = {
             "train/q": predicted.mean(),
             "train/kl": kl.mean(),
-            "train/z_std": z_std.mean(),
-            "train/factors": z_std.new_tensor(float(context.shape[1])),
-            "train/factor_precision": z_std.square().reciprocal().mean() / context.shape[1],
             "train/entropy": entropies[0],
             "train/temperature": temperatures[0],
         }
+        if self.encoder.latent_dim > 0:
+            diagnostics |= {
+                "train/z_std": z_std.mean(),
+                "train/factors": z_std.new_tensor(float(context.shape[1])),
+                "train/factor_precision": z_std.square().reciprocal().mean() / context.shape[1],
+            }
         return losses | {name: scalar.detach() for name, scalar in diagnostics.items()}
 
     def training_step(self, batch: TensorDictBase, batch_idx: int) -> None:

@@ -15,6 +15,7 @@ from pearl_lightning.distributions import HybridTanhGaussian
 from pearl_lightning.envs.meta_env import EpisodeLost
 from pearl_lightning.envs.point_robot import GoalTasks, PointRobot
 from pearl_lightning.evaluation import AdaptationResult, evaluate_adaptation, format_table, write_json
+from pearl_lightning.networks.encoders import ContextFreeEncoder
 from pearl_lightning.pearl import PEARL
 
 
@@ -109,6 +110,42 @@ def test_every_match_starts_from_the_prior_and_takes_in_every_episode() -> None:
     seen = HORIZON * AGENTS * np.array([1.0, 2.0, 3.0]).reshape(1, 1, 3, 1)
     assert (played.z_mean == np.broadcast_to(seen, (3, 2, 3, 2))).all()
     assert played.z_std == pytest.approx(1e-3)
+
+
+class RewardEncoder(CountingEncoder):
+    """Its mean is the sum of the rewards it has read."""
+
+    def update(self, state: torch.Tensor, context: torch.Tensor) -> torch.Tensor:
+        return state + context[..., -1:].sum(dim=1)
+
+
+@pytest.mark.parametrize("arenas", [6, 7])
+def test_the_control_reads_the_episodes_of_another_task_and_changes_nothing_else(arenas: int) -> None:
+    torch.manual_seed(0)
+    agent, tasks = PEARL(FEATURES, SPACE, encoder=RewardEncoder), [6, 7, 8]
+    own, wrong = (
+        evaluate_adaptation(CountingWorld(arenas=arenas), agent, tasks, episodes=1, matches=2, wrong_context=control)
+        for control in (False, True)
+    )
+    assert (own.returns == wrong.returns).all()  # of the first episode, which no context was read for
+    np.testing.assert_allclose(own.z_mean[:, :, 0, 0], own.returns[:, :, 0], rtol=1e-4)  # the return tells the task
+    read = wrong.z_mean[:, :, 0, 0] / (HORIZON * AGENTS)
+    played = wrong.returns[:, :, 0] / (HORIZON * AGENTS)
+    assert (np.abs(read - played) > 0.5).mean() > 0.6
+    others = {round(float(value), 3) for value in wrong.returns.flatten()}
+    assert {round(float(value), 3) for value in wrong.z_mean[:, :, 0, 0].flatten()} <= others
+
+
+def test_the_control_needs_two_tasks_at_a_time(agent: PEARL) -> None:
+    with pytest.raises(ValueError, match="wrong_context needs two tasks side by side, got 6 in all arenas"):
+        evaluate_adaptation(CountingWorld(), agent, [6], matches=4, wrong_context=True)
+
+
+def test_an_agent_without_a_latent_has_a_table_without_one() -> None:
+    agent = PEARL(FEATURES, SPACE, encoder=ContextFreeEncoder)
+    table = evaluate_adaptation(CountingWorld(), agent, [6, 7], episodes=2, matches=2).table()
+    assert not {"z_std", "coverage"} & set(table["episodes"][0])
+    assert "coverage" in result().table()["episodes"][0]
 
 
 @pytest.mark.parametrize("seed", [0, 1])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Generic, Self, TypeVar
 
 import torch
@@ -47,6 +47,11 @@ class TaskDistribution(ABC, Generic[Task]):
     def test_indices(self) -> range:
         """Indices of the test split."""
         return range(len(self.train), len(self))
+
+    @property
+    def splits(self) -> Mapping[str, range]:
+        """Indices by a split's name: ``train``, ``test``, and parts of the latter where a family tells them apart."""
+        return {"train": self.train_indices, "test": self.test_indices}
 
     @abstractmethod
     def describe(self, index: int) -> str:

@@ -29,7 +29,7 @@ class ContextEncoder(nn.Module, ABC):
 
     def __init__(self, context_features: int, latent_dim: int) -> None:
         super().__init__()
-        check_sizes(context_features=context_features, latent_dim=latent_dim)
+        check_sizes(context_features=context_features)
         self.context_features, self.latent_dim = context_features, latent_dim
 
     @abstractmethod
@@ -70,6 +70,7 @@ class GaussianProductEncoder(ContextEncoder):
         min_variance: float = 1e-7,
     ) -> None:
         super().__init__(context_features, latent_dim)
+        check_sizes(latent_dim=latent_dim)
         if not min_variance > 0:
             raise ValueError(f"min_variance must be above 0, got {min_variance}")
         self.min_variance = min_variance
@@ -117,3 +118,28 @@ class BayesianProductEncoder(GaussianProductEncoder):
         precision, weighted_mean = state.unbind(dim=1)
         precision = 1 + precision
         return weighted_mean / precision, precision.rsqrt()
+
+
+class ContextFreeEncoder(ContextEncoder):
+    """Reads nothing: z has no numbers, and PEARL with it is a plain soft actor-critic over all tasks.
+
+    What adaptation is measured against; given an environment that tells the task, the agent that knows it.
+
+    Args:
+        context_features: Numbers in one transition, all ignored.
+    """
+
+    device_probe: Tensor
+
+    def __init__(self, context_features: int) -> None:
+        super().__init__(context_features, latent_dim=0)
+        self.register_buffer("device_probe", torch.empty(0), persistent=False)
+
+    def initial_state(self, tasks: int) -> Tensor:
+        return self.device_probe.new_empty(tasks, 0)
+
+    def update(self, state: Tensor, context: Tensor) -> Tensor:
+        return state
+
+    def posterior(self, state: Tensor) -> tuple[Tensor, Tensor]:
+        return state, state

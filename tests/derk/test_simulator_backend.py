@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -63,6 +65,19 @@ def test_the_same_seeds_and_actions_give_the_same_bits(arithmetic: str) -> None:
 
 
 @pytest.mark.skipif(numba.config.NUMBA_NUM_THREADS < 2, reason="one core")
+def test_torch_keeps_its_own_number_of_threads() -> None:
+    """In a process of its own, for numba starts its threads once."""
+    code = """
+import torch
+from pearl_lightning.envs.derk.simulator import SimulatorBackend
+from pearl_lightning.envs.derk.tasks import LoadoutTasks
+torch.set_num_threads(1)
+SimulatorBackend(arenas=1, terrain="flat", threads=1).reset(LoadoutTasks(train_tasks=1, test_tasks=0).train, 0)
+assert torch.get_num_threads() == 1, torch.get_num_threads()
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=250)
+
+
 def test_the_number_of_threads_changes_nothing() -> None:
     alone, shared = fight(arenas=13, threads=1), fight(arenas=13, threads=2)
     assert_same(play(alone, 60), play(shared, 60))

@@ -1,15 +1,19 @@
-"""The Gaussian product against closed forms."""
+"""The Gaussian products against closed forms, and the encoder that reads nothing."""
 
 import pytest
 import torch
+from small_pearl import OBSERVATION, SPACES, losses, meta_batch
 from torch import Tensor
 from torch.nn.functional import softplus
 
+from pearl_lightning.belief import Belief
 from pearl_lightning.networks.encoders import (
     INITIAL_LOG_PRECISION,
     BayesianProductEncoder,
+    ContextFreeEncoder,
     GaussianProductEncoder,
 )
+from pearl_lightning.pearl import PEARL
 
 
 @pytest.fixture(params=[GaussianProductEncoder, BayesianProductEncoder])
@@ -90,3 +94,24 @@ def test_a_bayesian_products_factor_is_no_narrower_than_its_bound() -> None:
         encoder.factor[-1].bias.fill_(100.0)
     _, std = encoder(torch.zeros(1, 1, 7))
     torch.testing.assert_close(std, torch.full((1, 5), (1 + 4) ** -0.5))
+
+
+def test_without_context_the_losses_are_those_of_a_plain_soft_actor_critic_whatever_the_context() -> None:
+    """A z without numbers adds nothing to any network's input; there is no bottleneck and nothing to learn of it."""
+    torch.manual_seed(0)
+    pearl = PEARL(OBSERVATION, SPACES["hybrid"], encoder=ContextFreeEncoder)
+    batch, other = meta_batch(SPACES["hybrid"]), meta_batch(SPACES["hybrid"], seed=1)
+    other["transitions"] = batch["transitions"]
+    first, second = losses(pearl, batch), losses(pearl, other)
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert float(first["loss/kl"]) == 0
+    assert pearl.actor.body[0].in_features == OBSERVATION
+    assert len(pearl.configure_optimizers()) == 3  # actor, critics, temperatures
+    assert all(torch.isfinite(term) for term in pearl.losses(batch).values())
+
+
+def test_a_belief_without_context_never_changes() -> None:
+    belief = Belief(ContextFreeEncoder(7), arenas=4)
+    belief.update(torch.randn(4, 9, 7))
+    assert belief.sample().shape == (4, 0)
+    assert [part.shape for part in belief.posterior()] == [(4, 0), (4, 0)]

@@ -13,15 +13,18 @@ from pearl_lightning.envs.derk.interface import (
     ACTION_SPACE,
     AGENTS,
     EPISODE_TICKS,
+    ITEMS,
     OBSERVATION_FEATURES,
     TEAM_STATS_KEYS,
     TICKS_PER_STEP,
+    observation_index,
 )
 from pearl_lightning.envs.derk.opponents import Opponent, make_opponent
 from pearl_lightning.envs.derk.tasks import DerkTask, DerkTasks
 from pearl_lightning.envs.meta_env import EpisodeLost, MetaEnv
 
 _REWARD, _OPPONENT_REWARD = TEAM_STATS_KEYS.index("Reward"), TEAM_STATS_KEYS.index("OpponentReward")
+_ITEM_FLAGS = slice(observation_index(f"Has{ITEMS[0]}"), observation_index(f"FocusHas{ITEMS[-1]}") + 1)
 
 
 class DerkEnv(MetaEnv):
@@ -40,6 +43,8 @@ class DerkEnv(MetaEnv):
         backend_options: Further arguments of a backend given by name.
         observe_time: Give the agents one more feature, the share of the episode that is left, from 1 down; the game
             tells them nothing about it.
+        observe_task: Give them all that is hidden of the task as further features (``DerkTask.tell``): for the agent
+            that is told, which others are measured by. A style that no train task has is told as none.
 
     Raises:
         ValueError: An unknown backend or opponent, or a backend with another number of arenas.
@@ -53,6 +58,7 @@ class DerkEnv(MetaEnv):
         backend: Literal["simulator", "game"] | DerkBackend = "simulator",
         backend_options: dict[str, Any] | None = None,
         observe_time: bool = False,
+        observe_task: bool = False,
     ) -> None:
         options = dict(backend_options or {})
         if isinstance(backend, str):
@@ -66,17 +72,20 @@ class DerkEnv(MetaEnv):
         if torch.device(device).type == "cuda" and not torch.cuda.is_available():
             raise ValueError(f"device must be cpu where torch finds no CUDA GPU, got {str(device)!r}")
         opponents = {name: make_opponent(name) for name in sorted({task.opponent for task in _every(tasks)})}
+        styles = sorted({task.opponent for task in tasks.train})
         super().__init__(
             arenas=arenas,
             tasks=tasks,
             action_space=ACTION_SPACE,
             agents=AGENTS,
-            features=OBSERVATION_FEATURES + observe_time,
+            features=OBSERVATION_FEATURES + observe_time + (tasks[0].tell(styles).shape[1] if observe_task else 0),
             horizon=_episode_steps(options) if isinstance(backend, str) else backend.episode_steps,
             has_outcome=True,
             device=device,
         )
-        self.observe_time = observe_time
+        self.observe_time, self.observe_task, self._styles = observe_time, observe_task, styles
+        self._told: Tensor | None = None  # what this episode's tasks hide, [arena, agent, feature]
+        self._flags_seen: Tensor | None = None  # 0 for arenas whose home team does not see items, [arena, 1, 1]
         self._opponents: dict[str, Opponent] = opponents
         self._opponent_generator = torch.Generator(self.device)
         self._opponent_arenas: dict[str, Tensor] = {}  # arenas that each opponent plays in this episode
@@ -98,7 +107,12 @@ class DerkEnv(MetaEnv):
         }
         home, self._away_observation = backend.reset(tasks, spawn_seed).unbind(0)
         self._steps_left = self.horizon
-        return self._with_time(home)
+        blind = torch.tensor([task.masks_items for task in tasks]).view(-1, 1, 1)
+        self._flags_seen = (~blind).float().to(self.device) if blind.any() else None
+        told = {id(task): task for task in tasks} if self.observe_task else {}
+        features = {key: task.tell(self._styles) for key, task in told.items()}
+        self._told = torch.stack([features[id(task)] for task in tasks]).to(self.device) if told else None
+        return self._seen(home)
 
     def advance(self, action: Tensor) -> dict[str, Tensor | bool]:
         if self._backend is None or self._away_observation is None:
@@ -112,7 +126,7 @@ class DerkEnv(MetaEnv):
         home, self._away_observation = observation.unbind(0)
         self._steps_left -= 1
         result: dict[str, Tensor | bool] = {
-            "observation": self._with_time(home),
+            "observation": self._seen(home),
             "reward": reward[0],
             "terminated": done,
             "truncated": False,
@@ -142,11 +156,18 @@ class DerkEnv(MetaEnv):
             self.is_closed = False  # so that a forgotten environment closes the backend it started
         return self._backend
 
-    def _with_time(self, observation: Tensor) -> Tensor:
-        if not self.observe_time:
-            return observation
-        left = observation.new_full((*observation.shape[:-1], 1), self._steps_left / self.horizon)
-        return torch.cat([observation, left], dim=-1)
+    def _seen(self, observation: Tensor) -> Tensor:
+        """What the home team sees of an observation ``[arena, agent, 64]``."""
+        if self._flags_seen is not None:
+            observation = observation.clone()
+            observation[..., _ITEM_FLAGS] *= self._flags_seen
+        features = [observation]
+        if self.observe_time:
+            left = observation.new_full((*observation.shape[:-1], 1), self._steps_left / self.horizon)
+            features.append(left)
+        if self._told is not None:
+            features.append(self._told)
+        return torch.cat(features, dim=-1) if len(features) > 1 else observation
 
     def _opponent_actions(self, observation: Tensor) -> Tensor:
         """Away actions ``[arena, agent, 5]``: one call per distinct opponent, over its arenas."""

@@ -117,6 +117,9 @@ BOUNTY_KEYS: tuple[str, ...] = (
 """Every reward weight. ``teamSpirit`` and ``timeScaling`` reshape the others instead of paying; ``manualBonus`` is
 known to the game but never paid."""
 
+PAID_PER_HITPOINT: tuple[str, ...] = (*BOUNTY_KEYS[:3], *BOUNTY_KEYS[5:11])
+"""Those that pay for every hitpoint of damage or healing, of which a unit has 100; the others pay per event."""
+
 DEFAULT_BOUNTIES: dict[str, float] = {"killEnemyStatue": 4.0, "killEnemyUnit": 1.0, "timeScaling": 1.0}
 """The game's own bounties; every other weight defaults to 0, and given weights are merged over these."""
 

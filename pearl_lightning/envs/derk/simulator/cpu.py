@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numba
+import torch
 from torch import Tensor
 
 from pearl_lightning.envs.derk.simulator.match import face_match, sense_match, step_match
@@ -100,9 +101,11 @@ class CpuRunner:
         self._run(_face, state.numbers.numpy(), self.settings.recorded)
 
     def _run(self, loop: Callable[..., None], *arguments: Any) -> None:
-        before = numba.get_num_threads()
+        torch_threads, before = torch.get_num_threads(), numba.get_num_threads()
         numba.set_num_threads(self.threads)
         try:
             loop(*arguments)
         finally:
             numba.set_num_threads(before)
+            if torch.get_num_threads() != torch_threads:  # numba, starting, sets OpenMP's number: torch's too
+                torch.set_num_threads(torch_threads)

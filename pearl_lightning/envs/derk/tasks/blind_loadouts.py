@@ -1,0 +1,61 @@
+"""The Blind loadouts family: which slot holds what must be found out by trying."""
+
+from __future__ import annotations
+
+from itertools import permutations, product
+from typing import Literal
+
+import torch
+
+from pearl_lightning.envs.derk.interface import AGENTS, ITEMS_BY_SLOT
+from pearl_lightning.envs.derk.tasks.drawing import check_counts, draw_loadouts, is_held_out
+from pearl_lightning.envs.derk.tasks.task import DerkTask, DerkTasks, named_bounties
+
+
+class BlindLoadoutTasks(DerkTasks):
+    """The *Blind loadouts* family: three items, the same for all three agents, in shuffled slots that they do not see.
+
+    The observation's item flags are masked. A set of one item of each natural class belongs to the train or to the test
+    split, with all six orders of its slots: the splits share no set.
+
+    Args:
+        train_tasks: Tasks to train on, at least 1.
+        test_tasks: Held-out tasks, at least 0.
+        seed: Fixes both splits; at least 0.
+        opponent: Who plays the other team, a name in ``pearl_lightning.envs.derk.opponents.OPPONENTS``.
+        bounties: Reward weights of both teams: ``default``, ``shaped``, or weights by name.
+
+    Raises:
+        ValueError: A setting outside its range, or more tasks of a split than there are.
+    """
+
+    def __init__(
+        self,
+        *,
+        train_tasks: int = 256,
+        test_tasks: int = 64,
+        seed: int = 0,
+        opponent: str = "random",
+        bounties: Literal["default", "shaped"] | dict[str, float] = "shaped",
+    ) -> None:
+        check_counts(train_tasks=(train_tasks, 1), test_tasks=(test_tasks, 0), seed=(seed, 0))
+        self.seed, self.opponent, self.bounties = seed, opponent, named_bounties(bounties)
+        self.train = self._draw("train_tasks", train_tasks, held_out=False)
+        self.test = self._draw("test_tasks", test_tasks, held_out=True)
+
+    def _draw(self, name: str, count: int, *, held_out: bool) -> tuple[DerkTask, ...]:
+        generator = torch.Generator().manual_seed(2 * self.seed + held_out)
+        sets = [items for items in product(*ITEMS_BY_SLOT.values()) if is_held_out(self.seed, items) == held_out]
+        loadouts = [order for items in sets for order in permutations(items)]
+        if count > len(loadouts):
+            raise ValueError(f"{name} must be at most {len(loadouts)} with seed {self.seed}, got {count}")
+        return tuple(
+            DerkTask(
+                home_loadouts=[loadouts[index]] * AGENTS,
+                away_loadouts=draw_loadouts(generator, ITEMS_BY_SLOT),
+                home_bounties=self.bounties,
+                opponent=self.opponent,
+                masks_items=True,
+            )
+            for index in torch.randperm(len(loadouts), generator=generator)[:count].tolist()
+        )

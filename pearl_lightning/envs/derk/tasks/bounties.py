@@ -1,0 +1,96 @@
+"""The Bounties family: what pays."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+
+from pearl_lightning.envs.derk.interface import DEFAULT_BOUNTIES, ITEMS_BY_SLOT
+from pearl_lightning.envs.derk.tasks.drawing import check_counts, draw_loadouts
+from pearl_lightning.envs.derk.tasks.task import DerkTask, DerkTasks
+
+GOALS: dict[str, dict[str, float]] = {
+    "units": {"damageEnemyUnit": 0.01, "killEnemyUnit": 1.0},
+    "statue": {"damageEnemyStatue": 0.01, "killEnemyStatue": 1.0},
+    "ground": {
+        "timeSpentAwayTerritory": 1.0,
+        "timeSpentAwayBase": 1.0,
+        "timeSpentHomeTerritory": -1.0,
+        "timeSpentHomeBase": -1.0,
+    },
+    "healing": {"healTeammate1": 0.02, "healTeammate2": 0.02, "healFriendlyStatue": 0.02},
+}
+"""Bounties that belong together; a goal's weight is in [-1, 1], and what pays with one sign costs with the other."""
+
+_CORNER = 0.9
+"""Share of a goal in a mixture from which on it counts as that goal alone."""
+
+
+class BountyTasks(DerkTasks):
+    """The *Bounties* family: what pays is hidden, and what pays in one task costs in another.
+
+    A task weighs four goals: harm the enemies, harm their statue, stand in their half, heal. The weights are a point on
+    the unit sphere, so that the stakes are alike. Near its corners, where a single goal counts, no train task lies.
+    There are two test splits: ``mixtures``, new points between the corners, and ``corners``, the eight of them.
+    The other team is paid by the game's own bounties.
+
+    Args:
+        train_tasks: Tasks to train on, at least 1.
+        test_tasks: Held-out mixtures, at least 0.
+        seed: Fixes all splits; at least 0.
+        opponent: Who plays the other team, a name in ``pearl_lightning.envs.derk.opponents.OPPONENTS``.
+
+    Raises:
+        ValueError: A setting outside its range.
+    """
+
+    def __init__(
+        self, *, train_tasks: int = 256, test_tasks: int = 56, seed: int = 0, opponent: str = "random"
+    ) -> None:
+        check_counts(train_tasks=(train_tasks, 1), test_tasks=(test_tasks, 0), seed=(seed, 0))
+        self.seed, self.opponent = seed, opponent
+        corners = [sign * row for row in torch.eye(len(GOALS)) for sign in (1, -1)]
+        self.train = self._make(self._mixtures(train_tasks, 2 * seed), 2 * seed)
+        self._mixed = self._make(self._mixtures(test_tasks, 2 * seed + 1), 2 * seed + 1)
+        self.test = (*self._mixed, *self._make(corners, 2 * seed + 1))
+
+    @property
+    def splits(self) -> Mapping[str, range]:
+        first = len(self.train) + len(self._mixed)
+        return {**super().splits, "mixtures": range(len(self.train), first), "corners": range(first, len(self))}
+
+    def describe(self, index: int) -> str:
+        bounties = self[index].home_bounties[0]
+        pays = ", ".join(f"{key} {weight:g}" for key, weight in sorted(bounties.items()) if weight)
+        return f"{'train' if index in self.train_indices else 'test'} task {index}: {pays} ({self.opponent})"
+
+    def _mixtures(self, count: int, seed: int) -> list[torch.Tensor]:
+        generator = torch.Generator().manual_seed(seed)
+        points: list[torch.Tensor] = []
+        while len(points) < count:
+            drawn = torch.nn.functional.normalize(torch.randn(len(GOALS), generator=generator), dim=0)
+            if drawn.abs().max() < _CORNER:
+                points.append(drawn)
+        return points
+
+    def _make(self, points: list[torch.Tensor], seed: int) -> tuple[DerkTask, ...]:
+        generator = torch.Generator().manual_seed(seed)
+        healers = {**ITEMS_BY_SLOT, "tail": ("HealingGland",)}
+        tasks = []
+        for point in points:
+            bounties = dict.fromkeys(("killEnemyUnit", "killEnemyStatue"), 0.0)
+            for weight, goal in zip(point.tolist(), GOALS.values(), strict=True):
+                bounties |= {key: round(weight * unit, 6) for key, unit in goal.items()}
+            home = draw_loadouts(generator, healers)
+            away = draw_loadouts(generator, ITEMS_BY_SLOT)
+            tasks.append(
+                DerkTask(
+                    home_loadouts=home,
+                    away_loadouts=away,
+                    home_bounties=bounties,
+                    away_bounties=DEFAULT_BOUNTIES,
+                    opponent=self.opponent,
+                )
+            )
+        return tuple(tasks)

@@ -1,0 +1,65 @@
+"""What the families draw their tasks with: loadouts, and splits without repetition."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Hashable, Mapping
+from typing import TypeVar
+
+import torch
+
+from pearl_lightning.envs.derk.interface import AGENTS, SLOTS
+from pearl_lightning.envs.derk.tasks.task import Loadout
+
+Drawn = TypeVar("Drawn", bound=Hashable)
+
+_TEST_SHARE = 5  # one in this many of what a family can draw belongs to the test split
+_MAX_REDRAWS = 10_000  # rejected draws in a row before a split counts as exhausted
+
+
+def check_counts(**counts: tuple[int, int]) -> None:
+    """Refuse a count below its least: ``train_tasks=(given, least)``."""
+    for name, (given, least) in counts.items():
+        if given < least:
+            raise ValueError(f"{name} must be at least {least}, got {given}")
+
+
+def is_held_out(seed: int, hidden: Hashable) -> bool:
+    """Whether what a task hides belongs to the test split: a hash decides, whatever else is drawn."""
+    return zlib.crc32(repr((seed, hidden)).encode()) % _TEST_SHARE == 0
+
+
+def draw_loadouts(
+    generator: torch.Generator, items_by_slot: Mapping[str, tuple[str, ...]], filled_slots: float = 1.0
+) -> tuple[Loadout, ...]:
+    """A team's loadouts, each slot on its own.
+
+    Args:
+        generator: Source of every draw.
+        items_by_slot: What may be drawn for each slot.
+        filled_slots: Probability that a slot holds an item.
+    """
+    uniform = torch.rand(AGENTS, SLOTS, 2, generator=generator, dtype=torch.float64).tolist()
+    return tuple(
+        tuple(
+            items[int(which * len(items))] if filled < filled_slots else None
+            for (filled, which), items in zip(agent, items_by_slot.values(), strict=True)
+        )
+        for agent in uniform
+    )
+
+
+def draw_new(
+    name: str, draw: Callable[[], Drawn], seen: set[Drawn], wanted: Callable[[Drawn], bool] = lambda _: True
+) -> Drawn:
+    """Something wanted that was not drawn before; it is added to ``seen``.
+
+    Raises:
+        ValueError: There is nothing new; ``name`` says for which setting.
+    """
+    for _ in range(_MAX_REDRAWS):
+        drawn = draw()
+        if drawn not in seen and wanted(drawn):
+            seen.add(drawn)
+            return drawn
+    raise ValueError(f"{name} must be at most {len(seen)} here: {_MAX_REDRAWS} draws in a row gave nothing new")

@@ -1,0 +1,74 @@
+"""The Loadouts family: what everybody holds."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import torch
+
+from pearl_lightning.envs.derk.interface import AGENTS, ITEMS_BY_SLOT
+from pearl_lightning.envs.derk.tasks.drawing import check_counts, draw_loadouts, draw_new, is_held_out
+from pearl_lightning.envs.derk.tasks.task import DerkTask, DerkTasks, Loadout, named_bounties
+
+
+class LoadoutTasks(DerkTasks):
+    """The *Loadouts* family: each agent's items, on both teams, differ from task to task.
+
+    Every slot is drawn on its own from the items of its natural class. A home team of loadouts belongs to the train or
+    to the test split by a hash of its items and the seed: the splits share none, and either can grow without changing
+    the tasks it already has. Within a split no home team comes twice.
+
+    Args:
+        train_tasks: Tasks to train on, at least 1.
+        test_tasks: Held-out tasks, at least 0.
+        seed: Fixes both splits; at least 0.
+        opponent: Who plays the other team, a name in ``pearl_lightning.envs.derk.opponents.OPPONENTS``.
+        bounties: Reward weights of both teams: ``default`` (the game's), ``shaped`` (damage pays too; friendly fire and
+            falls cost), or weights by name that are merged over the game's.
+        filled_slots: Probability that a slot holds an item, in (0, 1].
+
+    Raises:
+        ValueError: A setting outside its range, or more tasks than there are different home teams.
+    """
+
+    def __init__(
+        self,
+        *,
+        train_tasks: int = 100,
+        test_tasks: int = 20,
+        seed: int = 0,
+        opponent: str = "random",
+        bounties: Literal["default", "shaped"] | dict[str, float] = "default",
+        filled_slots: float = 1.0,
+    ) -> None:
+        check_counts(train_tasks=(train_tasks, 1), test_tasks=(test_tasks, 0), seed=(seed, 0))
+        if not 0 < filled_slots <= 1:
+            raise ValueError(f"filled_slots must be in (0, 1], got {filled_slots}")
+        exist = math.prod(len(items) + (filled_slots < 1) for items in ITEMS_BY_SLOT.values()) ** AGENTS
+        if train_tasks + test_tasks > exist:
+            raise ValueError(
+                f"train_tasks + test_tasks must be at most {exist}, the number of different home teams, "
+                f"got {train_tasks} + {test_tasks}"
+            )
+        self.seed, self.opponent, self.filled_slots = seed, opponent, filled_slots
+        self.bounties = named_bounties(bounties)
+        self.train = self._draw("train_tasks", train_tasks, test=False)
+        self.test = self._draw("test_tasks", test_tasks, test=True)
+
+    def _draw(self, name: str, count: int, *, test: bool) -> tuple[DerkTask, ...]:
+        generator = torch.Generator().manual_seed(2 * self.seed + int(test))
+        seen: set[tuple[Loadout, ...]] = set()
+        tasks = []
+        for _ in range(count):
+            home = draw_new(
+                name,
+                lambda: draw_loadouts(generator, ITEMS_BY_SLOT, self.filled_slots),
+                seen,
+                lambda team: is_held_out(self.seed, team) == test,
+            )
+            away = draw_loadouts(generator, ITEMS_BY_SLOT, self.filled_slots)
+            tasks.append(
+                DerkTask(home_loadouts=home, away_loadouts=away, home_bounties=self.bounties, opponent=self.opponent)
+            )
+        return tuple(tasks)

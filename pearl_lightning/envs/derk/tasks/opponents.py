@@ -1,0 +1,83 @@
+"""The Opponents family: who plays the other team, and with what."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import torch
+
+from pearl_lightning.envs.derk.interface import ITEMS_BY_SLOT
+from pearl_lightning.envs.derk.opponents import OPPONENTS
+from pearl_lightning.envs.derk.tasks.drawing import check_counts, draw_loadouts, draw_new, is_held_out
+from pearl_lightning.envs.derk.tasks.task import DerkTask, DerkTasks, Loadout, named_bounties
+
+
+class OpponentTasks(DerkTasks):
+    """The *Opponents* family: the other team's style and loadouts are hidden.
+
+    Every style comes equally often, each with items it can use. There are two test splits: ``known_styles``, loadouts
+    never met in training in the hands of styles that were, and ``new_styles``, styles never trained against. What the
+    learner's team holds is drawn too, and seen.
+
+    Args:
+        styles: Opponents to train against, names in ``pearl_lightning.envs.derk.opponents.OPPONENTS``.
+        new_styles: Opponents of the second test split, none of ``styles``.
+        train_tasks: Tasks to train on, at least 1.
+        test_tasks: Held-out tasks of each of the two test splits, at least 0.
+        seed: Fixes all splits; at least 0.
+        bounties: Reward weights of both teams: ``default``, ``shaped``, or weights by name.
+
+    Raises:
+        ValueError: A setting outside its range, an unknown style, or one on both lists.
+    """
+
+    def __init__(
+        self,
+        *,
+        styles: Sequence[str] = ("attacker", "pusher", "sniper", "guardian", "healer", "gang"),
+        new_styles: Sequence[str] = ("disruptor", "runner"),
+        train_tasks: int = 240,
+        test_tasks: int = 32,
+        seed: int = 0,
+        bounties: Literal["default", "shaped"] | dict[str, float] = "shaped",
+    ) -> None:
+        check_counts(train_tasks=(train_tasks, 1), test_tasks=(test_tasks, 0), seed=(seed, 0))
+        for name, given in (("styles", styles), ("new_styles", new_styles)):
+            unknown = [style for style in given if style not in OPPONENTS]
+            if unknown or (not given and name == "styles"):
+                raise ValueError(f"{name} must be among {', '.join(OPPONENTS)}, got {list(given)}")
+        both = sorted(set(styles) & set(new_styles))
+        if both:
+            raise ValueError(f"new_styles must not be among styles, got {', '.join(both)} in both")
+        self.styles, self.new_styles, self.seed = tuple(styles), tuple(new_styles), seed
+        self.bounties = named_bounties(bounties)
+        self.train = self._draw("train_tasks", train_tasks, self.styles, (False,))
+        self._known = self._draw("test_tasks", test_tasks, self.styles, (True,))
+        new = self._draw("test_tasks", test_tasks, self.new_styles, (False, True)) if new_styles else ()
+        self.test = (*self._known, *new)
+
+    @property
+    def splits(self) -> Mapping[str, range]:
+        first = len(self.train) + len(self._known)
+        return {
+            **super().splits,
+            "known_styles": range(len(self.train), first),
+            "new_styles": range(first, len(self)),
+        }
+
+    def _draw(self, name: str, count: int, styles: tuple[str, ...], sides: tuple[bool, ...]) -> tuple[DerkTask, ...]:
+        """Tasks of some styles, on the given sides of the hash that holds loadouts out."""
+        generator = torch.Generator().manual_seed(3 * self.seed + len(sides) - 1 + sides[-1])
+        seen: set[tuple[str, tuple[Loadout, ...]]] = set()
+        tasks = []
+        for number in range(count):
+            style = styles[number % len(styles)]
+
+            def draw(style: str = style) -> tuple[str, tuple[Loadout, ...]]:
+                return style, draw_loadouts(generator, OPPONENTS[style].items)
+
+            _, away = draw_new(name, draw, seen, lambda hidden: is_held_out(self.seed, hidden) in sides)
+            home = draw_loadouts(generator, ITEMS_BY_SLOT)
+            tasks.append(DerkTask(home_loadouts=home, away_loadouts=away, home_bounties=self.bounties, opponent=style))
+        return tuple(tasks)

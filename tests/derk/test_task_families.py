@@ -1,0 +1,263 @@
+"""What each family hides, what its splits share (nothing of it), and what an agent sees of it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import pytest
+import torch
+from fake_backend import FakeBackend
+from jsonargparse import ArgumentParser
+
+from pearl_lightning.cli import main
+from pearl_lightning.envs.derk.env import DerkEnv
+from pearl_lightning.envs.derk.interface import (
+    BOUNTY_KEYS,
+    DEFAULT_BOUNTIES,
+    ITEMS,
+    ITEMS_BY_SLOT,
+    OBSERVATION_FEATURES,
+    OBSERVATION_KEYS,
+)
+from pearl_lightning.envs.derk.opponents import OPPONENTS
+from pearl_lightning.envs.derk.simulator import SimulatorBackend
+from pearl_lightning.envs.derk.tasks import (
+    BlindLoadoutTasks,
+    BountyTasks,
+    DerkTask,
+    DerkTasks,
+    LoadoutTasks,
+    MixtureTasks,
+    OpponentTasks,
+)
+from pearl_lightning.envs.derk.tasks.bounties import GOALS
+from pearl_lightning.rollout import play_episode
+
+FAMILIES: dict[str, type[DerkTasks]] = {
+    "loadouts": LoadoutTasks,
+    "opponents": OpponentTasks,
+    "blind_loadouts": BlindLoadoutTasks,
+    "bounties": BountyTasks,
+}
+
+
+def hidden(task: DerkTask, family: str) -> Any:
+    if family == "loadouts":
+        return task.home_loadouts
+    if family == "opponents":
+        return task.opponent, task.away_loadouts
+    if family == "blind_loadouts":
+        return frozenset(task.home_loadouts[0])
+    return tuple(sorted(task.home_bounties[0].items()))
+
+
+@pytest.fixture(params=FAMILIES)
+def family(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def test_the_splits_share_nothing_of_what_is_hidden(family: str) -> None:
+    tasks = FAMILIES[family](train_tasks=300, test_tasks=60)  # type: ignore[call-arg]
+    assert not {hidden(task, family) for task in tasks.train} & {hidden(task, family) for task in tasks.test}
+
+
+def test_the_seed_alone_fixes_a_family(family: str) -> None:
+    first, again, other = (FAMILIES[family](seed=seed) for seed in (3, 3, 4))  # type: ignore[call-arg]
+    assert (first.train, first.test) == (again.train, again.test)
+    assert first.train != other.train
+
+
+def test_growing_a_split_keeps_the_tasks_it_has(family: str) -> None:
+    small, large = (FAMILIES[family](train_tasks=count, test_tasks=count // 2) for count in (12, 36))  # type: ignore[call-arg]
+    assert large.train[:12] == small.train
+    assert large.test[:6] == small.test[:6]
+
+
+def test_test_splits_are_parts_of_the_test_split(family: str) -> None:
+    tasks = FAMILIES[family]()
+    parts = [indices for name, indices in tasks.splits.items() if name not in ("train", "test")]
+    assert tasks.splits["train"] == tasks.train_indices
+    assert sorted(index for part in parts for index in part) == (list(tasks.test_indices) if parts else [])
+    assert all(str(index) in tasks.describe(index) for part in parts for index in (part[0], part[-1]))
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"train_tasks": 0}, "train_tasks must be at least 1, got 0"),
+        ({"test_tasks": -1}, "test_tasks must be at least 0, got -1"),
+        ({"seed": -1}, "seed must be at least 0, got -1"),
+    ],
+)
+def test_a_wrong_count_is_refused(family: str, settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        FAMILIES[family](**settings)
+
+
+def test_every_style_comes_equally_often_and_holds_what_it_can_use() -> None:
+    tasks = OpponentTasks(styles=("sniper", "healer", "gang"), new_styles=("runner",), train_tasks=30, test_tasks=9)
+    assert Counter(task.opponent for task in tasks.train) == {"sniper": 10, "healer": 10, "gang": 10}
+    for task in (*tasks.train, *tasks.test):
+        allowed = list(OPPONENTS[task.opponent].items.values())
+        assert all(item in allowed[slot] for loadout in task.away_loadouts for slot, item in enumerate(loadout))
+    assert {tasks[index].opponent for index in tasks.splits["known_styles"]} == {"sniper", "healer", "gang"}
+    assert {tasks[index].opponent for index in tasks.splits["new_styles"]} == {"runner"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"styles": ["sniper", "wizard"]}, r"styles must be among random, .*got \['sniper', 'wizard'\]"),
+        ({"styles": []}, r"styles must be among random, .*got \[\]"),
+        ({"new_styles": ["gang", "runner"]}, "new_styles must not be among styles, got gang in both"),
+    ],
+)
+def test_wrong_styles_are_refused(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        OpponentTasks(**settings)
+
+
+def test_blind_loadouts_are_one_item_of_each_class_in_any_order_the_same_for_all() -> None:
+    tasks = BlindLoadoutTasks()
+    for task in (*tasks.train, *tasks.test):
+        assert task.masks_items
+        assert len(set(task.home_loadouts)) == 1
+        for items in ITEMS_BY_SLOT.values():
+            assert len(set(items) & set(task.home_loadouts[0])) == 1
+    slots = {[item in ITEMS_BY_SLOT["arms"] for item in task.home_loadouts[0]].index(True) for task in tasks.train}
+    assert slots == {0, 1, 2}
+
+
+def test_more_blind_loadouts_than_there_are_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"test_tasks must be at most \d+ with seed 0, got 631"):
+        BlindLoadoutTasks(test_tasks=631)
+
+
+def test_what_pays_is_a_point_on_the_unit_sphere_and_training_keeps_off_its_corners() -> None:
+    tasks = BountyTasks(train_tasks=200)
+
+    def point(task: DerkTask) -> torch.Tensor:
+        """Weight of each goal, read off one bounty of each."""
+        keys = [(next(iter(goal)), next(iter(goal.values()))) for goal in GOALS.values()]
+        return torch.tensor([task.home_bounties[0][key] / unit for key, unit in keys])
+
+    points = torch.stack([point(task) for task in tasks.train])
+    torch.testing.assert_close(points.norm(dim=1), torch.ones(200), atol=2e-3, rtol=0)
+    assert points.abs().max() < 0.9
+    assert (points > 0.5).any(dim=0).all()
+    assert (points < -0.5).any(dim=0).all()
+    corners = torch.stack([point(tasks[index]) for index in tasks.splits["corners"]])
+    assert torch.equal(corners.abs().sum(dim=1), torch.ones(8))
+    assert torch.equal(corners.sum(dim=0), torch.zeros(4))
+
+
+def test_goals_pay_only_what_they_name_and_the_other_team_is_paid_by_the_game() -> None:
+    tasks = BountyTasks()
+    named = {key for goal in GOALS.values() for key in goal}
+    for task in (*tasks.train, *tasks.test):
+        assert {key for key, weight in task.home_bounties[0].items() if weight} <= named | {"timeScaling"}
+        assert task.away_bounties[0] == DEFAULT_BOUNTIES
+
+
+def test_a_mixture_joins_the_splits_of_its_families() -> None:
+    families = [LoadoutTasks(train_tasks=4, test_tasks=2), BountyTasks(train_tasks=3, test_tasks=1)]
+    mixture = MixtureTasks(families=families)
+    assert mixture.train == (*families[0].train, *families[1].train)
+    assert mixture.test == (*families[0].test, *families[1].test)
+    for number, family in enumerate(families):
+        for name, indices in family.splits.items():
+            own = [family[index] for index in indices]
+            assert [mixture[index] for index in mixture.splits[f"{number}/{name}"]] == own
+    assert mixture.describe(5) == f"BountyTasks: {families[1].describe(1)}"
+    assert mixture.describe(7) == f"LoadoutTasks: {families[0].describe(4)}"
+    with pytest.raises(ValueError, match="families must hold at least one family, got none"):
+        MixtureTasks(families=[])
+
+
+def test_a_config_can_mix_families() -> None:
+    parser = ArgumentParser()
+    parser.add_subclass_arguments(DerkTasks, "tasks", required=True)
+    name = "pearl_lightning.envs.derk.tasks."
+    families = [
+        {"class_path": name + "BountyTasks", "init_args": {"train_tasks": 2}},
+        {"class_path": name + "OpponentTasks", "init_args": {"train_tasks": 6}},
+    ]
+    settings = {"tasks": {"class_path": name + "MixtureTasks", "init_args": {"families": families}}}
+    mixture = parser.instantiate(parser.parse_object(settings)).tasks
+    assert len(mixture.train) == 8
+
+
+class TwoTasks(DerkTasks):
+    """The same match, once with the items masked."""
+
+    def __init__(self) -> None:
+        open_task = BlindLoadoutTasks(train_tasks=1).train[0].to_json() | {"masks_items": False, "opponent": "idle"}
+        self.train = (DerkTask.from_json(open_task | {"masks_items": True}), DerkTask.from_json(open_task))
+        self.test = (DerkTask.from_json(open_task | {"opponent": "attacker"}),)
+
+
+def test_masked_items_are_all_that_a_blind_team_does_not_see() -> None:
+    env = DerkEnv(arenas=2, tasks=TwoTasks(), backend_options={"spawn_seed": 0})
+    env._started_backend()._arena_seeds = lambda seed: torch.zeros(2, dtype=torch.uint64).numpy()  # type: ignore[attr-defined]
+    env.set_tasks(torch.tensor([0, 1]))
+
+    chase = torch.tensor([1.0, 0.0, 0.0, 0.0, 5.0]).expand(2, 3, 5)
+    seen = play_episode(env, lambda observation, step: chase)["observation"]
+    is_flag = torch.tensor(["Has" in key and key != "HasFocus" for key in OBSERVATION_KEYS])
+    assert int(is_flag.sum()) == 30
+    blind, seeing = seen
+    assert (blind[..., is_flag] == 0).all()
+    assert seeing[..., is_flag].sum(dim=(0, 1)).count_nonzero() > 3  # the focus' items too
+    assert torch.equal(blind[..., ~is_flag], seeing[..., ~is_flag])
+    env.close()
+
+
+def test_an_agent_can_be_told_all_that_is_hidden() -> None:
+    tasks = TwoTasks()
+    env = DerkEnv(arenas=3, tasks=tasks, backend=FakeBackend(arenas=3), observe_time=True, observe_task=True)
+    env.set_tasks(torch.tensor([0, 1, 2]))
+    told = env.reset()["agents", "observation"][..., OBSERVATION_FEATURES + 1 :]
+    assert env.features == OBSERVATION_FEATURES + 1 + told.shape[-1]
+    own, held, pays, plays = told.split([45, 15, len(BOUNTY_KEYS), 1], dim=-1)
+    for arena in range(3):
+        task = tasks[arena]
+        for agent in range(3):
+            flags = own[arena, agent].view(3, 15)
+            assert [ITEMS[int(slot.argmax())] for slot in flags] == list(task.home_loadouts[agent])
+            assert flags.sum() == 3
+        for number, item in enumerate(ITEMS):
+            count = sum(loadout.count(item) for loadout in task.away_loadouts)
+            assert float(held[arena, 0, number]) == pytest.approx(count / 3)
+        assert float(pays[arena, 0, BOUNTY_KEYS.index("damageEnemyUnit")]) == pytest.approx(1.0)
+        assert float(pays[arena, 0, BOUNTY_KEYS.index("killEnemyUnit")]) == pytest.approx(1.0)
+    assert plays[:, 0, 0].tolist() == [1, 1, 0]  # no train task has the attacker: it is told as none
+    env.close()
+
+
+def test_pearl_tasks_lists_every_split(capsys: pytest.CaptureFixture[str], tmp_path: Any) -> None:
+    config = tmp_path / "config.yaml"
+    config.write_text(
+        "data: {env: {class_path: pearl_lightning.envs.derk.env.DerkEnv, init_args: {arenas: 1, tasks: {class_path: "
+        "pearl_lightning.envs.derk.tasks.OpponentTasks, init_args: {train_tasks: 12, test_tasks: 4}}}}}"
+    )
+    assert main(["tasks", str(config), "--limit", "2"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line for line in lines if not line.startswith(" ")] == [
+        "train: 12 tasks",
+        "test: 8 tasks",
+        "known_styles: 4 tasks",
+        "new_styles: 4 tasks",
+    ]
+    assert "  ... and 10 more" in lines
+    assert main(["tasks", str(config), "--limit", "-1"]) == 1
+    assert "limit must be at least 0, got -1" in capsys.readouterr().err
+    assert main(["tasks", str(tmp_path / "none.yaml")]) == 1
+    assert "there is no config" in capsys.readouterr().err
+
+
+def test_backends_play_every_family(family: str) -> None:
+    tasks = FAMILIES[family](train_tasks=4, test_tasks=2)  # type: ignore[call-arg]
+    simulator = SimulatorBackend(arenas=len(tasks), threads=1)
+    observation = simulator.reset([tasks[index] for index in range(len(tasks))], 0)
+    assert torch.isfinite(observation).all()
