@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,12 @@ from torch import Tensor
 from pearl_lightning.envs.meta_env import MetaEnv
 from pearl_lightning.rollout import MetaAgent, adaptation_episodes
 from pearl_lightning.statistics import interquartile_mean, paired_gain, stratified_bootstrap
+
+_SCORES = ("returns", "outcomes", "z_mean", "z_std")
+_COLUMNS = {"episode", "z_std", "coverage"} | {
+    f"{what}_{which}" for what in ("return", "win") for which in ("mean", "iqm", "low", "high", "rate")
+}
+"""Of a table's rows; what a row has besides are the world's statistics."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +37,7 @@ class AdaptationResult:
         z_mean: Mean of the posterior after each episode ``[task, match, episode, latent]``.
         z_std: Its standard deviation.
         env_steps: Environment steps that the evaluation took.
+        statistics: What else the world tells of an episode, ``[task, match, episode]`` by name.
     """
 
     tasks: tuple[int, ...]
@@ -38,6 +46,7 @@ class AdaptationResult:
     z_mean: np.ndarray
     z_std: np.ndarray
     env_steps: int
+    statistics: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def coverage(self) -> np.ndarray | None:
         """Share of latents ``[episode]`` whose last mean lies in the 95 % interval of the posterior after the episode.
@@ -72,15 +81,26 @@ class AdaptationResult:
                 wins = (self.outcomes[..., episode] > 0).astype(np.float64)
                 win_low, win_high = stratified_bootstrap(wins, np.mean)
                 row |= {"win_rate": float(wins.mean()), "win_low": float(win_low), "win_high": float(win_high)}
+            row |= {name: float(values[..., episode].mean()) for name, values in self.statistics.items()}
             rows.append(row)
-        gain, gain_low, gain_high = paired_gain(self.returns)
+        gains = {"gain": self.returns} | ({} if self.outcomes is None else {"win_gain": self.outcomes > 0})
         return {
             "tasks": len(self.tasks),
             "matches_per_task": self.returns.shape[1],
             "env_steps": self.env_steps,
             "episodes": rows,
-            "gain": {"mean": float(gain), "low": float(gain_low), "high": float(gain_high)},
+            **{name: dict(zip(("mean", "low", "high"), paired_gain(v), strict=True)) for name, v in gains.items()},
         }
+
+    def matches(self) -> list[dict[str, float]]:
+        """One row per episode of each match: task, match, episode, return, and what else is known of it."""
+        columns = {"return": self.returns} | ({} if self.outcomes is None else {"outcome": self.outcomes})
+        columns |= self.statistics
+        return [
+            {"task": self.tasks[task], "match": match, "episode": episode}
+            | {name: float(values[task, match, episode]) for name, values in columns.items()}
+            for task, match, episode in np.ndindex(*self.returns.shape)
+        ]
 
 
 def evaluate_adaptation(
@@ -130,6 +150,7 @@ def evaluate_adaptation(
         z_mean=shaped["z_mean"],
         z_std=shaped["z_std"],
         env_steps=env_steps,
+        statistics={name: values for name, values in shaped.items() if name not in _SCORES},
     )
 
 
@@ -165,6 +186,7 @@ def _play(
             scores = {"returns": rows["reward"].sum(dim=(1, 2)), "z_mean": z_mean.cpu(), "z_std": z_std.cpu()}
             if env.has_outcome:
                 scores["outcomes"] = rows["outcome"][:, -1]
+            scores |= env.episode_statistics()
             played.append(TensorDict(scores, batch_size=[env.arenas]))
         rounds.append(TensorDict.stack(played, dim=1)[: len(chunk)])
     return dict(TensorDict.cat(rounds).items()), len(rounds) * env.arenas * episodes * env.horizon
@@ -183,18 +205,49 @@ def _of_another_task(tasks: Tensor) -> Tensor:
 
 def format_table(table: dict[str, Any]) -> str:
     """The adaptation table as aligned text."""
-    has_wins = "win_rate" in table["episodes"][0]
-    lines = [f"{'episode':>7}  {'return':>9}  {'95 % interval':>20}  {'IQM':>9}" + ("  win rate" if has_wins else "")]
+    first = table["episodes"][0]
+    has_wins, counts = "win_rate" in first, [name for name in first if name not in _COLUMNS]
+    head = f"{'episode':>7}  {'return':>9}  {'95 % interval':>20}  {'IQM':>9}" + ("  win rate" if has_wins else "")
+    lines = [head + "".join(f"  {name.replace('_', ' '):>13}" for name in counts)]
     for row in table["episodes"]:
         interval = f"[{row['return_low']:.2f}, {row['return_high']:.2f}]"
         line = f"{row['episode']:>7}  {row['return_mean']:>9.2f}  {interval:>20}  {row['return_iqm']:>9.2f}"
-        lines.append(line + (f"  {row['win_rate']:>8.1%}" if has_wins else ""))
-    gain = table["gain"]
-    lines.append(f"gain, last minus first: {gain['mean']:.2f} [{gain['low']:.2f}, {gain['high']:.2f}]")
+        line += f"  {row['win_rate']:>8.1%}" if has_wins else ""
+        lines.append(line + "".join(f"  {row[name]:>13.2f}" for name in counts))
+    lines.append("gain, last minus first: " + _interval(table["gain"]))
+    if "win_gain" in table:
+        lines[-1] += f", of the win rate {_interval(table['win_gain'], '.1%')}"
     lines.append(
         f"{table['tasks']} tasks x {table['matches_per_task']} matches, {table['env_steps']} environment steps"
     )
     return "\n".join(lines)
+
+
+def compare(first: AdaptationResult, second: AdaptationResult) -> dict[str, dict[str, float]]:
+    """How much better ``second`` did in the last episode, paired by task and match, with 95 % intervals.
+
+    Raises:
+        ValueError: They played different tasks, or another number of matches.
+    """
+    if first.tasks != second.tasks or first.returns.shape[1] != second.returns.shape[1]:
+        raise ValueError("only evaluations of the same tasks and matches can be compared")
+    pairs = {"return": (first.returns, second.returns)}
+    if first.outcomes is not None and second.outcomes is not None:
+        pairs["win_rate"] = first.outcomes > 0, second.outcomes > 0
+    return {
+        name: dict(zip(("mean", "low", "high"), paired_gain(np.stack([a[..., -1], b[..., -1]], axis=-1)), strict=True))
+        for name, (a, b) in pairs.items()
+    }
+
+
+def format_comparison(lead: Mapping[str, dict[str, float]]) -> str:
+    """What ``compare`` gives, as text."""
+    text = f"return {_interval(lead['return'], '+.2f')}"
+    return text + (f", win rate {_interval(lead['win_rate'], '+.1%')}" if "win_rate" in lead else "")
+
+
+def _interval(gain: Mapping[str, float], form: str = ".2f") -> str:
+    return f"{gain['mean']:{form}} [{gain['low']:{form}}, {gain['high']:{form}}]"
 
 
 def format_side_by_side(tables: Mapping[str, dict[str, Any]]) -> str:
@@ -207,6 +260,16 @@ def format_side_by_side(tables: Mapping[str, dict[str, Any]]) -> str:
             cells.append(f"{row['return_mean']:.2f} [{row['return_low']:.2f}, {row['return_high']:.2f}]{wins}")
         rows.append(f"{episode:>7}" + "".join(f"  {cell:>28}" for cell in cells))
     return "\n".join(rows)
+
+
+def write_matches(result: AdaptationResult, path: Path) -> None:
+    """Write every episode of every match as CSV, creating the folder."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rows = result.matches()
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
 
 
 def write_json(table: dict[str, Any], path: Path) -> None:

@@ -1,7 +1,8 @@
-"""``pearl evaluate``: how a checkpoint adapts to the held-out tasks, as a table, JSON and a plot."""
+"""``pearl evaluate``: how checkpoints adapt to the held-out tasks, as tables, JSON, CSV and plots."""
 
 from __future__ import annotations
 
+from itertools import product
 from pathlib import Path
 from typing import Any, Literal
 
@@ -9,78 +10,111 @@ import yaml
 
 from pearl_lightning.checkpoints import load_checkpoint
 from pearl_lightning.envs.meta_env import MetaEnv
-from pearl_lightning.evaluation import evaluate_adaptation, format_side_by_side, format_table, write_json
+from pearl_lightning.evaluation import (
+    AdaptationResult,
+    compare,
+    evaluate_adaptation,
+    format_comparison,
+    format_side_by_side,
+    format_table,
+    write_json,
+    write_matches,
+)
 from pearl_lightning.pearl import PEARL
 from pearl_lightning.plots import plot_adaptation
 from pearl_lightning.training_cli import PearlParser, quiet
 
 BACKENDS = ("simulator", "game")
 """What ``--backend both`` compares."""
+SIDES = ("home", "away")
+"""What ``--side both`` does."""
 
 
 def run(arguments: list[str]) -> None:
-    """Play the held-out tasks with a checkpoint; print the table, write it as JSON and draw it."""
+    """Play held-out tasks with each checkpoint, on each backend and side; print, write and draw how it goes."""
     quiet()
     options = _parser().parse_args(arguments)
-    checkpoint = Path(options.checkpoint)
-    load_checkpoint(checkpoint)  # refuses what is none, in a readable way
-    model = PEARL.load_from_checkpoint(checkpoint, map_location="cpu", weights_only=True).eval()
-    folder = checkpoint.parent.parent if checkpoint.parent.name == "checkpoints" else checkpoint.parent
-    config = Path(options.config or folder / "config.yaml")
-    settings = {"checkpoint": str(checkpoint), "config": str(config), "seed": options.seed}
-    settings |= {name: options[name] for name in ("tasks", "sampled", "wrong_context")}
-    backends: tuple[str | None, ...] = BACKENDS if options.backend == "both" else (options.backend,)
-    tables: dict[str, dict[str, Any]] = {}
-    for backend in backends:
-        env = make_env(config, backend)
-        try:
-            table = _evaluate(model, env, options)
-        finally:
-            env.close(raise_if_closed=False)
-        print(format_table(table) if backend is None else f"In the {backend}:\n{format_table(table)}")
-        stem = "-".join(filter(None, ["evaluation", checkpoint.stem, _file_name(options), backend]))
-        json_path = _path(options.json, backend if len(backends) > 1 else None) or folder / f"{stem}.json"
-        plot_path = _path(options.plot, backend if len(backends) > 1 else None) or folder / f"{stem}.png"
-        write_json(settings | {"backend": backend} | table, json_path)
-        plot_path.parent.mkdir(parents=True, exist_ok=True)
-        plot_adaptation(table).savefig(plot_path)
-        print(f"written: {json_path}, {plot_path}")
-        tables[str(backend)] = table
-    if len(tables) > 1:
-        print(format_side_by_side(tables))
+    backends = BACKENDS if options.backend == "both" else (options.backend,)
+    sides = SIDES if options.side == "both" else (options.side,)
+    results: dict[str, AdaptationResult] = {}
+    tasks: Any = None
+    for path in options.checkpoints:
+        checkpoint = Path(path)
+        load_checkpoint(checkpoint)  # refuses what is none, in a readable way
+        model = PEARL.load_from_checkpoint(checkpoint, map_location="cpu", weights_only=True).eval()
+        folder = checkpoint.parent.parent if checkpoint.parent.name == "checkpoints" else checkpoint.parent
+        config = Path(options.config or folder / "config.yaml")
+        for backend, side in product(backends, sides):
+            env = make_env(config, backend, side, statistics=True)
+            try:
+                _check_fit(checkpoint, model, env)
+                indices = split(env, options.tasks)
+                played = [env.tasks[index] for index in indices]
+                if tasks is not None and played != tasks:
+                    raise ValueError(f"{checkpoint} has other tasks in its config than the first checkpoint")
+                tasks = played
+                result = evaluate_adaptation(
+                    env,
+                    model,
+                    indices,
+                    episodes=options.episodes,
+                    matches=options.matches,
+                    deterministic=not options.sampled,
+                    wrong_context=options.wrong_context,
+                    seed=options.seed,
+                )
+            finally:
+                env.close(raise_if_closed=False)
+            place = "-".join(filter(None, [backend, side]))
+            label = "-".join(filter(None, [_name(checkpoint) if len(options.checkpoints) > 1 else "", place]))
+            label = label if label not in results else f"{label} {len(results)}"
+            results[label] = result
+            if label:
+                print(f"{label}:")
+            settings = {"checkpoint": str(checkpoint), "config": str(config), "backend": backend, "side": side}
+            settings |= {name: options[name] for name in ("tasks", "sampled", "wrong_context", "seed")}
+            stem = folder / "-".join(filter(None, ["evaluation", checkpoint.stem, _variant(options), place]))
+            is_one = len(options.checkpoints) * len(backends) * len(sides) == 1
+            _report(result, settings, stem, options, "" if is_one else label)
+    if len(results) > 1:
+        print(format_side_by_side({label: result.table() for label, result in results.items()}))
+        (first, reference), *others = results.items()
+        for label, result in others:
+            print(f"{label} over {first}, last episode: {format_comparison(compare(reference, result))}")
 
 
-def _file_name(options: Any) -> str:
+def _report(result: AdaptationResult, settings: dict[str, Any], stem: Path, options: Any, label: str) -> None:
+    """Print a table, and write it beside the run or where the options say, with ``label`` in names that would clash."""
+    table = result.table()
+    print(format_table(table))
+    paths = {}
+    for kind, given in (("json", options.json), ("png", options.plot), ("csv", options.csv)):
+        path = Path(given or f"{stem}.{kind}")
+        paths[kind] = path.with_stem(f"{path.stem}-{label.replace(' ', '-')}") if given and label else path
+    write_json(settings | table, paths["json"])
+    write_matches(result, paths["csv"])
+    paths["png"].parent.mkdir(parents=True, exist_ok=True)
+    plot_adaptation(table).savefig(paths["png"])
+    print(f"written: {', '.join(str(path) for path in paths.values())}")
+
+
+def _name(checkpoint: Path) -> str:
+    """What a run is called: its folder, or the file where it lies in none."""
+    return checkpoint.parent.parent.name if checkpoint.parent.name == "checkpoints" else checkpoint.stem
+
+
+def _variant(options: Any) -> str:
     """What tells one evaluation of a checkpoint from another; nothing for the usual one."""
     split_name = "" if options.tasks == "test" else options.tasks.replace("/", "-")
     return "-".join(filter(None, [split_name, "wrong_context" if options.wrong_context else ""]))
 
 
-def _path(given: str | None, backend: str | None) -> Path | None:
-    """The path that was given; with the backend's name in it where several write one each."""
-    if given is None:
-        return None
-    path = Path(given)
-    return path if backend is None else path.with_stem(f"{path.stem}-{backend}")
-
-
-def _evaluate(model: PEARL, env: MetaEnv, options: Any) -> dict[str, Any]:
+def _check_fit(checkpoint: Path, model: PEARL, env: MetaEnv) -> None:
     if (env.features, env.action_space) != (model.observation_features, model.action_space):
         raise ValueError(
-            f"{options.checkpoint} is made for {model.observation_features} observation features and "
+            f"{checkpoint} is made for {model.observation_features} observation features and "
             f"{model.action_space}, but the env of its config has {env.features} and {env.action_space}"
         )
-    result = evaluate_adaptation(
-        env,
-        model,
-        split(env, options.tasks),
-        episodes=options.episodes,
-        matches=options.matches,
-        deterministic=not options.sampled,
-        wrong_context=options.wrong_context,
-        seed=options.seed,
-    )
-    return result.table()
 
 
 def split(env: MetaEnv, name: str) -> range:
@@ -97,12 +131,14 @@ def split(env: MetaEnv, name: str) -> range:
     return splits[name]
 
 
-def make_env(config: Path, backend: str | None = None) -> MetaEnv:
+def make_env(config: Path, backend: str | None = None, side: str | None = None, *, statistics: bool = False) -> MetaEnv:
     """The environment under ``data.env`` of a config: a run's ``config.yaml``, or one that ``pearl fit`` takes.
 
     Args:
         config: The file.
         backend: Play Derk's Gym on this backend; with its default options, where the config names another.
+        side: Play this team of Derk's Gym.
+        statistics: Let Derk's simulator count kills and damage.
     """
     if not config.is_file():
         raise FileNotFoundError(f"there is no config {config}: name one that holds data.env with --config")
@@ -111,11 +147,16 @@ def make_env(config: Path, backend: str | None = None) -> MetaEnv:
         settings: dict[str, Any] = content["data"]["env"]
     except (KeyError, TypeError) as error:
         raise ValueError(f"{config} must hold an environment under data.env") from error
-    if backend is not None:
-        if "backend" not in settings.get("init_args", {}):
-            raise ValueError(f"--backend {backend} is for Derk's Gym, but the env of {config} names no backend")
-        if settings["init_args"]["backend"] != backend:
-            settings["init_args"] |= {"backend": backend, "backend_options": None}
+    world = settings.get("init_args", {})
+    for option, value in (("backend", backend), ("side", side)):
+        if value is not None and "backend" not in world:
+            raise ValueError(f"--{option} {value} is for Derk's Gym, but the env of {config} names no backend")
+    if backend is not None and world["backend"] != backend:
+        world |= {"backend": backend, "backend_options": None}
+    if side is not None:
+        world["side"] = side
+    if statistics and world.get("backend") == "simulator":
+        world["backend_options"] = (world.get("backend_options") or {}) | {"bounty_events": True}
     parser = PearlParser()
     parser.add_subclass_arguments(MetaEnv, "env", required=True)
     return parser.instantiate_classes(parser.parse_object({"env": settings})).env
@@ -123,7 +164,9 @@ def make_env(config: Path, backend: str | None = None) -> MetaEnv:
 
 def _parser() -> PearlParser:
     parser = PearlParser(prog="pearl evaluate", description="Adaptation of a checkpoint to the held-out tasks.")
-    parser.add_argument("checkpoint", type=str, help="A .ckpt of pearl fit.")
+    parser.add_argument(
+        "checkpoints", type=str, nargs="+", help="A .ckpt of pearl fit, or several to compare on the same matches."
+    )
     parser.add_argument("--config", type=str | None, help="Holds data.env; the run's own config.yaml when left out.")
     parser.add_argument("--episodes", type=int, default=3, help="Episodes per task, at least 1.")
     parser.add_argument("--matches", type=int, default=4, help="Independent adaptations per task, at least 1.")
@@ -140,6 +183,12 @@ def _parser() -> PearlParser:
         type=Literal["simulator", "game", "both"] | None,
         help="Play Derk's Gym on this backend, or on both to compare them; the config's when left out.",
     )
+    parser.add_argument(
+        "--side",
+        type=Literal["home", "away", "both"] | None,
+        help="Play this team of Derk's Gym, or both in turn; the config's when left out.",
+    )
     parser.add_argument("--json", type=str | None, help="Where the table goes; the run's folder when left out.")
     parser.add_argument("--plot", type=str | None, help="Where the PNG goes; the run's folder when left out.")
+    parser.add_argument("--csv", type=str | None, help="Where every match goes; the run's folder when left out.")
     return parser

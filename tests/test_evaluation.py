@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,15 @@ from worlds import AGENTS, FEATURES, HORIZON, SPACE, CountingEncoder, CountingWo
 from pearl_lightning.distributions import HybridTanhGaussian
 from pearl_lightning.envs.meta_env import EpisodeLost
 from pearl_lightning.envs.point_robot import GoalTasks, PointRobot
-from pearl_lightning.evaluation import AdaptationResult, evaluate_adaptation, format_table, write_json
+from pearl_lightning.evaluation import (
+    AdaptationResult,
+    compare,
+    evaluate_adaptation,
+    format_comparison,
+    format_table,
+    write_json,
+    write_matches,
+)
 from pearl_lightning.networks.encoders import ContextFreeEncoder
 from pearl_lightning.pearl import PEARL
 
@@ -208,3 +217,33 @@ def test_numbers_below_one_are_refused(agent: PEARL, name: str) -> None:
     arguments: dict[str, Any] = {"tasks": [6]} | {name: [] if name == "tasks" else 0}
     with pytest.raises(ValueError, match=f"{name} must be at least 1, got 0"):
         evaluate_adaptation(CountingWorld(), agent, **arguments)
+
+
+def test_two_agents_are_compared_match_by_match_in_the_last_episode() -> None:
+    first, won = result(), np.ones((2, 3, 2))
+    second = result(returns=first.returns + np.array([5.0, 2.0]), outcomes=won)
+    lead = compare(first, second)
+    assert lead["return"]["mean"] == pytest.approx(2.0)
+    assert lead["return"]["low"] == lead["return"]["high"] == pytest.approx(2.0)  # the same in every match
+    assert lead["win_rate"]["mean"] == pytest.approx(1 - 3 / 6)
+    assert lead["win_rate"]["low"] < lead["win_rate"]["mean"] < lead["win_rate"]["high"]
+    assert format_comparison(lead).startswith("return +2.00 [+2.00, +2.00], win rate +50.0% [")
+    with pytest.raises(ValueError, match="only evaluations of the same tasks"):
+        compare(first, result(tasks=(7, 9)))
+
+
+def test_the_win_rates_gain_is_paired_as_the_returns_is() -> None:
+    gain = result().table()["win_gain"]
+    assert gain["mean"] == pytest.approx(3 / 6)
+
+
+def test_every_match_is_a_row_of_the_csv(tmp_path: Path) -> None:
+    kills = np.arange(12.0).reshape(2, 3, 2)
+    played = result(statistics={"kills": kills})
+    assert [row["kills"] for row in played.table()["episodes"]] == [kills[..., 0].mean(), kills[..., 1].mean()]
+    assert "kills" in format_table(played.table()).splitlines()[0]
+    write_matches(played, tmp_path / "a" / "matches.csv")
+    with (tmp_path / "a" / "matches.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 12
+    assert rows[7] == {"task": "8", "match": "0", "episode": "1", "return": "11.0", "outcome": "1.0", "kills": "7.0"}

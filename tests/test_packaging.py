@@ -23,7 +23,8 @@ from importlib.util import find_spec
 from pathlib import Path
 callbacks = find_spec("pearl_lightning.callbacks")
 configs = Path(callbacks.origin).parent.parent / "configs"
-print(callbacks.origin, *(path.name for path in configs.glob("*.yaml")), sep="\\n")
+found = (path.relative_to(configs).as_posix() for path in configs.rglob("*.yaml"))
+print(callbacks.origin, *found, sep="\\n")
 """
 
 
@@ -38,7 +39,8 @@ def python(*arguments: str | Path, path: Path | None = None) -> str:
 
 
 def names(folder: str) -> set[str]:
-    return {path.name for path in (ROOT / folder).iterdir() if path.suffix in (".py", ".yaml")}
+    root = ROOT / folder
+    return {path.relative_to(root).as_posix() for path in root.rglob("*") if path.suffix in (".py", ".yaml")}
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +63,7 @@ def test_the_sdist_holds_each_folder_once(built: Path) -> None:
     with tarfile.open(sdist) as archive:
         members = [Path(name).parts[1:] for name in archive.getnames()]
     for name in LINKED:
-        assert {part[-1] for part in members if part[:1] == (name,)} == names(name)
+        assert {"/".join(part[1:]) for part in members if part[:1] == (name,)} == names(name)
 
 
 def test_a_wheel_from_the_sdist_and_one_from_the_tree_hold_the_same(built: Path, tmp_path: Path) -> None:

@@ -159,6 +159,10 @@ class MetaEnv(EnvBase):
             arenas), and ``training_reward`` ``[arena, agent]`` / ``outcome`` ``[arena]`` where the world has them.
         """
 
+    def episode_statistics(self) -> dict[str, Tensor]:
+        """What else happened to the learner's team in the episode just played, ``[arena]`` by name."""
+        return {}
+
     def random_state(self) -> dict[str, Tensor]:
         """State of every generator of the world, as a checkpoint stores it."""
         return {name: generator.get_state() for name, generator in self.generators().items()}

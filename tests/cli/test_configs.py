@@ -27,6 +27,11 @@ CONFIGS = {
     "derk_game": ["derk_game"],
     "reference": ["point_robot", "reference"],
     "ddp": ["point_robot", "ddp"],
+    "families/opponents": ["derk", "families/opponents"],
+    "families/bounties": ["derk", "families/bounties"],
+    "families/blind_loadouts": ["derk", "families/blind_loadouts"],
+    "baselines/context_free": ["point_robot", "baselines/context_free"],
+    "baselines/oracle": ["derk", "families/bounties", "baselines/oracle"],
 }
 
 
@@ -74,7 +79,8 @@ def test_the_gpu_config_without_a_gpu_says_so(tmp_path: Path, capsys: pytest.Cap
 
 
 def test_every_config_is_tested() -> None:
-    assert {path.stem for path in (ROOT / "configs").glob("*.yaml")} == set(CONFIGS)
+    folder = ROOT / "configs"
+    assert {str(path.relative_to(folder).with_suffix("")) for path in folder.rglob("*.yaml")} == set(CONFIGS)
 
 
 def test_the_reference_overlay_has_the_reference_constants(made: dict[str, Any], tmp_path: Path) -> None:

@@ -168,6 +168,39 @@ def test_evaluate_writes_beside_the_runs_metrics_and_plays_samples_on_demand(tin
     assert tables[0] != tables[1] != tables[3]
 
 
+def test_evaluate_compares_checkpoints_on_the_same_matches(
+    fitted: tuple[Path, str, str], tiny_config: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["fit", "--config", str(tiny_config), "--runs_dir", str(tmp_path), "--trainer.max_steps", "1"]) == 0
+    checkpoints = [str(folder / "checkpoints" / "last.ckpt") for folder in (fitted[0], tmp_path / "tiny")]
+    files = [f"--{kind}={tmp_path / f'both.{kind}'}" for kind in ("json", "csv")] + [f"--plot={tmp_path}/both.png"]
+    capfd.readouterr()
+    assert main(["evaluate", *checkpoints, "--episodes", "2", "--matches", "3", *files]) == 0
+    printed = capfd.readouterr().out
+    assert {path.name for path in tmp_path.glob("both*")} == {
+        f"both-{label}.{kind}" for label in ("tiny", "tiny-1") for kind in ("json", "csv", "png")
+    }
+    last = [
+        json.loads((tmp_path / f"both-{label}.json").read_text())["episodes"][-1]["return_mean"]
+        for label in ("tiny", "tiny-1")
+    ]
+    assert f"tiny 1 over tiny, last episode: return {last[1] - last[0]:+.2f} [" in printed
+    with (tmp_path / "both-tiny.csv").open() as file:
+        returns = [float(row["return"]) for row in csv.DictReader(file) if row["episode"] == "1"]
+    assert sum(returns) / len(returns) == pytest.approx(last[0])
+
+
+def test_evaluate_compares_nothing_that_played_other_tasks(
+    fitted: tuple[Path, str, str], tiny_config: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    fit = ["fit", "--config", str(tiny_config), "--runs_dir", str(tmp_path), "--trainer.max_steps", "1"]
+    assert main([*fit, "--data.env.init_args.tasks.init_args.seed", "5"]) == 0
+    checkpoints = [str(folder / "checkpoints" / "last.ckpt") for folder in (fitted[0], tmp_path / "tiny")]
+    files = ["--json", str(tmp_path / "a.json"), "--csv", str(tmp_path / "a.csv"), "--plot", str(tmp_path / "a.png")]
+    assert main(["evaluate", *checkpoints, "--matches", "2", *files]) == 1
+    assert "has other tasks in its config than the first checkpoint" in capfd.readouterr().err
+
+
 def test_evaluate_names_what_is_wrong(
     fitted: tuple[Path, str, str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -179,6 +212,8 @@ def test_evaluate_names_what_is_wrong(
         ([checkpoint, "--config", str(tmp_path / "no.yaml")], f"there is no config {tmp_path / 'no.yaml'}"),
         ([checkpoint, "--config", str(tmp_path / "empty.yaml")], "must hold an environment under data.env"),
         ([checkpoint, "--speed", "3"], "unrecognized arguments: --speed"),
+        ([checkpoint, "--tasks", "hard"], "tasks must be a split that holds any, one of train, test, got 'hard'"),
+        ([checkpoint, "--side", "away"], "--side away is for Derk's Gym, but the env of"),
     ):
         assert main(["evaluate", *options]) == 1
         errors = capfd.readouterr().err

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 import torch
-from fake_backend import FakeBackend
+from fake_backend import FakeBackend, random_observations
 from jsonargparse import ArgumentParser
 from tensordict import TensorDict
 from torchrl.envs.utils import check_env_specs
@@ -15,8 +15,10 @@ from pearl_lightning.envs.derk.opponents import OPPONENTS, Opponent
 from pearl_lightning.envs.derk.opponents.idle import IdleOpponent
 from pearl_lightning.envs.derk.tasks import DerkTask, DerkTasks, LoadoutTasks
 from pearl_lightning.envs.meta_env import EpisodeLost, MetaEnv
+from pearl_lightning.rollout import play_episode
 
 EMPTY = ((None,) * 3,) * 3
+SIDES = ("home", "away")
 
 
 class OpponentTasks(DerkTasks):
@@ -32,9 +34,12 @@ class OpponentTasks(DerkTasks):
         return self[index].opponent
 
 
-def make_env(arenas: int = 3, tasks: DerkTasks | None = None, **fake: Any) -> tuple[DerkEnv, FakeBackend]:
+def make_env(
+    arenas: int = 3, tasks: DerkTasks | None = None, side: Any = "home", **fake: Any
+) -> tuple[DerkEnv, FakeBackend]:
     backend = FakeBackend(arenas=arenas, **fake)
-    return DerkEnv(arenas=arenas, tasks=tasks or LoadoutTasks(train_tasks=4, test_tasks=2), backend=backend), backend
+    tasks = tasks or LoadoutTasks(train_tasks=4, test_tasks=2)
+    return DerkEnv(arenas=arenas, tasks=tasks, backend=backend, side=side), backend
 
 
 def play(env: DerkEnv, steps: int = EPISODE_STEPS) -> TensorDict:
@@ -174,6 +179,55 @@ def test_a_lost_episode_passes_through_and_the_next_one_plays() -> None:
     assert play(env).batch_size == (3, EPISODE_STEPS)
 
 
+def test_the_away_team_is_played_like_the_home_team_from_the_other_side() -> None:
+    """The learner keeps its task: its items, bounties and opponent go with it."""
+    (home, home_backend), (away, away_backend) = (
+        make_env(side=side, team_rewards=[[1] * 3, [2] * 3]) for side in SIDES
+    )
+    seen = []
+    for env in (home, away):
+        env.set_seed(0)
+        seen.append(play(env))
+    assert home_backend.seeds == away_backend.seeds
+    for task, swapped in zip(home_backend.tasks, away_backend.tasks, strict=True):
+        assert (task.home_loadouts, task.home_bounties) == (swapped.away_loadouts, swapped.away_bounties)
+        assert (task.away_loadouts, task.away_bounties) == (swapped.home_loadouts, swapped.home_bounties)
+    generator = torch.Generator().manual_seed(away_backend.seeds[0])
+    first = random_observations(2, 3, 3, generator=generator)
+    for side, rollout in enumerate(seen):
+        assert torch.equal(rollout["agents", "observation"][:, 0], first[side])
+    assert (torch.stack(away_backend.actions)[:, 1, ..., 0] == 1).all()  # the learner walks forward
+    assert not (torch.stack(away_backend.actions)[:, 0, ..., 0] == 1).all()
+    assert [rollout["next", "outcome"][:, -1].flatten().tolist() for rollout in seen] == [[-1.0] * 3, [1.0] * 3]
+
+
+@pytest.mark.parametrize("side", SIDES)
+@pytest.mark.parametrize(("statistic", "bounty"), [("kills", "killEnemyUnit"), ("statue_damage", "damageEnemyStatue")])
+def test_statistics_of_an_episode_are_what_a_bounty_of_one_for_each_pays(
+    side: str, statistic: str, bounty: str
+) -> None:
+    pays = dict.fromkeys(("killEnemyUnit", "killEnemyStatue"), 0.0) | {bounty: 1.0}
+    env = DerkEnv(
+        arenas=6,
+        tasks=LoadoutTasks(train_tasks=6, test_tasks=0, bounties=pays, opponent="idle"),
+        side=side,  # type: ignore[arg-type]
+        backend_options={"bounty_events": True, "threads": 1},
+    )
+    attacker = OPPONENTS["attacker"]()
+    rows = play_episode(env, lambda observation, step: attacker(observation, torch.Generator().manual_seed(step)))
+    counted = env.episode_statistics()[statistic]
+    assert counted.sum() > 0
+    torch.testing.assert_close(counted, rows["reward"].sum(dim=(1, 2)), rtol=1e-4, atol=1e-3)
+    assert env.episode_statistics().keys() == {"kills", "statue_damage"}
+    env.close()
+
+
+def test_a_world_that_counts_nothing_has_no_statistics() -> None:
+    env, _ = make_env()
+    play(env)
+    assert env.episode_statistics() == {}
+
+
 def test_a_bad_action_is_refused() -> None:
     env, _ = make_env()
     state = env.reset()
@@ -228,6 +282,7 @@ def test_a_config_can_name_the_environment_and_its_tasks() -> None:
         ),
         ({"tasks": OpponentTasks("idle", "nobody")}, "unknown opponent 'nobody'; known ones: random"),
         ({"arenas": 0}, "arenas must be at least 1, got 0"),
+        ({"side": "left"}, "side must be home or away, got 'left'"),
     ],
 )
 def test_a_wrong_setting_is_refused(settings: dict[str, Any], message: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any, Literal
 
 import torch
@@ -12,6 +13,7 @@ from pearl_lightning.envs.derk.backend import DerkBackend
 from pearl_lightning.envs.derk.interface import (
     ACTION_SPACE,
     AGENTS,
+    BOUNTY_KEYS,
     EPISODE_TICKS,
     ITEMS,
     OBSERVATION_FEATURES,
@@ -24,11 +26,12 @@ from pearl_lightning.envs.derk.tasks import DerkTask, DerkTasks
 from pearl_lightning.envs.meta_env import EpisodeLost, MetaEnv
 
 _REWARD, _OPPONENT_REWARD = TEAM_STATS_KEYS.index("Reward"), TEAM_STATS_KEYS.index("OpponentReward")
+_STATISTICS = {"kills": BOUNTY_KEYS.index("killEnemyUnit"), "statue_damage": BOUNTY_KEYS.index("damageEnemyStatue")}
 _ITEM_FLAGS = slice(observation_index(f"Has{ITEMS[0]}"), observation_index(f"FocusHas{ITEMS[-1]}") + 1)
 
 
 class DerkEnv(MetaEnv):
-    """Derk's Gym seen from the home team; the away team is played by each arena's task.
+    """Derk's Gym seen from the learner's team, home unless told otherwise; each arena's task plays the other one.
 
     The last of an episode's steps (150, unless the backend is told otherwise) is *terminated*: the time limit ends the
     game, nothing comes after it. ``outcome`` compares the two teams' rewards as the game's own statistics do. Every
@@ -41,6 +44,7 @@ class DerkEnv(MetaEnv):
         backend: What plays the matches: ``simulator``, the game's rules at full speed; ``game``, the real game; either
             is started at the first reset. Or a backend object with as many arenas. ``close`` closes it.
         backend_options: Further arguments of a backend given by name.
+        side: Which team the learner plays. What a task calls the home team is the learner's wherever it stands.
         observe_time: Give the agents one more feature, the share of the episode that is left, from 1 down; the game
             tells them nothing about it.
         observe_task: Give them all that is hidden of the task as further features (``DerkTask.tell``): for the agent
@@ -57,6 +61,7 @@ class DerkEnv(MetaEnv):
         tasks: DerkTasks,
         backend: Literal["simulator", "game"] | DerkBackend = "simulator",
         backend_options: dict[str, Any] | None = None,
+        side: Literal["home", "away"] = "home",
         observe_time: bool = False,
         observe_task: bool = False,
     ) -> None:
@@ -68,6 +73,8 @@ class DerkEnv(MetaEnv):
             raise ValueError(f"backend_options are for a backend given by name, got {backend_options}")
         elif backend.arenas != arenas:
             raise ValueError(f"arenas must be the backend's {backend.arenas}, got {arenas}")
+        if side not in ("home", "away"):
+            raise ValueError(f"side must be home or away, got {side!r}")
         device = options.get("device", "cpu") if isinstance(backend, str) else backend.device
         if torch.device(device).type == "cuda" and not torch.cuda.is_available():
             raise ValueError(f"device must be cpu where torch finds no CUDA GPU, got {str(device)!r}")
@@ -86,18 +93,21 @@ class DerkEnv(MetaEnv):
         self.observe_time, self.observe_task, self._styles = observe_time, observe_task, styles
         self._told: Tensor | None = None  # what this episode's tasks hide, [arena, agent, feature]
         self._flags_seen: Tensor | None = None  # 0 for arenas whose home team does not see items, [arena, 1, 1]
+        self._own = 0 if side == "home" else 1  # index of the learner's team among the sides
+        self._counts_events = bool(options.get("bounty_events", False))
+        self._statistics: dict[str, Tensor] = {}
         self._opponents: dict[str, Opponent] = opponents
         self._opponent_generator = torch.Generator(self.device)
         self._opponent_arenas: dict[str, Tensor] = {}  # arenas that each opponent plays in this episode
         self._backend: DerkBackend | None = None if isinstance(backend, str) else backend
         self._backend_name = backend if isinstance(backend, str) else None
         self._backend_options = options
-        self._away_observation: Tensor | None = None  # None while no episode is running
+        self._other_observation: Tensor | None = None  # the opponents'; None while no episode is running
         self._steps_left = 0
 
     def begin(self, tasks: list[DerkTask]) -> Tensor:
         backend = self._started_backend()
-        self._away_observation = None
+        self._other_observation = None
         spawn_seed, opponent_seed = torch.randint(2**31 - 1, (2,), generator=self.generator).tolist()
         self._opponent_generator.manual_seed(opponent_seed)
         names = [task.opponent for task in tasks]
@@ -105,37 +115,45 @@ class DerkEnv(MetaEnv):
             name: torch.tensor([arena for arena, other in enumerate(names) if other == name], device=self.device)
             for name in sorted(set(names))
         }
-        home, self._away_observation = backend.reset(tasks, spawn_seed).unbind(0)
+        placed = tasks if self._own == 0 else [_swapped(task) for task in tasks]
+        own, self._other_observation = self._split(backend.reset(placed, spawn_seed))
         self._steps_left = self.horizon
         blind = torch.tensor([task.masks_items for task in tasks]).view(-1, 1, 1)
         self._flags_seen = (~blind).float().to(self.device) if blind.any() else None
         told = {id(task): task for task in tasks} if self.observe_task else {}
         features = {key: task.tell(self._styles) for key, task in told.items()}
         self._told = torch.stack([features[id(task)] for task in tasks]).to(self.device) if told else None
-        return self._seen(home)
+        return self._seen(own)
 
     def advance(self, action: Tensor) -> dict[str, Tensor | bool]:
-        if self._backend is None or self._away_observation is None:
+        if self._backend is None or self._other_observation is None:
             raise RuntimeError("no episode is running: reset the environment first")
-        away_action = self._opponent_actions(self._away_observation)
+        teams = [action, self._opponent_actions(self._other_observation)]
         try:
-            observation, reward, done = self._backend.step(torch.stack([action, away_action]))
+            observation, reward, done = self._backend.step(torch.stack(teams if self._own == 0 else teams[::-1]))
         except EpisodeLost:
-            self._away_observation = None
+            self._other_observation = None
             raise
-        home, self._away_observation = observation.unbind(0)
+        own, self._other_observation = self._split(observation)
         self._steps_left -= 1
         result: dict[str, Tensor | bool] = {
-            "observation": self._seen(home),
-            "reward": reward[0],
+            "observation": self._seen(own),
+            "reward": reward[self._own],
             "terminated": done,
             "truncated": False,
         }
         if done:
-            self._away_observation = None
-            home_stats = self._backend.team_stats()[0]  # [arena, statistic]
-            result["outcome"] = torch.sign(home_stats[:, _REWARD] - home_stats[:, _OPPONENT_REWARD])
+            self._other_observation = None
+            stats = self._backend.team_stats()[self._own]  # [arena, statistic]
+            result["outcome"] = torch.sign(stats[:, _REWARD] - stats[:, _OPPONENT_REWARD])
+            if self._counts_events:
+                events = self._backend.bounty_events()[self._own].sum(dim=1)  # type: ignore[attr-defined]
+                self._statistics = {name: events[:, column] for name, column in _STATISTICS.items()}
         return result
+
+    def episode_statistics(self) -> dict[str, Tensor]:
+        """Kills of enemy units and hitpoints of damage to the enemy statue, where the simulator counts events."""
+        return self._statistics
 
     def report(self) -> dict[str, str | int]:
         return {} if self._backend is None else self._backend.report()
@@ -143,7 +161,7 @@ class DerkEnv(MetaEnv):
     def close(self, *, raise_if_closed: bool = True) -> None:
         """Stop the backend; closing again does nothing. One given by name is started anew by the next reset."""
         super().close(raise_if_closed=raise_if_closed)
-        self._away_observation = None
+        self._other_observation = None
         backend, self._backend = self._backend, None
         if backend is not None:
             backend.close()
@@ -169,12 +187,27 @@ class DerkEnv(MetaEnv):
             features.append(self._told)
         return torch.cat(features, dim=-1) if len(features) > 1 else observation
 
+    def _split(self, both: Tensor) -> tuple[Tensor, Tensor]:
+        """The learner's and the opponents' part of something ``[side, ...]``."""
+        return both[self._own], both[1 - self._own]
+
     def _opponent_actions(self, observation: Tensor) -> Tensor:
-        """Away actions ``[arena, agent, 5]``: one call per distinct opponent, over its arenas."""
+        """The opponents' actions ``[arena, agent, 5]``: one call per distinct opponent, over its arenas."""
         action = torch.empty(self.arenas, AGENTS, ACTION_SPACE.width, device=self.device)
         for name, arenas in self._opponent_arenas.items():
             action[arenas] = self._opponents[name](observation[arenas], self._opponent_generator)
         return action
+
+
+def _swapped(task: DerkTask) -> DerkTask:
+    """The same task with the learner's team on the away side."""
+    return replace(
+        task,
+        home_loadouts=task.away_loadouts,
+        away_loadouts=task.home_loadouts,
+        home_bounties=task.away_bounties,
+        away_bounties=task.home_bounties,
+    )
 
 
 def _every(tasks: DerkTasks) -> list[DerkTask]:
