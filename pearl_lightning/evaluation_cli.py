@@ -125,9 +125,8 @@ def split(env: MetaEnv, name: str) -> range:
     """
     splits = env.tasks.splits
     if not splits.get(name):
-        raise ValueError(
-            f"tasks must be a split that holds any, {', '.join(n for n in splits if splits[n])}, got {name!r}"
-        )
+        filled = ", ".join(each for each, indices in splits.items() if indices)
+        raise ValueError(f"tasks must be a split that holds any, one of {filled}, got {name!r}")
     return splits[name]
 
 
