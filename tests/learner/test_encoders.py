@@ -1,4 +1,4 @@
-"""The Gaussian products against closed forms, and the encoder that reads nothing."""
+"""Every encoder's contract; the Gaussian products and the others against closed forms."""
 
 import pytest
 import torch
@@ -8,11 +8,16 @@ from torch.nn.functional import softplus
 
 from pearl_lightning.belief import Belief
 from pearl_lightning.networks.encoders import (
-    INITIAL_LOG_PRECISION,
+    AttentionEncoder,
     BayesianProductEncoder,
+    ContextEncoder,
     ContextFreeEncoder,
     GaussianProductEncoder,
+    MeanEncoder,
+    RecurrentEncoder,
 )
+from pearl_lightning.networks.encoders.encoder import MIN_STD
+from pearl_lightning.networks.encoders.products import INITIAL_LOG_PRECISION
 from pearl_lightning.pearl import PEARL
 
 
@@ -20,6 +25,69 @@ from pearl_lightning.pearl import PEARL
 def encoder(request: pytest.FixtureRequest) -> GaussianProductEncoder:
     torch.manual_seed(0)
     return request.param(7, latent_dim=3, hidden=(16,))
+
+
+@pytest.fixture(
+    params=[GaussianProductEncoder, BayesianProductEncoder, MeanEncoder, AttentionEncoder, RecurrentEncoder]
+)
+def any_encoder(request: pytest.FixtureRequest) -> ContextEncoder:
+    torch.manual_seed(0)
+    return request.param(7, latent_dim=3, hidden=(16,))
+
+
+def test_nothing_read_is_the_prior(any_encoder: ContextEncoder) -> None:
+    mean, std = any_encoder.posterior(any_encoder.initial_state(4))
+    assert torch.equal(mean, torch.zeros(4, 3))
+    assert torch.equal(std, torch.ones(4, 3))
+
+
+def test_what_is_read_in_parts_is_what_is_read_at_once(any_encoder: ContextEncoder) -> None:
+    context = 3 * torch.randn(4, 30, 7)
+    state = any_encoder.initial_state(4)
+    for part in context.split([1, 9, 20], dim=1):
+        state = any_encoder.update(state, part)
+    for in_parts, at_once in zip(any_encoder.posterior(state), any_encoder(context), strict=True):
+        torch.testing.assert_close(in_parts, at_once)
+
+
+def test_tasks_are_read_apart_and_every_parameter_learns(any_encoder: ContextEncoder) -> None:
+    context = torch.randn(2, 10, 7, requires_grad=True)
+    mean, std = any_encoder(context)
+    (mean[0].sum() + std[0].sum()).backward()  # type: ignore[no-untyped-call]
+    assert context.grad is not None
+    assert context.grad[0].abs().sum() > 0
+    assert context.grad[1].abs().sum() == 0
+    assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in any_encoder.parameters())
+
+
+def test_only_the_recurrent_encoder_sees_the_order(any_encoder: ContextEncoder) -> None:
+    context = torch.randn(3, 64, 7)
+    (ordered, _), (shuffled, _) = any_encoder(context), any_encoder(context[:, torch.randperm(64)])
+    assert torch.allclose(ordered, shuffled, atol=1e-5) != isinstance(any_encoder, RecurrentEncoder)
+
+
+def test_attention_is_a_softmax_over_all_that_was_read() -> None:
+    torch.manual_seed(0)
+    encoder = AttentionEncoder(7, latent_dim=3, hidden=(16,), queries=2, values=4)
+    context = torch.randn(3, 20, 7)
+    context[0] *= 50  # large scores are no trouble
+    score, value = encoder.scores_and_values(context)
+    found = torch.einsum("tqn,tqnv->tqv", score.softmax(dim=-1), value)
+    head = encoder.head(torch.cat([found.flatten(1), torch.full((3, 1), 21.0).log()], dim=-1))
+    state = encoder.initial_state(3)
+    for part in context.split(5, dim=1):
+        state = encoder.update(state, part)
+    torch.testing.assert_close(encoder.posterior(state)[0], head[:, :3])
+    torch.testing.assert_close(encoder.posterior(state)[1], softplus(head[:, 3:]) + MIN_STD)
+
+
+def test_the_mean_is_that_of_the_embeddings_and_their_number_is_known() -> None:
+    encoder = MeanEncoder(7, latent_dim=3, hidden=(16,), embedding=5)
+    context = torch.randn(2, 6, 7)
+    twice = torch.cat([context, context], dim=1)
+    summary = torch.cat([encoder.embed(context).mean(dim=1), torch.full((2, 1), 7.0).log()], dim=-1)
+    torch.testing.assert_close(encoder(context)[0], encoder.head(summary)[:, :3])
+    assert not torch.allclose(encoder(context)[1], encoder(twice)[1])
 
 
 def factors(encoder: GaussianProductEncoder, context: Tensor) -> tuple[Tensor, Tensor]:
@@ -61,12 +129,6 @@ def test_posterior_equals_sequential_bayes(encoder: GaussianProductEncoder) -> N
     z_mean, z_std = encoder(context)
     torch.testing.assert_close(z_mean.double(), running_mean, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(z_std.double(), running_variance.sqrt(), rtol=1e-4, atol=1e-5)
-
-
-def test_posterior_ignores_the_order_of_transitions(encoder: GaussianProductEncoder) -> None:
-    context = torch.randn(3, 64, 7)
-    for ordered, shuffled in zip(encoder(context), encoder(context[:, torch.randperm(64)]), strict=True):
-        torch.testing.assert_close(ordered, shuffled)
 
 
 @pytest.mark.parametrize("variance", [0.0, -1.0, float("nan")])

@@ -1,52 +1,19 @@
-"""Context encoders: from transitions of a task to a posterior over its latent."""
+"""Encoders whose posterior is a product of Gaussians, one per transition."""
 
 from __future__ import annotations
 
 import math
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import softplus
 
+from pearl_lightning.networks.encoders.encoder import ContextEncoder
 from pearl_lightning.networks.layers import check_sizes, mlp
 
 INITIAL_LOG_PRECISION = -4.0
 """About the log-precision of a transition before training: fifty of them weigh as much as the prior."""
-
-
-class ContextEncoder(nn.Module, ABC):
-    """Turns context ``[task, transition, feature]`` into a Gaussian posterior over ``z`` ``[task, latent]``.
-
-    The posterior comes from a running state ``[task, ...]``, so that a belief can be updated with new transitions
-    without reading the old ones again. An encoder sees transitions only: no task identity, seed or split.
-
-    Args:
-        context_features: Numbers in one transition: observation, encoded action, reward.
-        latent_dim: Numbers in z.
-    """
-
-    def __init__(self, context_features: int, latent_dim: int) -> None:
-        super().__init__()
-        check_sizes(context_features=context_features)
-        self.context_features, self.latent_dim = context_features, latent_dim
-
-    @abstractmethod
-    def initial_state(self, tasks: int) -> Tensor:
-        """State ``[task, ...]`` before any transition; its posterior is the prior N(0, I)."""
-
-    @abstractmethod
-    def update(self, state: Tensor, context: Tensor) -> Tensor:
-        """State after transitions ``[task, transition, feature]``."""
-
-    @abstractmethod
-    def posterior(self, state: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and standard deviation ``[task, latent]``."""
-
-    def forward(self, context: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and standard deviation ``[task, latent]`` given context ``[task, transition, feature]``."""
-        return self.posterior(self.update(self.initial_state(len(context)), context))
 
 
 class GaussianProductEncoder(ContextEncoder):
@@ -118,28 +85,3 @@ class BayesianProductEncoder(GaussianProductEncoder):
         precision, weighted_mean = state.unbind(dim=1)
         precision = 1 + precision
         return weighted_mean / precision, precision.rsqrt()
-
-
-class ContextFreeEncoder(ContextEncoder):
-    """Reads nothing: z has no numbers, and PEARL with it is a plain soft actor-critic over all tasks.
-
-    What adaptation is measured against; given an environment that tells the task, the agent that knows it.
-
-    Args:
-        context_features: Numbers in one transition, all ignored.
-    """
-
-    device_probe: Tensor
-
-    def __init__(self, context_features: int) -> None:
-        super().__init__(context_features, latent_dim=0)
-        self.register_buffer("device_probe", torch.empty(0), persistent=False)
-
-    def initial_state(self, tasks: int) -> Tensor:
-        return self.device_probe.new_empty(tasks, 0)
-
-    def update(self, state: Tensor, context: Tensor) -> Tensor:
-        return state
-
-    def posterior(self, state: Tensor) -> tuple[Tensor, Tensor]:
-        return state, state

@@ -1,0 +1,74 @@
+"""An encoder that attends."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from pearl_lightning.networks.encoders.encoder import ContextEncoder, gaussian_unless_empty
+from pearl_lightning.networks.layers import check_sizes, mlp
+
+
+class AttentionEncoder(ContextEncoder):
+    """The posterior is read off what learned queries find among the transitions (Lee et al. 2019, sec. 3.2).
+
+    Each query takes a softmax over all transitions, so that the few that tell something need not be drowned by the many
+    that do not. The softmax is kept as a running one: per query the largest score, the sum of the exponentials beside
+    it, the number of transitions, and the weighted sum of the values, ``[task, query, 3 + value]``.
+
+    Args:
+        context_features: Numbers in one transition.
+        latent_dim: Numbers in z.
+        hidden: Widths of the hidden layers, before and after the attention.
+        queries: Learned queries.
+        values: Numbers that each of them finds.
+    """
+
+    def __init__(
+        self,
+        context_features: int,
+        latent_dim: int = 5,
+        hidden: Sequence[int] = (256, 256),
+        queries: int = 8,
+        values: int = 32,
+    ) -> None:
+        super().__init__(context_features, latent_dim)
+        check_sizes(queries=queries, values=values)
+        self.queries, self.values = queries, values
+        self.embed = mlp(context_features, hidden, queries * (1 + values))
+        self.head = mlp(queries * values + 1, hidden[-1:], 2 * latent_dim)
+
+    def scores_and_values(self, context: Tensor) -> tuple[Tensor, Tensor]:
+        """What each query makes of each transition ``[task, query, transition]``, and finds in it ``[..., value]``."""
+        embedded = self.embed(context).float().unflatten(-1, (self.queries, 1 + self.values)).transpose(1, 2)
+        return embedded[..., 0], embedded[..., 1:]
+
+    def initial_state(self, tasks: int) -> Tensor:
+        device = next(self.parameters()).device
+        state = torch.zeros(tasks, self.queries, 3 + self.values, device=device)
+        state[..., 0] = -torch.inf
+        return state
+
+    def update(self, state: Tensor, context: Tensor) -> Tensor:
+        score, value = self.scores_and_values(context)
+        largest, weight, count, found = state.split([1, 1, 1, self.values], dim=-1)
+        # a common factor changes no softmax: no gradient need flow through it
+        new_largest = torch.maximum(largest, score.amax(dim=-1, keepdim=True)).detach()
+        old = (largest - new_largest).exp()
+        new = (score - new_largest).exp().unsqueeze(-1)
+        parts = [
+            new_largest,
+            old * weight + new.sum(dim=2),
+            count + context.shape[1],
+            old * found + (new * value).sum(dim=2),
+        ]
+        return torch.cat(parts, dim=-1)
+
+    def posterior(self, state: Tensor) -> tuple[Tensor, Tensor]:
+        _, weight, count, found = state.split([1, 1, 1, self.values], dim=-1)
+        number = count[:, 0]
+        found = found / torch.where(weight == 0, 1.0, weight)
+        summary = torch.cat([found.flatten(1), number.log1p()], dim=-1)
+        return gaussian_unless_empty(self.head(summary), number.squeeze(-1))
