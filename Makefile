@@ -24,9 +24,12 @@ lint: install
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
-# The point robot's table and curves of docs/results: three seeds of each variant.
+# The tables and figures of docs/results, three seeds each: about ten hours on two cores. SIZE=small takes one seed.
+SIZE ?= full
+SEEDS := $(if $(filter small,$(SIZE)),0,0 1 2)
 results: install
-	$(BIN)/python -m benchmarks.point_robot --output docs/results
+	$(BIN)/python -m benchmarks.point_robot --output docs/results --seeds $(SEEDS)
+	$(BIN)/python -m benchmarks.families --output docs/results --seeds $(SEEDS)
 
 clean:
 	rm -rf .venv runs build dist

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
-import sys
 import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +16,8 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
+from benchmarks.runs import train
+
 CONFIGS = {"dense": "point_robot", "sparse": "sparse_point_robot"}
 REFERENCES = {
     "dense": {"greedy to the goal": -5.2, "to the origin": -15.8, "random": -21.4},
@@ -26,20 +26,12 @@ REFERENCES = {
 """Scores of policies that follow from the rules; tests/envs/test_point_robot.py measures them."""
 
 
-def train(variant: str, seed: int, runs: Path, extra: Sequence[str]) -> dict[str, Any]:
-    """One run, or what an earlier call left of it in ``runs``; returns its held-out history and its seconds."""
+def measure(variant: str, seed: int, runs: Path, extra: Sequence[str]) -> dict[str, Any]:
+    """One run's held-out history and its seconds."""
     name = f"{CONFIGS[variant]}-seed{seed}"
-    if not (runs / name / "summary.json").is_file():  # written last
-        command = [sys.executable, "-m", "pearl_lightning", "fit", "--config", f"configs/{CONFIGS[variant]}.yaml"]
-        command += ["--seed_everything", str(seed), "--name", name, "--runs_dir", str(runs)]
-        done = subprocess.run(
-            [*command, "--trainer.enable_progress_bar", "false", *extra], capture_output=True, text=True, check=False
-        )
-        if done.returncode:
-            raise RuntimeError(f"{name} failed with status {done.returncode}: {done.stderr.strip()[-500:]}")
+    seconds = train(name, [CONFIGS[variant]], seed, runs, extra)
     history = json.loads((runs / name / "adaptation.json").read_text())["history"]
-    seconds = json.loads((runs / name / "summary.json").read_text())["seconds"]
-    print(f"{name}: {seconds:.0f} s, {_returns(history[-1])}", flush=True)
+    print(f"{name}: {_returns(history[-1])}", flush=True)
     return {"variant": variant, "seed": seed, "seconds": seconds, "history": history}
 
 
@@ -53,7 +45,8 @@ def write_table(runs: list[dict[str, Any]], path: Path, parallel: int) -> None:
         "# Point robot",
         "",
         "Mean return on held-out tasks by number of episodes of context, at the end of training.",
-        f"Made by `make results`: one thread per run, {parallel} runs at a time, so the seconds are of one busy core.",
+        f"Made by `python -m benchmarks.point_robot`: one thread per run, {parallel} at a time, so the seconds are",
+        "of one busy core.",
     ]
     for variant, config in CONFIGS.items():
         chosen = [run for run in runs if run["variant"] == variant]
@@ -104,7 +97,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options, extra = parser.parse_known_args(arguments)
     with tempfile.TemporaryDirectory() as scratch, ThreadPoolExecutor(options.parallel) as pool:
         jobs = [
-            pool.submit(train, variant, seed, options.runs_dir or Path(scratch), extra)
+            pool.submit(measure, variant, seed, options.runs_dir or Path(scratch), extra)
             for variant in options.variants
             for seed in options.seeds
         ]

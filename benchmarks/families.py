@@ -1,0 +1,165 @@
+"""How much knowing the task is worth in each of Derk's families, and how much of it adaptation brings.
+
+``python -m benchmarks.families`` trains PEARL, the context-free agent and the one that is told the task with ``pearl
+fit`` on the ready-made configs, with the same data and updates, one process and thread per run, and plays the held-out
+splits: the same tasks, starts and seeds for all. The control is PEARL reading another task's episodes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import tempfile
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+
+from benchmarks.runs import train
+from pearl_lightning.evaluation import AdaptationResult, compare, evaluate_adaptation
+from pearl_lightning.evaluation_cli import make_env
+from pearl_lightning.pearl import PEARL
+
+FAMILIES = {  # overlay, and the splits that are played
+    "loadouts": (None, ["test"]),
+    "bounties": ("families/bounties", ["mixtures", "corners"]),
+    "blind_loadouts": ("families/blind_loadouts", ["test"]),
+    "opponents": ("families/opponents", ["known_styles", "new_styles"]),
+}
+AGENTS = {"context_free": "baselines/context_free", "pearl": None, "oracle": "baselines/oracle"}
+CONTROL = "pearl, wrong context"
+LEAST_MATCHES = 256
+EPISODES = 3
+
+
+def play(checkpoint: Path, split: str, *, wrong_context: bool = False) -> AdaptationResult:
+    """A run's last checkpoint on a split of its own tasks, by samples of the policy as in training."""
+    model = PEARL.load_from_checkpoint(checkpoint, map_location="cpu", weights_only=True).eval()
+    env = make_env(checkpoint.parent.parent / "config.yaml")
+    try:
+        tasks = env.tasks.splits[split]
+        return evaluate_adaptation(
+            env,
+            model,
+            tasks,
+            episodes=EPISODES,
+            matches=math.ceil(LEAST_MATCHES / len(tasks)),
+            deterministic=False,
+            wrong_context=wrong_context,
+        )
+    finally:
+        env.close(raise_if_closed=False)
+
+
+def headroom(results: dict[str, AdaptationResult]) -> dict[str, Any]:
+    """The told agent's lead over the context-free one, and PEARL's share of it, in the last episode."""
+    lead = compare(results["context_free"], results["oracle"])
+    own = compare(results["context_free"], results["pearl"])
+    return {"lead": lead, "share": own["return"]["mean"] / lead["return"]["mean"]}
+
+
+def write_table(measured: list[dict[str, Any]], path: Path, budget: str) -> None:
+    """Every agent on every split as Markdown."""
+    lines = ["# Derk's task families", "", *budget.splitlines(), ""]
+    lines += [
+        "Team return and share of matches won on held-out tasks after so many episodes of context; the gain is paired",
+        "within a match, with its 95 % interval. *Headroom* is the lead of the agent that is told the task over the",
+        "context-free one; an agent can adapt only where there is some.",
+    ]
+    for entry in measured:
+        lines += ["", f"## {entry['family']}, {entry['split']}, seed {entry['seed']}", ""]
+        lines += ["| agent | after 0 | after 1 | after 2 | gain | won after 0 | won after 2 | gain of wins | seconds |"]
+        lines += ["|---" * 9 + "|"]
+        for agent, table in entry["tables"].items():
+            rows = table["episodes"]
+            cells = [f"{row['return_mean']:.2f}" for row in rows] + [_interval(table["gain"], ".2f")]
+            cells += [f"{rows[0]['win_rate']:.1%}", f"{rows[-1]['win_rate']:.1%}", _interval(table["win_gain"], ".1%")]
+            seconds = entry["seconds"].get(agent)
+            lines += [f"| {agent} | " + " | ".join(cells) + f" | {'' if seconds is None else f'{seconds:.0f}'} |"]
+        lead = entry["headroom"]["lead"]
+        lines += [
+            "",
+            f"Headroom: return {_interval(lead['return'], '.2f')}, wins {_interval(lead['win_rate'], '.1%')}.",
+        ]
+        if lead["return"]["low"] > 0:
+            lines[-1] += f" PEARL has {entry['headroom']['share']:.0%} of it."
+    path.write_text("\n".join([*lines, "", "![returns](families.png)"]) + "\n")
+
+
+def _interval(gain: dict[str, float], form: str) -> str:
+    return f"{gain['mean']:{form}} [{gain['low']:{form}}, {gain['high']:{form}}]"
+
+
+def plot(measured: list[dict[str, Any]]) -> Figure:
+    """Return by episodes of context, one panel per split; mean over the seeds."""
+    places = list(dict.fromkeys((entry["family"], entry["split"]) for entry in measured))
+    figure = Figure(figsize=(3.2 * len(places), 3.4), layout="constrained")
+    for axes, (family, split) in zip(figure.subplots(1, len(places), squeeze=False)[0], places, strict=True):
+        entries = [entry for entry in measured if (entry["family"], entry["split"]) == (family, split)]
+        for agent in entries[0]["tables"]:
+            tables = [entry["tables"][agent]["episodes"] for entry in entries]
+            mean, low, high = (
+                np.mean([[row[f"return_{end}"] for row in rows] for rows in tables], axis=0)
+                for end in ("mean", "low", "high")
+            )
+            axes.errorbar(range(EPISODES), mean, [mean - low, high - mean], marker="o", capsize=2, label=agent)
+        axes.set_title(f"{family}\n{split}", fontsize=10)
+        axes.set_xlabel("episodes of context")
+        axes.set_xticks(range(EPISODES))
+        axes.grid(alpha=0.3)
+    figure.axes[0].set_ylabel("team return on held-out tasks")
+    figure.axes[0].legend(fontsize=7)
+    return figure
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Train what is missing, play the held-out splits, write ``families.md``, ``.json`` and ``.png``."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--output", type=Path, default=Path("docs/results"))
+    parser.add_argument("--families", nargs="+", choices=FAMILIES, default=list(FAMILIES))
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--updates", type=int, default=2000, help="of each run: the size of it all")
+    parser.add_argument("--parallel", type=int, default=2, help="runs at a time")
+    parser.add_argument("--runs_dir", type=Path, help="keep runs here, and go on with those that are there")
+    options, extra = parser.parse_known_args(arguments)
+    size = ["--trainer.max_steps", str(options.updates), "--trainer.val_check_interval", str(options.updates)]
+    with tempfile.TemporaryDirectory() as scratch, ThreadPoolExecutor(options.parallel) as pool:
+        runs = options.runs_dir or Path(scratch)
+        jobs = {}
+        for seed, family, agent in product(options.seeds, options.families, AGENTS):
+            configs = [name for name in ("derk", FAMILIES[family][0], AGENTS[agent]) if name is not None]
+            name = f"{family}_{agent}_{seed}"
+            settings = ["--threads", "1", *size, *extra]
+            jobs[family, agent, seed] = pool.submit(train, name, configs, seed, runs, settings)
+        seconds = {key: job.result() for key, job in jobs.items()}
+        measured = []
+        for seed, family in product(options.seeds, options.families):
+            for split in FAMILIES[family][1]:
+                paths = {agent: runs / f"{family}_{agent}_{seed}" / "checkpoints" / "last.ckpt" for agent in AGENTS}
+                results = {agent: play(path, split) for agent, path in paths.items()}
+                results[CONTROL] = play(paths["pearl"], split, wrong_context=True)
+                tables = {agent: result.table() for agent, result in results.items()}
+                used = {agent: seconds[family, agent, seed] for agent in AGENTS}
+                entry = {"family": family, "split": split, "seed": seed, "seconds": used, "tables": tables}
+                measured.append(entry | {"headroom": headroom(results)})
+                print(f"{family}, {split}, seed {seed}: played", flush=True)
+    options.output.mkdir(parents=True, exist_ok=True)
+    (options.output / "families.json").write_text(json.dumps(measured, indent=1) + "\n")
+    plot(measured).savefig(options.output / "families.png", dpi=100)
+    seeds = " ".join(map(str, options.seeds))
+    budget = (
+        f"Made by `python -m benchmarks.families --updates {options.updates} --seeds {seeds}` on "
+        f"{torch.get_num_threads()} cores,\none thread per run, {options.parallel} runs at a time, so the seconds are "
+        "of one busy core."
+    )
+    write_table(measured, options.output / "families.md", budget)
+
+
+if __name__ == "__main__":
+    main()
