@@ -10,8 +10,9 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from pearl_lightning.callbacks.collector import collectors
 from pearl_lightning.data import meta_batches
 from pearl_lightning.evaluation import AdaptationResult, evaluate_adaptation, format_table, write_json
+from pearl_lightning.loggers import TensorBoardEvents
 from pearl_lightning.pearl import PEARL
-from pearl_lightning.plots import plot_adaptation, plot_curve
+from pearl_lightning.plots import plot_adaptation, plot_belief, plot_curve
 
 
 class AdaptationEvaluation(Callback):
@@ -19,7 +20,7 @@ class AdaptationEvaluation(Callback):
 
     The trainer's ``val_check_interval`` says how often; an evaluation before the first update is always made. It plays
     in the data module's environment, whose tasks and random state are put back, so that evaluating changes no run. At
-    the end, ``adaptation.json``, ``adaptation.png`` and ``curve.png`` lie in the run's folder.
+    the end, ``adaptation.json``, ``adaptation.png``, ``belief.png`` and ``curve.png`` lie in the run's folder.
 
     Args:
         episodes: Episodes per task, at least 1.
@@ -57,6 +58,7 @@ class AdaptationEvaluation(Callback):
             for name in ("win_rate", "z_std", "coverage"):
                 if name in row:
                     metrics[f"evaluation/{name}_{row['episode']}"] = row[name]
+        self._draw(trainer, table)
         self.history.append({"update": trainer.global_step, "env_steps": self._collected(trainer), "table": table})
         return metrics
 
@@ -81,6 +83,8 @@ class AdaptationEvaluation(Callback):
         table = self.history[-1]["table"]
         write_json({"history": self.history}, folder / "adaptation.json")
         plot_adaptation(table).savefig(folder / "adaptation.png")
+        if self.last is not None and self.last.trace is not None:
+            plot_belief(self.last, self._kinds(trainer)).savefig(folder / "belief.png")
         steps = [point["env_steps"] for point in self.history]
         series = {
             f"after {row['episode']} episodes": [
@@ -102,6 +106,22 @@ class AdaptationEvaluation(Callback):
     def _evaluate_and_log(self, trainer: Trainer, pl_module: LightningModule) -> None:
         metrics = self.evaluate(trainer, pl_module)
         pl_module.log_dict(metrics | {"env_steps": float(self._collected(trainer))}, sync_dist=True)
+
+    def _draw(self, trainer: Trainer, table: dict[str, Any]) -> None:
+        """The figures, for loggers that take any."""
+        loggers = [logger for logger in trainer.loggers if isinstance(logger, TensorBoardEvents)]
+        if not loggers:
+            return
+        figures = {"evaluation/adaptation": plot_adaptation(table)}
+        if self.last is not None and self.last.trace is not None:
+            figures["evaluation/belief"] = plot_belief(self.last, self._kinds(trainer))
+        for logger in loggers:
+            for name, figure in figures.items():
+                logger.log_figure(name, figure, max(trainer.global_step - 1, 0))
+
+    def _kinds(self, trainer: Trainer) -> list[str]:
+        assert self.last is not None
+        return [meta_batches(trainer).env.tasks.kind(task) for task in self.last.tasks]
 
     @staticmethod
     def _collected(trainer: Trainer) -> int:

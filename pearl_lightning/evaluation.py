@@ -19,11 +19,43 @@ from pearl_lightning.envs.meta_env import MetaEnv
 from pearl_lightning.rollout import MetaAgent, adaptation_episodes
 from pearl_lightning.statistics import interquartile_mean, paired_gain, stratified_bootstrap
 
+TRACE_POINTS = 10
+"""Per episode; an episode's transitions are read in so many parts."""
 _SCORES = ("returns", "outcomes", "z_mean", "z_std")
 _COLUMNS = {"episode", "z_std", "coverage"} | {
     f"{what}_{which}" for what in ("return", "win") for which in ("mean", "iqm", "low", "high", "rate")
 }
 """Of a table's rows; what a row has besides are the world's statistics."""
+
+
+@dataclass(frozen=True)
+class BeliefTrace:
+    """The posteriors on the way, from the prior to the end, ``TRACE_POINTS`` per episode.
+
+    Args:
+        transitions: Read so far ``[point]``; the first point is before any.
+        mean: ``[match, point, latent]``, the matches of a task one after another.
+        std: The same for the standard deviation.
+    """
+
+    transitions: np.ndarray
+    mean: np.ndarray
+    std: np.ndarray
+
+    def entropy(self) -> np.ndarray:
+        """Of the posterior, in nats, ``[match, point]``."""
+        return (np.log(self.std) + 0.5 * math.log(2 * math.pi * math.e)).sum(axis=-1)
+
+    def distance(self) -> np.ndarray:
+        """From the mean to where it ends, as a share of how far that is from the prior's, ``[match, point]``."""
+        left = np.linalg.norm(self.mean - self.mean[:, -1:], axis=-1)
+        return left / np.maximum(np.linalg.norm(self.mean[:, -1:], axis=-1), 1e-12)
+
+    def settled(self, share: float = 0.25) -> float:
+        """Transitions after which the mean stays within ``share`` of that distance, the median over matches."""
+        is_far = self.distance() > share
+        last_far = np.where(is_far.any(axis=1), is_far.shape[1] - 1 - is_far[:, ::-1].argmax(axis=1), -1)
+        return float(np.median(self.transitions[np.minimum(last_far + 1, len(self.transitions) - 1)]))
 
 
 @dataclass(frozen=True)
@@ -38,6 +70,7 @@ class AdaptationResult:
         z_std: Its standard deviation.
         env_steps: Environment steps that the evaluation took.
         statistics: What else the world tells of an episode, ``[task, match, episode]`` by name.
+        trace: How the belief came about.
     """
 
     tasks: tuple[int, ...]
@@ -47,6 +80,7 @@ class AdaptationResult:
     z_std: np.ndarray
     env_steps: int
     statistics: Mapping[str, np.ndarray] = field(default_factory=dict)
+    trace: BeliefTrace | None = None
 
     def coverage(self) -> np.ndarray | None:
         """Share of latents ``[episode]`` whose last mean lies in the 95 % interval of the posterior after the episode.
@@ -90,6 +124,7 @@ class AdaptationResult:
             "env_steps": self.env_steps,
             "episodes": rows,
             **{name: dict(zip(("mean", "low", "high"), paired_gain(v), strict=True)) for name, v in gains.items()},
+            **({} if self.trace is None else {"settled_after": self.trace.settled()}),
         }
 
     def matches(self) -> list[dict[str, float]]:
@@ -135,7 +170,7 @@ def evaluate_adaptation(
     saved_tasks, saved_state = env.next_tasks, env.random_state()
     try:
         env.set_seed(seed)
-        played, env_steps = _play(env, agent, tasks, episodes, matches, deterministic, wrong_context, seed)
+        played, trace, env_steps = _play(env, agent, tasks, episodes, matches, deterministic, wrong_context, seed)
     finally:
         env.load_random_state(saved_state)
         env.set_tasks(saved_tasks)
@@ -151,6 +186,7 @@ def evaluate_adaptation(
         z_std=shaped["z_std"],
         env_steps=env_steps,
         statistics={name: values for name, values in shaped.items() if name not in _SCORES},
+        trace=trace,
     )
 
 
@@ -163,16 +199,21 @@ def _play(
     deterministic: bool,
     wrong_context: bool,
     seed: int,
-) -> tuple[dict[str, Tensor], int]:
-    """Scores and posteriors ``[task times match, episode, ...]``, and the environment steps taken."""
+) -> tuple[dict[str, Tensor], BeliefTrace | None, int]:
+    """Scores and posteriors ``[task times match, episode, ...]``, the belief's way, the environment steps taken."""
     generator = torch.Generator().manual_seed(seed)
     plan = torch.tensor(list(tasks)).repeat_interleave(matches)
     rounds: list[TensorDict] = []
+    traces: list[Tensor] = []  # mean and standard deviation [match, point, 2, latent]
+    points = [0]  # transitions read at each
     for first in range(0, len(plan), env.arenas):
         chunk = plan[first : first + env.arenas]
         filler = plan[torch.arange(env.arenas - len(chunk)) % len(plan)]  # idle arenas repeat tasks, uncounted
         env.set_tasks(torch.cat([chunk, filler]))
         belief, played = agent.prior(env.arenas), []
+        read_from = _of_another_task(env.next_tasks) if wrong_context else None
+        traced, points = agent.prior(env.arenas), [0]
+        trace = [torch.stack(traced.posterior(), dim=1)]
         for rows in adaptation_episodes(
             env,
             agent,
@@ -180,8 +221,13 @@ def _play(
             deterministic=deterministic,
             generator=generator,
             belief=belief,
-            read_from=_of_another_task(env.next_tasks) if wrong_context else None,
+            read_from=read_from,
         ):
+            features = agent.context_features(rows[:, :-1].unsqueeze(1))
+            for part in features.tensor_split(TRACE_POINTS, dim=1):
+                traced.update(part if read_from is None else part[read_from.to(part.device)])
+                trace.append(torch.stack(traced.posterior(), dim=1))
+                points.append(points[-1] + part.shape[1])
             z_mean, z_std = belief.posterior()
             scores = {"returns": rows["reward"].sum(dim=(1, 2)), "z_mean": z_mean.cpu(), "z_std": z_std.cpu()}
             if env.has_outcome:
@@ -189,7 +235,10 @@ def _play(
             scores |= env.episode_statistics()
             played.append(TensorDict(scores, batch_size=[env.arenas]))
         rounds.append(TensorDict.stack(played, dim=1)[: len(chunk)])
-    return dict(TensorDict.cat(rounds).items()), len(rounds) * env.arenas * episodes * env.horizon
+        traces.append(torch.stack(trace, dim=1)[: len(chunk)])
+    mean, std = torch.cat(traces).double().cpu().numpy().transpose(2, 0, 1, 3)
+    way = BeliefTrace(np.array(points), mean, std) if mean.shape[-1] else None
+    return dict(TensorDict.cat(rounds).items()), way, len(rounds) * env.arenas * episodes * env.horizon
 
 
 def _of_another_task(tasks: Tensor) -> Tensor:
@@ -217,6 +266,8 @@ def format_table(table: dict[str, Any]) -> str:
     lines.append("gain, last minus first: " + _interval(table["gain"]))
     if "win_gain" in table:
         lines[-1] += f", of the win rate {_interval(table['win_gain'], '.1%')}"
+    if "settled_after" in table:
+        lines.append(f"the belief settles after {table['settled_after']:.0f} transitions (median)")
     lines.append(
         f"{table['tasks']} tasks x {table['matches_per_task']} matches, {table['env_steps']} environment steps"
     )

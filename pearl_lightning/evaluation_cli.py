@@ -21,7 +21,7 @@ from pearl_lightning.evaluation import (
     write_matches,
 )
 from pearl_lightning.pearl import PEARL
-from pearl_lightning.plots import plot_adaptation
+from pearl_lightning.plots import plot_adaptation, plot_belief
 from pearl_lightning.training_cli import PearlParser, quiet
 
 BACKENDS = ("simulator", "game")
@@ -63,6 +63,7 @@ def run(arguments: list[str]) -> None:
                     wrong_context=options.wrong_context,
                     seed=options.seed,
                 )
+                kinds = [env.tasks.kind(index) for index in indices]
             finally:
                 env.close(raise_if_closed=False)
             place = "-".join(filter(None, [backend, side]))
@@ -75,7 +76,7 @@ def run(arguments: list[str]) -> None:
             settings |= {name: options[name] for name in ("tasks", "sampled", "wrong_context", "seed")}
             stem = folder / "-".join(filter(None, ["evaluation", checkpoint.stem, _variant(options), place]))
             is_one = len(options.checkpoints) * len(backends) * len(sides) == 1
-            _report(result, settings, stem, options, "" if is_one else label)
+            _report(result, kinds, settings, stem, options, "" if is_one else label)
     if len(results) > 1:
         print(format_side_by_side({label: result.table() for label, result in results.items()}))
         (first, reference), *others = results.items()
@@ -83,7 +84,9 @@ def run(arguments: list[str]) -> None:
             print(f"{label} over {first}, last episode: {format_comparison(compare(reference, result))}")
 
 
-def _report(result: AdaptationResult, settings: dict[str, Any], stem: Path, options: Any, label: str) -> None:
+def _report(
+    result: AdaptationResult, kinds: list[str], settings: dict[str, Any], stem: Path, options: Any, label: str
+) -> None:
     """Print a table, and write it beside the run or where the options say, with ``label`` in names that would clash."""
     table = result.table()
     print(format_table(table))
@@ -95,6 +98,9 @@ def _report(result: AdaptationResult, settings: dict[str, Any], stem: Path, opti
     write_matches(result, paths["csv"])
     paths["png"].parent.mkdir(parents=True, exist_ok=True)
     plot_adaptation(table).savefig(paths["png"])
+    if result.trace is not None:
+        paths["belief"] = paths["png"].with_stem(f"{paths['png'].stem}-belief")
+        plot_belief(result, kinds).savefig(paths["belief"])
     print(f"written: {', '.join(str(path) for path in paths.values())}")
 
 

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 from pytorch_lightning.loggers.logger import Logger
 from pytorch_lightning.utilities import rank_zero_only
 
@@ -113,16 +115,26 @@ class TensorBoardEvents(RunLogger):
         super().__init__(folder)
         self._writer: Any = None
 
-    @rank_zero_only
-    def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
+    def writer(self) -> Any:
+        """TensorBoard's, made on first use."""
         if self._writer is None:
             from torch.utils.tensorboard import SummaryWriter  # slow to import
 
             self._writer = SummaryWriter(self.save_dir)
+        return self._writer
+
+    @rank_zero_only
+    def log_figure(self, name: str, figure: Figure, step: int) -> None:
+        """Show a figure among the run's images."""
+        FigureCanvasAgg(figure)  # draws without a display
+        self.writer().add_figure(name, figure, step, close=False)
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
         for name, value in metrics.items():
-            self._writer.add_scalar(name, value, step)
+            self.writer().add_scalar(name, value, step)
             if "env_steps" in metrics and name.startswith(BY_ENV_STEPS):
-                self._writer.add_scalar(f"by_env_steps/{name}", value, int(metrics["env_steps"]))
+                self.writer().add_scalar(f"by_env_steps/{name}", value, int(metrics["env_steps"]))
 
     @rank_zero_only
     def save(self) -> None:

@@ -39,6 +39,8 @@ class PEARL(LightningModule):
         optimizer: Makes an optimizer for each group of parameters.
         context_stride: The encoder sees every n-th step of an episode, in training and in play; rewards in between are
             summed, so that rare events are not lost.
+        context_reward_scale: Multiplier on the rewards that the encoder reads: small ones go unheard beside dozens of
+            observed numbers.
         z_steps: Steps for which a sample of z is acted on before the next is drawn from the same belief; a whole
             episode when left out, as in the original. A shorter span makes an agent that knows nothing yet try several
             guesses within one episode, so that the episode tells more; one that knows is hardly affected.
@@ -57,12 +59,15 @@ class PEARL(LightningModule):
         sac: SacConfig = SacConfig(),  # noqa: B008  (frozen)
         optimizer: OptimizerCallable = lambda parameters: Adam(parameters, lr=3e-4, fused=True),
         context_stride: int = 1,
+        context_reward_scale: float = 1.0,
         z_steps: int | None = None,
         bf16: bool = False,
     ) -> None:
         super().__init__()
         if context_stride < 1:
             raise ValueError(f"context_stride must be at least 1, got {context_stride}")
+        if not 0 < context_reward_scale < math.inf:
+            raise ValueError(f"context_reward_scale must be above 0, got {context_reward_scale}")
         if z_steps is not None and z_steps < 1:
             raise ValueError(f"z_steps must be at least 1 or null, got {z_steps}")
         if isinstance(action_space, dict):
@@ -72,7 +77,8 @@ class PEARL(LightningModule):
         if "_instantiator" not in self.hparams:
             make_hyperparameters_plain(self)
         self.observation_features, self.action_space, self.sac = observation_features, action_space, sac
-        self.make_optimizer, self.context_stride, self.z_steps, self.bf16 = optimizer, context_stride, z_steps, bf16
+        self.make_optimizer, self.z_steps, self.bf16 = optimizer, z_steps, bf16
+        self.context_stride, self.context_reward_scale = context_stride, context_reward_scale
 
         self.encoder = encoder(observation_features + action_space.encoded_width + 1)
         features = observation_features + self.encoder.latent_dim
@@ -112,7 +118,7 @@ class PEARL(LightningModule):
         """
         stride = self.context_stride
         observation, action = episodes["observation"][:, :, ::stride], episodes["action"][:, :, ::stride]
-        reward = episodes["reward"]
+        reward = self.context_reward_scale * episodes["reward"]
         if stride > 1:
             reward = nn.functional.pad(reward, (0, 0, 0, -reward.shape[2] % stride))
             reward = reward.unflatten(2, (-1, stride)).sum(dim=3)

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+
+if TYPE_CHECKING:
+    from pearl_lightning.evaluation import AdaptationResult
 
 
 def plot_adaptation(table: Mapping[str, Any]) -> Figure:
@@ -57,6 +61,44 @@ def plot_curve(
         axes.plot(steps, values, marker=".", label=name)
     axes.set_xlabel(x_label)
     _finish(axes, y_label)
+    return figure
+
+
+def plot_belief(result: AdaptationResult, labels: Sequence[str]) -> Figure:
+    """What is believed: a map of the last posteriors by task, and the way there.
+
+    The map shows the two directions in which the posterior means differ most (principal components). Beside it, over
+    the transitions read: the posterior's entropy, and how far its mean still is from where it ends.
+
+    Args:
+        result: Of an agent with a latent.
+        labels: What kind of task each of the result's tasks is ``[task]``; tasks alike share a colour.
+    """
+    if result.trace is None:
+        raise ValueError("an agent without a latent believes nothing")
+    figure = Figure(figsize=(13, 3.8), layout="constrained")
+    on_map, entropy, distance = figure.subplots(1, 3)
+    means = result.z_mean[:, :, -1]  # [task, match, latent]
+    flat = means.reshape(-1, means.shape[-1])
+    _, _, directions = np.linalg.svd(flat - flat.mean(axis=0), full_matrices=False)
+    axis = directions[:2]
+    for number, label in enumerate(sorted(set(labels))):
+        chosen = means[[task for task, name in enumerate(labels) if name == label]].reshape(-1, means.shape[-1])
+        places = (chosen - flat.mean(axis=0)) @ axis.T
+        colour = f"C{number % 10}"
+        y = places[:, 1] if len(axis) > 1 else np.zeros(len(places))
+        on_map.scatter(places[:, 0], y, s=10, color=colour, marker="ox^sDv"[number // 10 % 6], label=label or None)
+    on_map.set_xlabel("first principal component of the posterior mean")
+    _finish(on_map, "second")
+    for axes, values, caption in (
+        (entropy, result.trace.entropy(), "entropy of the posterior (nats)"),
+        (distance, result.trace.distance(), "share of the way still to go"),
+    ):
+        low, middle, high = np.quantile(values, [0.1, 0.5, 0.9], axis=0)
+        axes.plot(result.trace.transitions, middle, label="median")
+        axes.fill_between(result.trace.transitions, low, high, alpha=0.2, label="80 % of the matches")
+        axes.set_xlabel("transitions read")
+        _finish(axes, caption)
     return figure
 
 

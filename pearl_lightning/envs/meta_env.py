@@ -57,6 +57,10 @@ class TaskDistribution(ABC, Generic[Task]):
     def describe(self, index: int) -> str:
         """One line about a task, for people."""
 
+    def kind(self, index: int) -> str:
+        """What kind of task it is, in a word or two, for figures; nothing where the family knows no kinds."""
+        return ""
+
 
 class MetaEnv(EnvBase):
     """An environment batched over arenas, each of which hosts one task; all arenas end together.

@@ -190,6 +190,16 @@ def test_context_stride_keeps_every_nth_step_and_sums_the_rewards_in_between(str
     torch.testing.assert_close(features[..., -1].sum(1), episodes["reward"].sum((1, 2, 3)))  # no reward is lost
 
 
+def test_the_encoder_alone_reads_scaled_rewards() -> None:
+    batch = meta_batch(SPACES["hybrid"])
+    plain, scaled = (small_pearl(SPACES["hybrid"], context_reward_scale=scale) for scale in (1.0, 20.0))
+    read, louder = (pearl.context_features(batch["context"]) for pearl in (plain, scaled))
+    assert torch.equal(read[..., :-1], louder[..., :-1])
+    torch.testing.assert_close(20 * read[..., -1], louder[..., -1])
+    with pytest.raises(ValueError, match="context_reward_scale must be above 0, got 0"):
+        small_pearl(SPACES["hybrid"], context_reward_scale=0)
+
+
 def test_context_stride_below_one_is_refused() -> None:
     with pytest.raises(ValueError, match="context_stride must be at least 1, got 0"):
         small_pearl(SPACES["hybrid"], context_stride=0)

@@ -43,6 +43,13 @@ class BlindLoadoutTasks(DerkTasks):
         self.train = self._draw("train_tasks", train_tasks, held_out=False)
         self.test = self._draw("test_tasks", test_tasks, held_out=True)
 
+    def kind(self, index: int) -> str:
+        """The order of the natural classes in the slots."""
+        return " ".join(
+            next(name for name, items in ITEMS_BY_SLOT.items() if item in items)
+            for item in self[index].home_loadouts[0]
+        )
+
     def _draw(self, name: str, count: int, *, held_out: bool) -> tuple[DerkTask, ...]:
         generator = torch.Generator().manual_seed(2 * self.seed + held_out)
         sets = [items for items in product(*ITEMS_BY_SLOT.values()) if is_held_out(self.seed, items) == held_out]

@@ -65,6 +65,13 @@ class BountyTasks(DerkTasks):
         pays = ", ".join(f"{key} {weight:g}" for key, weight in sorted(bounties.items()) if weight)
         return f"{'train' if index in self.train_indices else 'test'} task {index}: {pays} ({self.opponent})"
 
+    def kind(self, index: int) -> str:
+        """The goal that weighs most, and its sign."""
+        pays = self[index].home_bounties[0]
+        weights = {goal: pays[next(iter(units))] / next(iter(units.values())) for goal, units in GOALS.items()}
+        goal = max(weights, key=lambda name: abs(weights[name]))
+        return f"{'+' if weights[goal] > 0 else '-'} {goal}"
+
     def _mixtures(self, count: int, seed: int) -> list[torch.Tensor]:
         generator = torch.Generator().manual_seed(seed)
         points: list[torch.Tensor] = []

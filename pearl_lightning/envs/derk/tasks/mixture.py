@@ -36,10 +36,19 @@ class MixtureTasks(DerkTasks):
         return splits
 
     def describe(self, index: int) -> str:
+        family, own = self._find(index)
+        return f"{type(family).__name__}: {family.describe(own)}"
+
+    def kind(self, index: int) -> str:
+        family, own = self._find(index)
+        return f"{type(family).__name__} {family.kind(own)}".strip()
+
+    def _find(self, index: int) -> tuple[DerkTasks, int]:
+        """The family that a task is of, and its index there."""
         for number, family in enumerate(self.families):
             for own in range(len(family)):
                 if self._place(number, own) == index:
-                    return f"{type(family).__name__}: {family.describe(own)}"
+                    return family, own
         raise IndexError(f"task index must be in [0, {len(self)}), got {index}")
 
     def _place(self, number: int, own: int) -> int:

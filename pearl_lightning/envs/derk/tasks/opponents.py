@@ -66,6 +66,9 @@ class OpponentTasks(DerkTasks):
             "new_styles": range(first, len(self)),
         }
 
+    def kind(self, index: int) -> str:
+        return self[index].opponent
+
     def _draw(self, name: str, count: int, styles: tuple[str, ...], sides: tuple[bool, ...]) -> tuple[DerkTask, ...]:
         """Tasks of some styles, on the given sides of the hash that holds loadouts out."""
         generator = torch.Generator().manual_seed(3 * self.seed + len(sides) - 1 + sides[-1])
