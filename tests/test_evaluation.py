@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,9 @@ from pearl_lightning.distributions import HybridTanhGaussian
 from pearl_lightning.envs.meta_env import EpisodeLost
 from pearl_lightning.envs.point_robot import GoalTasks, PointRobot
 from pearl_lightning.evaluation import (
+    TRACE_POINTS,
     AdaptationResult,
+    BeliefTrace,
     compare,
     evaluate_adaptation,
     format_comparison,
@@ -24,8 +27,9 @@ from pearl_lightning.evaluation import (
     write_json,
     write_matches,
 )
-from pearl_lightning.networks.encoders import ContextFreeEncoder
+from pearl_lightning.networks.encoders import ContextFreeEncoder, MeanEncoder
 from pearl_lightning.pearl import PEARL
+from pearl_lightning.plots import plot_belief
 
 
 @pytest.fixture
@@ -247,3 +251,59 @@ def test_every_match_is_a_row_of_the_csv(tmp_path: Path) -> None:
         rows = list(csv.DictReader(file))
     assert len(rows) == 12
     assert rows[7] == {"task": "8", "match": "0", "episode": "1", "return": "11.0", "outcome": "1.0", "kills": "7.0"}
+
+
+def trace(*path: float) -> BeliefTrace:
+    """One match whose mean goes along ``path`` in the first of two latents, ten transitions a point."""
+    mean = np.zeros((1, len(path), 2))
+    mean[0, :, 0] = path
+    std = np.stack([np.full(len(path), 0.5), np.linspace(1, 2, len(path))], axis=-1)[None]
+    return BeliefTrace(10 * np.arange(len(path)), mean, std)
+
+
+def test_entropy_is_that_of_the_posteriors() -> None:
+    way = trace(0, 1, 2)
+    expected = torch.distributions.Normal(torch.tensor(way.mean), torch.tensor(way.std)).entropy().sum(dim=-1)
+    np.testing.assert_allclose(way.entropy(), expected.numpy())
+
+
+@pytest.mark.parametrize(
+    ("path", "transitions"),
+    [((0, 4, 4, 4), 10), ((0, 1, 3.5, 4), 20), ((0, 4, 2, 4), 30), ((0, -4, 3, 4), 20)],
+)
+def test_a_belief_has_settled_when_it_stays_near_where_it_ends(path: tuple[float, ...], transitions: int) -> None:
+    assert trace(*path).settled() == transitions
+    np.testing.assert_allclose(trace(*path).distance()[0], np.abs(np.array(path) - path[-1]) / 4)
+
+
+def test_the_trace_leads_from_the_prior_through_every_episodes_posterior() -> None:
+    torch.manual_seed(0)
+    agent = PEARL(FEATURES, SPACE, encoder=partial(MeanEncoder, latent_dim=2))
+    played = evaluate_adaptation(CountingWorld(arenas=4), agent, [6, 7, 8], episodes=3, matches=2)
+    way = played.trace
+    assert way is not None
+    assert way.mean.shape == (6, 1 + 3 * TRACE_POINTS, 2)
+    assert (way.mean[:, 0] == 0).all()
+    assert (way.std[:, 0] == 1).all()
+    for episode in range(3):
+        point = (episode + 1) * TRACE_POINTS
+        assert way.transitions[point] == (episode + 1) * HORIZON * AGENTS
+        np.testing.assert_allclose(
+            way.mean[:, point].reshape(3, 2, 2), played.z_mean[:, :, episode], rtol=1e-4, atol=1e-5
+        )
+        np.testing.assert_allclose(
+            way.std[:, point].reshape(3, 2, 2), played.z_std[:, :, episode], rtol=1e-4, atol=1e-5
+        )
+    assert played.table()["settled_after"] == way.settled()
+
+
+def test_the_map_of_beliefs_keeps_apart_what_is_apart() -> None:
+    """Two kinds of tasks whose means differ in one of four latents lie apart along the first component."""
+    z_mean = np.random.default_rng(0).normal(size=(2, 3, 2, 4)) * 0.01
+    z_mean[1, ..., 2] += 5
+    figure = plot_belief(result(z_mean=z_mean, trace=trace(0, 1, 2)), ["a", "b"])
+    first, second = (points.get_offsets()[:, 0] for points in figure.axes[0].collections)
+    assert abs(np.mean(first) - np.mean(second)) == pytest.approx(5, abs=0.1)
+    assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == ["a", "b"]
+    with pytest.raises(ValueError, match="an agent without a latent believes nothing"):
+        plot_belief(result(), ["a", "b"])

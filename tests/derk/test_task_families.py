@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import permutations
 from typing import Any
 
 import pytest
@@ -173,6 +174,17 @@ def test_a_mixture_joins_the_splits_of_its_families() -> None:
     assert mixture.describe(7) == f"LoadoutTasks: {families[0].describe(4)}"
     with pytest.raises(ValueError, match="families must hold at least one family, got none"):
         MixtureTasks(families=[])
+
+
+def test_a_figure_can_tell_kinds_of_tasks_apart() -> None:
+    opponents, blind, bounties = OpponentTasks(), BlindLoadoutTasks(), BountyTasks()
+    assert {opponents.kind(index) for index in opponents.splits["new_styles"]} == {"disruptor", "runner"}
+    assert {blind.kind(index) for index in range(len(blind))} == {" ".join(p) for p in permutations(ITEMS_BY_SLOT)}
+    corners = [bounties.kind(index) for index in bounties.splits["corners"]]
+    assert corners == [f"{sign} {goal}" for goal in GOALS for sign in "+-"]
+    mixture = MixtureTasks(families=[bounties, LoadoutTasks()])
+    assert mixture.kind(0) == f"BountyTasks {bounties.kind(0)}"
+    assert mixture.kind(len(bounties.train)) == "LoadoutTasks"
 
 
 def test_a_config_can_mix_families() -> None:
