@@ -22,6 +22,7 @@ from pearl_lightning.checkpoints import make_hyperparameters_plain
 from pearl_lightning.networks.actors import Actor
 from pearl_lightning.networks.critics import CriticEnsemble
 from pearl_lightning.networks.encoders import ContextEncoder, GaussianProductEncoder
+from pearl_lightning.networks.reconstruction import Reconstruction
 from pearl_lightning.objectives import SacConfig
 from pearl_lightning.randomness import make_generator
 
@@ -36,6 +37,8 @@ class PEARL(LightningModule):
         actor: Makes the actor, given the numbers in observation and z, and the action space.
         critic: Makes the critics, given their input and output features.
         sac: Constants of the objective.
+        reconstruction: Makes an auxiliary task for the encoder, given the numbers in observation, encoded action and z,
+            and in the observation; none when left out, as in the original.
         optimizer: Makes an optimizer for each group of parameters.
         context_stride: The encoder sees every n-th step of an episode, in training and in play; rewards in between are
             summed, so that rare events are not lost.
@@ -57,6 +60,7 @@ class PEARL(LightningModule):
         actor: Callable[[int, ActionSpace], Actor] = Actor,
         critic: Callable[[int, int], CriticEnsemble] = CriticEnsemble,
         sac: SacConfig = SacConfig(),  # noqa: B008  (frozen)
+        reconstruction: Callable[[int, int], Reconstruction] | None = None,
         optimizer: OptimizerCallable = lambda parameters: Adam(parameters, lr=3e-4, fused=True),
         context_stride: int = 1,
         context_reward_scale: float = 1.0,
@@ -85,6 +89,11 @@ class PEARL(LightningModule):
         self.actor = actor(features, action_space)
         self.critics = critic(features + action_space.continuous, action_space.joint_choices)
         self.value = critic(features, 1, critics=1) if sac.value_network else None  # type: ignore[call-arg]
+        self.reconstruction = (
+            None
+            if reconstruction is None
+            else reconstruction(features + action_space.encoded_width, observation_features)
+        )
         self.target = copy.deepcopy(self.value if self.value is not None else self.critics).requires_grad_(False)
         fixed = sac.temperature is not None
         initial = sac.initial_temperature if sac.temperature is None else sac.temperature
@@ -132,6 +141,8 @@ class PEARL(LightningModule):
         groups += [list(self.actor.parameters()), list(self.critics.parameters())]
         if self.value is not None:
             groups.append(list(self.value.parameters()))
+        if self.reconstruction is not None:
+            groups.append(list(self.reconstruction.parameters()))
         if self.log_temperatures.requires_grad:
             groups.append([self.log_temperatures])
         return [self.make_optimizer(group) for group in groups if group]  # an encoder may have nothing to learn
@@ -152,7 +163,7 @@ class PEARL(LightningModule):
 
         Returns:
             ``loss/*`` scalars whose sum is to be minimized, and detached ``train/*`` scalars. The encoder gets
-            gradient from ``loss/critic`` and ``loss/kl`` only.
+            gradient from ``loss/critic``, ``loss/kl`` and ``loss/reconstruction`` only.
         """
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
             return self._losses(batch)
@@ -186,6 +197,12 @@ class PEARL(LightningModule):
             "loss/kl": sac.kl_weight * (kl.mean() if sac.kl_over_tasks == "mean" else kl.sum()),
             "loss/actor": -value.mean() + objectives.actor_penalty(policy, pre_tanh, sac),
         }
+        if self.reconstruction is not None:
+            losses["loss/reconstruction"] = self.reconstruction.loss(
+                torch.cat([observation, self.action_space.encode(action), z], dim=-1),
+                self.context_reward_scale * transitions["reward"],
+                transitions["next_observation"] - observation,
+            )
         if self.value is not None:
             predicted_value = self.value(torch.cat([observation, z_fixed], dim=-1)).squeeze(-1).float()
             losses["loss/value"] = objectives.critic_loss(predicted_value, value)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
@@ -21,6 +22,7 @@ from torch.distributions import (
 )
 
 from pearl_lightning.action_space import ActionSpace
+from pearl_lightning.networks.reconstruction import Reconstruction
 from pearl_lightning.objectives import SacConfig
 from pearl_lightning.pearl import PEARL
 
@@ -169,6 +171,37 @@ def test_losses_equal_their_definition_written_as_loops(space: ActionSpace, sac:
         errors = [single_critic(pearl.value, i)(state).squeeze(-1) - value for i in members]
         expected = torch.stack([error.square().mean() for error in errors]).sum()
         torch.testing.assert_close(terms["loss/value"], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_reconstruction_teaches_the_encoder_and_nobody_else(space: ActionSpace) -> None:
+    """Its loss is the squared error on the RL transitions, with rewards as the encoder reads them."""
+    torch.manual_seed(0)
+    make = partial(Reconstruction, hidden=(16,), reward_weight=2.0, observation_weight=0.5)
+    pearl = small_pearl(space, context_reward_scale=3.0, reconstruction=make)
+    batch = meta_batch(space)
+    term = losses(pearl, batch)["loss/reconstruction"]
+    groups = parameter_groups(pearl) | {"reconstruction": list(pearl.reconstruction.parameters())}  # type: ignore[union-attr]
+    assert {group for group, ps in groups.items() if reached(term, ps)} == {"encoder", "reconstruction"}
+    assert len(pearl.configure_optimizers()) == len(groups)
+
+    pearl.noise.manual_seed(0)
+    mean, std = pearl.encoder(pearl.context_features(batch["context"]))
+    z = mean + std * torch.randn(mean.shape, generator=pearl.noise)
+    expected = 0.0
+    for task in range(TASKS):
+        for transition in batch["transitions"][task]:
+            seen = torch.cat([transition["observation"], space.encode(transition["action"]), z[task]])
+            predicted = pearl.reconstruction.body(seen)  # type: ignore[union-attr]
+            change = transition["next_observation"] - transition["observation"]
+            expected += 2.0 * float((predicted[0] - 3.0 * transition["reward"]).square())
+            expected += 0.5 * float((predicted[1:] - change).square().mean())
+    assert float(term) == pytest.approx(expected / (TASKS * TRANSITIONS), rel=1e-4)
+
+
+@pytest.mark.parametrize("name", ["reward_weight", "observation_weight"])
+def test_a_negative_weight_of_the_reconstruction_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match=f"{name} must be at least 0, got -1"):
+        Reconstruction(3, 2, **{name: -1.0})
 
 
 @pytest.mark.parametrize(("over_tasks", "factor"), [("mean", 1), ("sum", TASKS)])
