@@ -50,6 +50,8 @@ class MetaBatchDataModule(LightningDataModule):
         updates_per_epoch: Meta-batches in one epoch.
         episodes_per_task: Episodes the replay keeps per task.
         recent_context: How many of a task's last context episodes the encoder may be given.
+        relabelled: Share of the tasks in a meta-batch that are given another task's data, paid as their own would be;
+            for worlds that write events and families that differ in what these pay (``event_weights``).
     """
 
     def __init__(
@@ -61,6 +63,7 @@ class MetaBatchDataModule(LightningDataModule):
         updates_per_epoch: int = 1000,
         episodes_per_task: int = 100,
         recent_context: int = 4,
+        relabelled: float = 0.0,
     ) -> None:
         super().__init__()
         sizes = {"meta_batch": meta_batch, "transitions": transitions, "updates_per_epoch": updates_per_epoch}
@@ -72,6 +75,12 @@ class MetaBatchDataModule(LightningDataModule):
                 "context_episodes must be [smallest, largest] with 1 <= smallest <= largest <= recent_context "
                 f"({recent_context}), got {list(context_episodes)}"
             )
+        weights = env.tasks.event_weights() if relabelled else None
+        if relabelled and (weights is None or not env.events):
+            raise ValueError(
+                f"relabelled must be 0 for an env without events or tasks without event weights, got {relabelled}"
+            )
+        self.relabelled, self.event_weights = relabelled, weights
         self.env, self.meta_batch, self.transitions = env, meta_batch, transitions
         self.context_episodes = tuple(context_episodes)
         self.updates_per_epoch = updates_per_epoch
@@ -90,6 +99,8 @@ class MetaBatchDataModule(LightningDataModule):
             horizon=self.env.horizon,
             recent_context=self.recent_context,
             generator=make_generator("replay", rank),
+            relabelled=self.relabelled,
+            event_weights=self.event_weights,
         )
 
     def sample(self) -> TensorDict:

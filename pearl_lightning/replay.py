@@ -168,16 +168,31 @@ class TaskReplay:
         horizon: Steps of an episode.
         recent_context: How many of a task's last context episodes the encoder may be given.
         generator: Draws tasks, transitions and context.
+        relabelled: Share of a meta-batch's tasks that are given another task's data, paid as their own would be:
+            hindsight over tasks (Li et al. 2020, "Generalized hindsight"; here for context too).
+        event_weights: What each task pays for an event ``[task, agent, event]``; episodes must then hold ``events``.
     """
 
     def __init__(
-        self, *, tasks: int, episodes_per_task: int, horizon: int, recent_context: int, generator: torch.Generator
+        self,
+        *,
+        tasks: int,
+        episodes_per_task: int,
+        horizon: int,
+        recent_context: int,
+        generator: torch.Generator,
+        relabelled: float = 0.0,
+        event_weights: Tensor | None = None,
     ) -> None:
         sizes = {"tasks": tasks, "episodes_per_task": episodes_per_task, "recent_context": recent_context}
         for name, size in sizes.items():
             if size < 1:
                 raise ValueError(f"{name} must be at least 1, got {size}")
-        self.generator = generator
+        if not 0 <= relabelled <= 1:
+            raise ValueError(f"relabelled must be in [0, 1], got {relabelled}")
+        if relabelled and event_weights is None:
+            raise ValueError(f"relabelled must be 0 without event_weights, got {relabelled}")
+        self.generator, self.relabelled, self.event_weights = generator, relabelled, event_weights
         self.writer = TaskWriter(tasks, episodes_per_task, horizon + 1)
         self.transition_sampler = TransitionSampler(self.writer, generator)
         self.context_sampler = RecentContextSampler(self.writer, generator, recent_context)
@@ -235,7 +250,8 @@ class TaskReplay:
             self.writer.update = update
         with_data = (self.writer.written > 0).nonzero().flatten()
         drawn = with_data[torch.randperm(len(with_data), generator=self.generator)[:tasks]]
-        self.transition_sampler.tasks = self.context_sampler.tasks = drawn
+        sources = self._sources(drawn, with_data)
+        self.transition_sampler.tasks = self.context_sampler.tasks = sources
         storage = self.buffer.storage
         index, _ = self.transition_sampler.sample(storage, transitions)
         rows, following = storage.get(index), storage.get(index + 1)["observation"]
@@ -250,15 +266,36 @@ class TaskReplay:
             {
                 "observation": of_agent(rows["observation"]),
                 "action": of_agent(rows["action"]),
-                "reward": of_agent(rows["training_reward"]),
+                "reward": of_agent(self._paid(rows, "training_reward", drawn, sources)),
                 "next_observation": of_agent(following),
                 "terminated": rows["terminated"],
             },
             batch_size=index.shape,
         )
         context_index, diagnostics = self.context_sampler.sample(storage, context_episodes)
-        context = storage.get(context_index).select("observation", "action", "reward")
+        context = storage.get(context_index)
+        context["reward"] = self._paid(context, "reward", drawn, sources)
+        context = context.select("observation", "action", "reward")
         return TensorDict({"transitions": batch, "context": context}, batch_size=[len(drawn)]), diagnostics
+
+    def _sources(self, tasks: Tensor, with_data: Tensor) -> Tensor:
+        """The task whose data each of ``tasks`` is given; mostly its own."""
+        if not self.relabelled:
+            return tasks
+        others = with_data[torch.randint(len(with_data), tasks.shape, generator=self.generator)]
+        is_given = torch.rand(tasks.shape, generator=self.generator) < self.relabelled
+        return torch.where(is_given, others, tasks)
+
+    def _paid(self, rows: TensorDictBase, name: str, tasks: Tensor, sources: Tensor) -> Tensor:
+        """The rewards called ``name`` ``[task, ..., agent]`` of rows that lie in ``sources``, as ``tasks`` pay them."""
+        if torch.equal(tasks, sources):
+            stored: Tensor = rows[name]
+            return stored
+        assert self.event_weights is not None
+        weights = self.event_weights[tasks]
+        weights = weights.reshape(len(tasks), *[1] * (rows["events"].ndim - 3), *weights.shape[1:])
+        is_other = (tasks != sources).reshape(-1, *[1] * (rows[name].ndim - 1))
+        return torch.where(is_other, (rows["events"] * weights).sum(dim=-1), rows[name])
 
     def save(self, folder: Path) -> None:
         """Write the stored rows as memory-maps and the bookkeeping as tensors into a new folder.

@@ -41,7 +41,8 @@ def play_episode(env: MetaEnv, act: Callable[[Tensor, int], Tensor], attempts: i
     Returns:
         Rows ``[arena, horizon + 1]``: observation, action, reward and training_reward ``[arena, row, agent]`` and
         terminated ``[arena, row]``. The last row holds the final observation alone, so each observation is stored once.
-        ``task`` ``[arena, row]``, and ``outcome`` ``[arena, row]`` where the world has one.
+        ``task`` ``[arena, row]``; ``outcome`` ``[arena, row]`` and ``events`` ``[arena, row, agent, event]`` where the
+        world has any.
 
     Raises:
         EpisodeLost: The world lost every attempt.
@@ -72,6 +73,8 @@ def _play_once(env: MetaEnv, act: Callable[[Tensor, int], Tensor]) -> TensorDict
     )
     if env.has_outcome:
         rows["outcome"] = torch.zeros(shape, device=env.device)
+    if env.events:
+        rows["events"] = torch.zeros(*shape, env.agents, env.events, device=env.device)
     training_reward = ("agents", "training_reward" if env.has_training_reward else "reward")
     observation = state["agents", "observation"]
     for step in range(env.horizon):
@@ -81,6 +84,8 @@ def _play_once(env: MetaEnv, act: Callable[[Tensor, int], Tensor]) -> TensorDict
         rows["action"][:, step] = action
         rows["reward"][:, step] = result["agents", "reward"].squeeze(-1)
         rows["training_reward"][:, step] = result[training_reward].squeeze(-1)
+        if env.events:
+            rows["events"][:, step] = result["agents", "events"]
         rows["terminated"][:, step] = result["terminated"].squeeze(-1)
         observation = result["agents", "observation"]
     if not bool(result["done"].all()):

@@ -53,6 +53,13 @@ class TaskDistribution(ABC, Generic[Task]):
         """Indices by a split's name: ``train``, ``test``, and parts of the latter where a family tells them apart."""
         return {"train": self.train_indices, "test": self.test_indices}
 
+    def event_weights(self) -> Tensor | None:
+        """What each train task pays for an event, ``[task, agent, event]``; None where tasks differ in more than that.
+
+        With it, what was played in one task can be paid as in another.
+        """
+        return None
+
     @abstractmethod
     def describe(self, index: int) -> str:
         """One line about a task, for people."""
@@ -69,7 +76,8 @@ class MetaEnv(EnvBase):
     ``[arena, agent, action]``, ``("agents", "reward")`` ``[arena, agent, 1]``, ``done``/``terminated``/``truncated``
     ``[arena, 1]`` and ``task`` ``[arena]`` (int64, index into ``tasks``; not for the policy). Optional, where a world
     has them: ``("agents", "training_reward")`` like the reward, what the learner may train on where the task's own
-    reward is too rare, and ``outcome`` ``[arena, 1]`` (1 won, 0 tied, -1 lost; 0 before the last step).
+    reward is too rare; ``("agents", "events")`` ``[arena, agent, event]``, what happened in a step that some task pays
+    for; and ``outcome`` ``[arena, 1]`` (1 won, 0 tied, -1 lost; 0 before the last step).
 
     Args:
         arenas: Number of arenas, at least 1.
@@ -78,6 +86,7 @@ class MetaEnv(EnvBase):
         agents: Agents per arena.
         features: Numbers in one agent's observation.
         horizon: Steps of an episode.
+        events: Kinds of events that the world also writes into ``("agents", "events")``; 0 for none.
         has_training_reward: Whether the world also writes ``("agents", "training_reward")``.
         has_outcome: Whether the world also writes ``outcome``.
         device: Where the world's tensors lie.
@@ -96,6 +105,7 @@ class MetaEnv(EnvBase):
         agents: int,
         features: int,
         horizon: int,
+        events: int = 0,
         has_training_reward: bool = False,
         has_outcome: bool = False,
         device: torch.device | str = "cpu",
@@ -105,11 +115,13 @@ class MetaEnv(EnvBase):
         super().__init__(device=device, batch_size=[arenas])
         self.arenas, self.agents, self.features, self.horizon = arenas, agents, features, horizon
         self.tasks, self.action_space = tasks, action_space
-        self.has_training_reward, self.has_outcome = has_training_reward, has_outcome
+        self.events, self.has_training_reward, self.has_outcome = events, has_training_reward, has_outcome
         observation = Composite(observation=Unbounded((arenas, agents, features)), shape=(arenas, agents))
         extra: dict[str, Any] = {}
         if has_training_reward:
             observation["training_reward"] = Unbounded((arenas, agents, 1))
+        if events:
+            observation["events"] = Unbounded((arenas, agents, events))
         if has_outcome:
             extra["outcome"] = Unbounded((arenas, 1))
         self.observation_spec = Composite(
@@ -160,7 +172,8 @@ class MetaEnv(EnvBase):
 
         Returns:
             ``observation`` and ``reward`` ``[arena, agent]``, ``terminated`` and ``truncated`` (one bool for all
-            arenas), and ``training_reward`` ``[arena, agent]`` / ``outcome`` ``[arena]`` where the world has them.
+            arenas), and ``training_reward`` ``[arena, agent]`` / ``events`` ``[arena, agent, event]`` / ``outcome``
+            ``[arena]`` where the world has them.
         """
 
     def episode_statistics(self) -> dict[str, Tensor]:
@@ -200,6 +213,9 @@ class MetaEnv(EnvBase):
         agents = TensorDict({"observation": result["observation"]}, batch_size=[self.arenas, self.agents])
         if self.has_training_reward:
             agents["training_reward"] = result.get("training_reward", zeros).unsqueeze(-1)
+        if self.events:
+            nothing = torch.zeros(self.arenas, self.agents, self.events, device=self.device)
+            agents["events"] = result.get("events", nothing)
         packed = TensorDict(
             {"agents": agents, "task": self._current.to(self.device, copy=True)}, batch_size=[self.arenas]
         )

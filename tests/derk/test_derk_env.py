@@ -10,10 +10,10 @@ from tensordict import TensorDict
 from torchrl.envs.utils import check_env_specs
 
 from pearl_lightning.envs.derk.env import DerkEnv
-from pearl_lightning.envs.derk.interface import EPISODE_STEPS
+from pearl_lightning.envs.derk.interface import BOUNTY_KEYS, EPISODE_STEPS
 from pearl_lightning.envs.derk.opponents import OPPONENTS, Opponent
 from pearl_lightning.envs.derk.opponents.idle import IdleOpponent
-from pearl_lightning.envs.derk.tasks import DerkTask, DerkTasks, LoadoutTasks
+from pearl_lightning.envs.derk.tasks import BountyTasks, DerkTask, DerkTasks, LoadoutTasks
 from pearl_lightning.envs.meta_env import EpisodeLost, MetaEnv
 from pearl_lightning.rollout import play_episode
 
@@ -219,6 +219,26 @@ def test_statistics_of_an_episode_are_what_a_bounty_of_one_for_each_pays(
     assert counted.sum() > 0
     torch.testing.assert_close(counted, rows["reward"].sum(dim=(1, 2)), rtol=1e-4, atol=1e-3)
     assert env.episode_statistics().keys() == {"kills", "statue_damage"}
+    env.close()
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_what_any_task_pays_follows_from_the_events_of_a_step(side: str) -> None:
+    tasks = BountyTasks(train_tasks=8)
+    env = DerkEnv(
+        arenas=8,
+        tasks=tasks,
+        side=side,
+        backend_options={"bounty_events": True, "threads": 1},  # type: ignore[arg-type]
+    )
+    env.set_tasks(range(8))
+    attacker = OPPONENTS["attacker"]()
+    rows = play_episode(env, lambda observation, step: attacker(observation, torch.Generator().manual_seed(step)))
+    weights = tasks.event_weights()[:8]
+    assert rows["events"].shape == (8, EPISODE_STEPS + 1, 3, len(BOUNTY_KEYS))
+    assert (rows["events"].sum(dim=(0, 1, 2)) != 0).sum() > 5  # kinds of events that happened
+    paid = (rows["events"] * weights.unsqueeze(1)).sum(dim=-1)
+    torch.testing.assert_close(paid, rows["reward"], rtol=1e-3, atol=1e-3)
     env.close()
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import combinations
+from itertools import combinations, product
 from pathlib import Path
 
 import psutil
@@ -64,6 +64,64 @@ def test_context_is_whole_episodes_in_order_from_the_recent_marked_ones() -> Non
         for index, number in episodes_of(context["observation"]):
             seen[index].add(number)
     assert seen == eligible
+
+
+def paying_replay(relabelled: float) -> tuple[TaskReplay, torch.Tensor]:
+    """Four tasks with two context episodes each, whose two events are (episode, row) + 1; and what each task pays."""
+    weights = torch.tensor([1.0, 10.0]) ** torch.arange(1.0, 5.0).view(4, 1, 1) * torch.tensor([1.0, 2.0, 3.0]).view(
+        1, 3, 1
+    )
+    replay = TaskReplay(
+        tasks=4,
+        episodes_per_task=4,
+        horizon=HORIZON,
+        recent_context=2,
+        generator=torch.Generator().manual_seed(0),
+        relabelled=relabelled,
+        event_weights=weights,
+    )
+    for task, number in product(range(4), (1, 2)):
+        episode = marked_episodes([task], [number])
+        episode["events"] = episode["observation"][..., 1:3] + 1
+        episode["reward"] = episode["training_reward"] = (episode["events"] * weights[task]).sum(dim=-1)
+        replay.extend(episode, True)
+    return replay, weights
+
+
+@pytest.mark.parametrize("relabelled", [0.0, 0.5, 1.0])
+def test_a_share_of_the_tasks_is_given_anothers_data_paid_as_its_own(relabelled: float) -> None:
+    replay, weights = paying_replay(relabelled)
+    given = []
+    for _ in range(200):
+        batch, _ = replay.sample(3, 8, 1)
+        payers = []
+        for transitions, context in zip(batch["transitions"], batch["context"], strict=True):
+            source = transitions["observation"][..., 0].unique()
+            assert torch.equal(source, context["observation"][..., 0].unique())
+            assert len(source) == 1
+            paid = []  # tasks that would pay so
+            for seen, reward in (
+                (transitions["observation"], transitions["reward"]),
+                (context["observation"], context["reward"]),
+            ):
+                agent, events = seen[..., 3].long(), seen[..., 1:3] + 1
+                paid += [{task for task in range(4) if torch.allclose((events * weights[task, agent]).sum(-1), reward)}]
+            assert paid[0] == paid[1]
+            (payer,) = paid[0]
+            payers.append(payer)
+            given.append(payer != int(source))
+        assert len(set(payers)) == 3  # the tasks of a meta-batch are different ones still
+    assert sum(given) / len(given) == pytest.approx(relabelled * 3 / 4, abs=0.06)
+
+
+@pytest.mark.parametrize(
+    ("share", "message"), [(1.5, r"must be in \[0, 1\], got 1.5"), (0.5, "must be 0 without event_weights")]
+)
+def test_a_share_that_cannot_be_relabelled_is_refused(share: float, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        TaskReplay(
+            tasks=1, episodes_per_task=1, horizon=1, recent_context=1, generator=torch.Generator(), relabelled=share
+        )
 
 
 def test_context_and_transitions_of_a_row_are_of_the_same_task() -> None:

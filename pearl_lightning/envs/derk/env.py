@@ -43,7 +43,8 @@ class DerkEnv(MetaEnv):
         tasks: The task distribution the arenas' tasks come from.
         backend: What plays the matches: ``simulator``, the game's rules at full speed; ``game``, the real game; either
             is started at the first reset. Or a backend object with as many arenas. ``close`` closes it.
-        backend_options: Further arguments of a backend given by name.
+        backend_options: Further arguments of a backend given by name. With the simulator's ``bounty_events`` the
+            environment also writes what happened, paid or not, as ``BOUNTY_KEYS`` names it.
         side: Which team the learner plays. What a task calls the home team is the learner's wherever it stands.
         observe_time: Give the agents one more feature, the share of the episode that is left, from 1 down; the game
             tells them nothing about it.
@@ -87,6 +88,7 @@ class DerkEnv(MetaEnv):
             agents=AGENTS,
             features=OBSERVATION_FEATURES + observe_time + (tasks[0].tell(styles).shape[1] if observe_task else 0),
             horizon=_episode_steps(options) if isinstance(backend, str) else backend.episode_steps,
+            events=len(BOUNTY_KEYS) if options.get("bounty_events", False) else 0,
             has_outcome=True,
             device=device,
         )
@@ -94,8 +96,7 @@ class DerkEnv(MetaEnv):
         self._told: Tensor | None = None  # what this episode's tasks hide, [arena, agent, feature]
         self._flags_seen: Tensor | None = None  # 0 for arenas whose home team does not see items, [arena, 1, 1]
         self._own = 0 if side == "home" else 1  # index of the learner's team among the sides
-        self._counts_events = bool(options.get("bounty_events", False))
-        self._statistics: dict[str, Tensor] = {}
+        self._counted = torch.zeros(0)  # events so far, where they are counted [arena, agent, event]
         self._opponents: dict[str, Opponent] = opponents
         self._opponent_generator = torch.Generator(self.device)
         self._opponent_arenas: dict[str, Tensor] = {}  # arenas that each opponent plays in this episode
@@ -118,6 +119,7 @@ class DerkEnv(MetaEnv):
         placed = tasks if self._own == 0 else [_swapped(task) for task in tasks]
         own, self._other_observation = self._split(backend.reset(placed, spawn_seed))
         self._steps_left = self.horizon
+        self._counted = torch.zeros(self.arenas, AGENTS, self.events, device=self.device)
         blind = torch.tensor([task.masks_items for task in tasks]).view(-1, 1, 1)
         self._flags_seen = (~blind).float().to(self.device) if blind.any() else None
         told = {id(task): task for task in tasks} if self.observe_task else {}
@@ -142,18 +144,19 @@ class DerkEnv(MetaEnv):
             "terminated": done,
             "truncated": False,
         }
+        if self.events:
+            counted = self._backend.bounty_events()[self._own]  # type: ignore[attr-defined]
+            result["events"], self._counted = counted - self._counted, counted
         if done:
             self._other_observation = None
             stats = self._backend.team_stats()[self._own]  # [arena, statistic]
             result["outcome"] = torch.sign(stats[:, _REWARD] - stats[:, _OPPONENT_REWARD])
-            if self._counts_events:
-                events = self._backend.bounty_events()[self._own].sum(dim=1)  # type: ignore[attr-defined]
-                self._statistics = {name: events[:, column] for name, column in _STATISTICS.items()}
         return result
 
     def episode_statistics(self) -> dict[str, Tensor]:
         """Kills of enemy units and hitpoints of damage to the enemy statue, where the simulator counts events."""
-        return self._statistics
+        totals = self._counted.sum(dim=1)
+        return {name: totals[:, column] for name, column in _STATISTICS.items()} if self.events else {}
 
     def report(self) -> dict[str, str | int]:
         return {} if self._backend is None else self._backend.report()

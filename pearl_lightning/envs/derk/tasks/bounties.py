@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import torch
 
-from pearl_lightning.envs.derk.interface import DEFAULT_BOUNTIES, ITEMS_BY_SLOT
+from pearl_lightning.envs.derk.interface import BOUNTY_KEYS, DEFAULT_BOUNTIES, ITEMS_BY_SLOT
 from pearl_lightning.envs.derk.tasks.drawing import check_counts, draw_loadouts
 from pearl_lightning.envs.derk.tasks.task import DerkTask, DerkTasks
 
@@ -64,6 +64,13 @@ class BountyTasks(DerkTasks):
         bounties = self[index].home_bounties[0]
         pays = ", ".join(f"{key} {weight:g}" for key, weight in sorted(bounties.items()) if weight)
         return f"{'train' if index in self.train_indices else 'test'} task {index}: {pays} ({self.opponent})"
+
+    def event_weights(self) -> torch.Tensor:
+        # timeScaling, which reshapes the others, is the game's 1: nothing is reshaped, and nothing happens by that name
+        pays = [
+            [[weights.get(key, 0.0) for key in BOUNTY_KEYS] for weights in task.home_bounties] for task in self.train
+        ]
+        return torch.tensor(pays)
 
     def kind(self, index: int) -> str:
         """The goal that weighs most, and its sign."""
