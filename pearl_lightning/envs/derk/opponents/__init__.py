@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from pearl_lightning.envs.derk.opponents.attacker import AttackerOpponent
 from pearl_lightning.envs.derk.opponents.disruptor import DisruptorOpponent
 from pearl_lightning.envs.derk.opponents.gang import GangOpponent
@@ -28,15 +30,23 @@ OPPONENTS: dict[str, type[Opponent]] = {
 }
 """Opponents by the name a task calls them; add to it before making an environment."""
 
-__all__ = ["OPPONENTS", "Opponent", "make_opponent"]
+SOURCES: dict[str, Callable[[str], Opponent]] = {}
+"""What makes an opponent called ``source:what`` of what follows the colon. Whoever can make some adds itself, as
+``pearl_lightning.frozen`` does for trained agents: worlds know nothing of learning."""
+
+__all__ = ["OPPONENTS", "SOURCES", "Opponent", "make_opponent"]
 
 
 def make_opponent(name: str) -> Opponent:
-    """The opponent a task calls ``name``.
+    """The opponent a task calls ``name``: one of ``OPPONENTS``, or made by one of ``SOURCES``.
 
     Raises:
         ValueError: No opponent has that name.
     """
+    source, colon, what = name.partition(":")
+    if colon and source in SOURCES:
+        return SOURCES[source](what)
     if name not in OPPONENTS:
-        raise ValueError(f"unknown opponent {name!r}; known ones: {', '.join(OPPONENTS)}")
+        known = [*OPPONENTS, *(f"{source}:..." for source in SOURCES)]
+        raise ValueError(f"unknown opponent {name!r}; known ones: {', '.join(known)}")
     return OPPONENTS[name]()

@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 
 from pearl_lightning.envs.derk.interface import ITEMS_BY_SLOT
-from pearl_lightning.envs.derk.opponents import OPPONENTS
+from pearl_lightning.envs.derk.opponents import make_opponent
 from pearl_lightning.envs.derk.tasks.drawing import check_counts, draw_loadouts, draw_new, is_held_out
 from pearl_lightning.envs.derk.tasks.task import DerkTask, DerkTasks, Loadout, named_bounties
 
@@ -21,7 +21,8 @@ class OpponentTasks(DerkTasks):
     learner's team holds is drawn too, and seen.
 
     Args:
-        styles: Opponents to train against, names in ``pearl_lightning.envs.derk.opponents.OPPONENTS``.
+        styles: Opponents to train against, names that ``pearl_lightning.envs.derk.opponents.make_opponent`` knows: the
+            scripted ones, or ``checkpoint:runs/NAME/checkpoints/last.ckpt``.
         new_styles: Opponents of the second test split, none of ``styles``.
         train_tasks: Tasks to train on, at least 1.
         test_tasks: Held-out tasks of each of the two test splits, at least 0.
@@ -43,10 +44,9 @@ class OpponentTasks(DerkTasks):
         bounties: Literal["default", "shaped"] | dict[str, float] = "shaped",
     ) -> None:
         check_counts(train_tasks=(train_tasks, 1), test_tasks=(test_tasks, 0), seed=(seed, 0))
-        for name, given in (("styles", styles), ("new_styles", new_styles)):
-            unknown = [style for style in given if style not in OPPONENTS]
-            if unknown or (not given and name == "styles"):
-                raise ValueError(f"{name} must be among {', '.join(OPPONENTS)}, got {list(given)}")
+        if not styles:
+            raise ValueError("styles must hold at least one opponent, got none")
+        self._items = {style: make_opponent(style).items for style in (*styles, *new_styles)}
         both = sorted(set(styles) & set(new_styles))
         if both:
             raise ValueError(f"new_styles must not be among styles, got {', '.join(both)} in both")
@@ -78,7 +78,7 @@ class OpponentTasks(DerkTasks):
             style = styles[number % len(styles)]
 
             def draw(style: str = style) -> tuple[str, tuple[Loadout, ...]]:
-                return style, draw_loadouts(generator, OPPONENTS[style].items)
+                return style, draw_loadouts(generator, self._items[style])
 
             _, away = draw_new(name, draw, seen, lambda hidden: is_held_out(self.seed, hidden) in sides)
             home = draw_loadouts(generator, ITEMS_BY_SLOT)
