@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
 from typing import Any, Literal
@@ -26,6 +27,8 @@ from pearl_lightning.training_cli import PearlParser, quiet
 
 BACKENDS = ("simulator", "game")
 """What ``--backend both`` compares."""
+FAMILIES = Path(__file__).parent / "configs" / "families"
+"""What ``--tasks FAMILY/SPLIT`` may name."""
 SIDES = ("home", "away")
 """What ``--side both`` does."""
 
@@ -36,6 +39,7 @@ def run(arguments: list[str]) -> None:
     options = _parser().parse_args(arguments)
     backends = BACKENDS if options.backend == "both" else (options.backend,)
     sides = SIDES if options.side == "both" else (options.side,)
+    overlay, split_name = _family(options.tasks)
     results: dict[str, AdaptationResult] = {}
     tasks: Any = None
     for path in options.checkpoints:
@@ -43,12 +47,12 @@ def run(arguments: list[str]) -> None:
         load_checkpoint(checkpoint)  # refuses what is none, in a readable way
         model = PEARL.load_from_checkpoint(checkpoint, map_location="cpu", weights_only=True).eval()
         folder = checkpoint.parent.parent if checkpoint.parent.name == "checkpoints" else checkpoint.parent
-        config = Path(options.config or folder / "config.yaml")
+        configs = [Path(options.config or folder / "config.yaml"), *overlay]
         for backend, side in product(backends, sides):
-            env = make_env(config, backend, side, statistics=True)
+            env = make_env(configs, backend, side, statistics=True)
             try:
                 _check_fit(checkpoint, model, env)
-                indices = split(env, options.tasks)
+                indices = split(env, split_name)
                 played = [env.tasks[index] for index in indices]
                 if tasks is not None and played != tasks:
                     raise ValueError(f"{checkpoint} has other tasks in its config than the first checkpoint")
@@ -72,7 +76,7 @@ def run(arguments: list[str]) -> None:
             results[label] = result
             if label:
                 print(f"{label}:")
-            settings = {"checkpoint": str(checkpoint), "config": str(config), "backend": backend, "side": side}
+            settings = {"checkpoint": str(checkpoint), "config": str(configs[0]), "backend": backend, "side": side}
             settings |= {name: options[name] for name in ("tasks", "sampled", "wrong_context", "seed")}
             stem = folder / "-".join(filter(None, ["evaluation", checkpoint.stem, _variant(options), place]))
             is_one = len(options.checkpoints) * len(backends) * len(sides) == 1
@@ -123,6 +127,16 @@ def _check_fit(checkpoint: Path, model: PEARL, env: MetaEnv) -> None:
         )
 
 
+def _family(tasks: str) -> tuple[list[Path], str]:
+    """The overlay of a family that ``FAMILY/SPLIT`` names, none for a run's own tasks; and the split."""
+    family, slash, split_name = tasks.rpartition("/")
+    if not slash or family.isdecimal():  # a mixture numbers its families
+        return [], tasks
+    if family not in (families := sorted(path.stem for path in FAMILIES.glob("*.yaml"))):
+        raise ValueError(f"tasks must name one of the families {', '.join(families)}, got {family!r}")
+    return [FAMILIES / f"{family}.yaml"], split_name
+
+
 def split(env: MetaEnv, name: str) -> range:
     """Indices of the env's tasks in a split.
 
@@ -136,26 +150,33 @@ def split(env: MetaEnv, name: str) -> range:
     return splits[name]
 
 
-def make_env(config: Path, backend: str | None = None, side: str | None = None, *, statistics: bool = False) -> MetaEnv:
+def make_env(
+    config: Path | Sequence[Path], backend: str | None = None, side: str | None = None, *, statistics: bool = False
+) -> MetaEnv:
     """The environment under ``data.env`` of a config: a run's ``config.yaml``, or one that ``pearl fit`` takes.
 
     Args:
-        config: The file.
+        config: The file; of several, later ones override, as for ``pearl fit``.
         backend: Play Derk's Gym on this backend; with its default options, where the config names another.
         side: Play this team of Derk's Gym.
         statistics: Let Derk's simulator count kills and damage.
     """
-    if not config.is_file():
-        raise FileNotFoundError(f"there is no config {config}: name one that holds data.env with --config")
-    content = yaml.safe_load(config.read_text())
-    try:
-        settings: dict[str, Any] = content["data"]["env"]
-    except (KeyError, TypeError) as error:
-        raise ValueError(f"{config} must hold an environment under data.env") from error
+    settings: dict[str, Any] = {}
+    files = [config] if isinstance(config, Path) else config
+    for file in files:
+        if not file.is_file():
+            raise FileNotFoundError(f"there is no config {file}: name one that holds data.env with --config")
+        content = yaml.safe_load(file.read_text())
+        try:
+            settings = _merged(settings, content["data"]["env"])
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"{file} must hold an environment under data.env") from error
+    if "class_path" not in settings:
+        raise ValueError(f"{files[-1]} names no class_path under data.env: give the config it is an overlay for first")
     world = settings.get("init_args", {})
     for option, value in (("backend", backend), ("side", side)):
         if value is not None and "backend" not in world:
-            raise ValueError(f"--{option} {value} is for Derk's Gym, but the env of {config} names no backend")
+            raise ValueError(f"--{option} {value} is for Derk's Gym, but the env of {files[-1]} names no backend")
     if backend is not None and world["backend"] != backend:
         world |= {"backend": backend, "backend_options": None}
     if side is not None:
@@ -165,6 +186,14 @@ def make_env(config: Path, backend: str | None = None, side: str | None = None, 
     parser = PearlParser()
     parser.add_subclass_arguments(MetaEnv, "env", required=True)
     return parser.instantiate_classes(parser.parse_object({"env": settings})).env
+
+
+def _merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    """Settings with others put over them; those of another class are replaced as a whole."""
+    if over.get("class_path", base.get("class_path")) != base.get("class_path"):
+        return over
+    both = [name for name in base if isinstance(base[name], dict) and isinstance(over.get(name), dict)]
+    return base | over | {name: _merged(base[name], over[name]) for name in both}
 
 
 def _parser() -> PearlParser:

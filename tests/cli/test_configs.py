@@ -14,7 +14,7 @@ from pytorch_lightning import Trainer
 
 from pearl_lightning.callbacks import AdaptationEvaluation, EpisodeCollector, ReplayCheckpoint
 from pearl_lightning.cli import main
-from pearl_lightning.evaluation_cli import make_env
+from pearl_lightning.evaluation_cli import _family, make_env
 from pearl_lightning.objectives import SacConfig
 from pearl_lightning.training_cli import run
 
@@ -27,6 +27,7 @@ CONFIGS = {
     "derk_game": ["derk_game"],
     "reference": ["point_robot", "reference"],
     "ddp": ["point_robot", "ddp"],
+    "families/loadouts": ["derk", "families/loadouts"],
     "families/opponents": ["derk", "families/opponents"],
     "families/bounties": ["derk", "families/bounties"],
     "families/blind_loadouts": ["derk", "families/blind_loadouts"],
@@ -116,6 +117,16 @@ def test_evaluate_plays_derk_on_the_backend_it_is_told() -> None:
         env = make_env(config, told)
         assert env._backend_name == backend  # started at the first reset only
         assert len(env.tasks.test) == 64
+
+
+def test_evaluate_plays_another_family_on_demand() -> None:
+    overlay, name = _family("opponents/new_styles")
+    tasks = make_env([ROOT / "configs" / "derk.yaml", *overlay]).tasks
+    assert {tasks[index].opponent for index in tasks.splits[name]} == {"disruptor", "runner"}
+    assert _family("known_styles") == ([], "known_styles")
+    assert _family("0/test") == ([], "0/test")
+    with pytest.raises(ValueError, match="one of the families blind_loadouts, .*, opponents, got 'chess'"):
+        _family("chess/test")
 
 
 def test_evaluate_keeps_the_options_of_the_configs_own_backend(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from itertools import permutations
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -33,8 +34,10 @@ from pearl_lightning.envs.derk.tasks import (
     OpponentTasks,
 )
 from pearl_lightning.envs.derk.tasks.bounties import GOALS
+from pearl_lightning.evaluation_cli import make_env
 from pearl_lightning.rollout import play_episode
 
+CONFIGS = Path(__file__).parent.parent.parent / "configs"
 FAMILIES: dict[str, type[DerkTasks]] = {
     "loadouts": LoadoutTasks,
     "opponents": OpponentTasks,
@@ -266,6 +269,22 @@ def test_pearl_tasks_lists_every_split(capsys: pytest.CaptureFixture[str], tmp_p
     assert "limit must be at least 0, got -1" in capsys.readouterr().err
     assert main(["tasks", str(tmp_path / "none.yaml")]) == 1
     assert "there is no config" in capsys.readouterr().err
+
+
+def test_pearl_tasks_takes_overlays_as_fit_does(capsys: pytest.CaptureFixture[str]) -> None:
+    base, overlay = (str(CONFIGS / name) for name in ("derk.yaml", "families/bounties.yaml"))
+    assert main(["tasks", base, overlay, "--limit", "1"]) == 0
+    assert "corners: 8 tasks" in capsys.readouterr().out
+    assert main(["tasks", overlay]) == 1
+    assert (
+        "bounties.yaml names no class_path under data.env: give the config it is an overlay" in capsys.readouterr().err
+    )
+
+
+def test_an_overlay_replaces_what_is_of_another_class_and_adds_to_the_rest() -> None:
+    env = make_env([CONFIGS / name for name in ("derk.yaml", "families/bounties.yaml", "baselines/oracle.yaml")])
+    assert isinstance(env, DerkEnv)
+    assert (type(env.tasks), env.arenas, env.observe_task) == (BountyTasks, 64, True)
 
 
 def test_backends_play_every_family(family: str) -> None:
