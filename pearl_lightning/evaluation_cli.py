@@ -206,7 +206,7 @@ def _parser() -> PearlParser:
     parser.add_argument("--matches", type=int, default=4, help="Independent adaptations per task, at least 1.")
     parser.add_argument("--sampled", action="store_true", help="Play samples of the policy rather than its mode.")
     parser.add_argument(
-        "--tasks", type=str, default="test", help="The split: pearl tasks CONFIG tells which there are."
+        "--tasks", type=str, default="test", help="SPLIT of the run's tasks, or FAMILY/SPLIT; see pearl tasks."
     )
     parser.add_argument(
         "--wrong_context", action="store_true", help="A control: each belief reads another task's episodes."
