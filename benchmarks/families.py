@@ -61,7 +61,8 @@ def headroom(results: dict[str, AdaptationResult]) -> dict[str, Any]:
     """The told agent's lead over the context-free one, and PEARL's share of it, in the last episode."""
     lead = compare(results["context_free"], results["oracle"])
     own = compare(results["context_free"], results["pearl"])
-    return {"lead": lead, "share": own["return"]["mean"] / lead["return"]["mean"]}
+    share = own["return"]["mean"] / lead["return"]["mean"] if lead["return"]["low"] > 0 else None
+    return {"lead": lead, "share": share}
 
 
 def write_table(measured: list[dict[str, Any]], path: Path, budget: str) -> None:
@@ -79,7 +80,10 @@ def write_table(measured: list[dict[str, Any]], path: Path, budget: str) -> None
         for agent, table in entry["tables"].items():
             rows = table["episodes"]
             cells = [f"{row['return_mean']:.2f}" for row in rows] + [_interval(table["gain"], ".2f")]
-            cells += [f"{rows[0]['win_rate']:.1%}", f"{rows[-1]['win_rate']:.1%}", _interval(table["win_gain"], ".1%")]
+            if "win_gain" in table:
+                cells += [f"{row['win_rate']:.1%}" for row in (rows[0], rows[-1])] + [_interval(table["win_gain"], ".1%")]
+            else:
+                cells += ["-"] * 3
             seconds = entry["seconds"].get(agent)
             lines += [f"| {agent} | " + " | ".join(cells) + f" | {'' if seconds is None else f'{seconds:.0f}'} |"]
         lead = entry["headroom"]["lead"]
@@ -87,7 +91,7 @@ def write_table(measured: list[dict[str, Any]], path: Path, budget: str) -> None
             "",
             f"Headroom: return {_interval(lead['return'], '.2f')}, wins {_interval(lead['win_rate'], '.1%')}.",
         ]
-        if lead["return"]["low"] > 0:
+        if entry["headroom"]["share"] is not None:
             lines[-1] += f" PEARL has {entry['headroom']['share']:.0%} of it."
     path.write_text("\n".join([*lines, "", "![returns](families.png)"]) + "\n")
 
@@ -134,14 +138,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         jobs = {}
         for seed, family, agent in product(options.seeds, options.families, AGENTS):
             configs = [name for name in ("derk", FAMILIES[family][0], AGENTS[agent]) if name is not None]
-            name = f"{family}_{agent}_{seed}"
+            name = f"{family}_{agent}_{options.updates}_{seed}"
             settings = ["--threads", "1", *size, *extra]
             jobs[family, agent, seed] = pool.submit(train, name, configs, seed, runs, settings)
         seconds = {key: job.result() for key, job in jobs.items()}
         measured = []
         for seed, family in product(options.seeds, options.families):
             for split in FAMILIES[family][1]:
-                paths = {agent: runs / f"{family}_{agent}_{seed}" / "checkpoints" / "last.ckpt" for agent in AGENTS}
+                paths = {agent: runs / f"{family}_{agent}_{options.updates}_{seed}" / "checkpoints" / "last.ckpt" for agent in AGENTS}
                 results = {agent: play(path, split) for agent, path in paths.items()}
                 results[CONTROL] = play(paths["pearl"], split, wrong_context=True)
                 tables = {agent: result.table() for agent, result in results.items()}
@@ -157,7 +161,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         f"Made by `python -m benchmarks.families --updates {options.updates} --seeds {seeds}` on "
         f"{torch.get_num_threads()} cores,\none thread per run, {options.parallel} runs at a time, so the seconds are "
         "of one busy core."
-    )
+    ) + (f" Further options: `{' '.join(extra)}`." if extra else "")
     write_table(measured, options.output / "families.md", budget)
 
 

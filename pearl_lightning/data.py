@@ -76,6 +76,10 @@ class MetaBatchDataModule(LightningDataModule):
                 f"({recent_context}), got {list(context_episodes)}"
             )
         weights = env.tasks.event_weights() if relabelled else None
+        if not 0 <= relabelled <= 1:
+            raise ValueError(f"relabelled must be in [0, 1], got {relabelled}")
+        if relabelled and env.tells_task:
+            raise ValueError(f"relabelled must be 0 for an env that tells the task it was played in, got {relabelled}")
         if relabelled and (weights is None or not env.events):
             raise ValueError(
                 f"relabelled must be 0 for an env without events or tasks without event weights, got {relabelled}"

@@ -242,14 +242,18 @@ def _play(
 
 
 def _of_another_task(tasks: Tensor) -> Tensor:
-    """For each arena one that plays another task, each in turn, ``[arena]``."""
+    """For each arena one that plays another task, ``[arena]``: arenas of a task read different ones while there are."""
     different = tasks.unique()
     if len(different) == 1:
         raise ValueError(
             f"wrong_context needs two tasks side by side, got {int(tasks[0])} in all arenas: play fewer matches"
         )
-    following = different.roll(-1)[torch.searchsorted(different, tasks)]
-    return (tasks.unsqueeze(0) == following.unsqueeze(1)).int().argmax(dim=1)
+    arenas = {int(task): (tasks == task).nonzero().flatten() for task in different}
+    source = torch.empty_like(tasks)
+    for task, following in zip(different.tolist(), different.roll(-1).tolist(), strict=True):
+        own, others = arenas[task], arenas[following]
+        source[own] = others[torch.arange(len(own)) % len(others)]
+    return source
 
 
 def format_table(table: dict[str, Any]) -> str:
@@ -277,11 +281,16 @@ def format_table(table: dict[str, Any]) -> str:
 def compare(first: AdaptationResult, second: AdaptationResult) -> dict[str, dict[str, float]]:
     """How much better ``second`` did in the last episode, paired by task and match, with 95 % intervals.
 
+    Both must have played the same tasks in the same order, in as many arenas and with the same seed.
+
     Raises:
-        ValueError: They played different tasks, or another number of matches.
+        ValueError: They played another number of tasks or matches.
     """
-    if first.tasks != second.tasks or first.returns.shape[1] != second.returns.shape[1]:
-        raise ValueError("only evaluations of the same tasks and matches can be compared")
+    shapes = [result.returns.shape[:2] for result in (first, second)]
+    if shapes[0] != shapes[1]:
+        raise ValueError(
+            f"only evaluations of as many tasks and matches can be compared, got {shapes[0]} and {shapes[1]}"
+        )
     pairs = {"return": (first.returns, second.returns)}
     if first.outcomes is not None and second.outcomes is not None:
         pairs["win_rate"] = first.outcomes > 0, second.outcomes > 0

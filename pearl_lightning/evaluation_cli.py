@@ -53,9 +53,11 @@ def run(arguments: list[str]) -> None:
             try:
                 _check_fit(checkpoint, model, env)
                 indices = split(env, split_name)
-                played = [env.tasks[index] for index in indices]
+                played = [env.tasks[index] for index in indices], env.arenas, env.horizon
                 if tasks is not None and played != tasks:
-                    raise ValueError(f"{checkpoint} has other tasks in its config than the first checkpoint")
+                    raise ValueError(
+                        f"{checkpoint} has other tasks, arenas or steps in its config than the first checkpoint"
+                    )
                 tasks = played
                 result = evaluate_adaptation(
                     env,
@@ -130,7 +132,7 @@ def _check_fit(checkpoint: Path, model: PEARL, env: MetaEnv) -> None:
 def _family(tasks: str) -> tuple[list[Path], str]:
     """The overlay of a family that ``FAMILY/SPLIT`` names, none for a run's own tasks; and the split."""
     family, slash, split_name = tasks.rpartition("/")
-    if not slash or family.isdecimal():  # a mixture numbers its families
+    if not slash or family.split("/")[0].isdecimal():  # a mixture numbers its families
         return [], tasks
     if family not in (families := sorted(path.stem for path in FAMILIES.glob("*.yaml"))):
         raise ValueError(f"tasks must name one of the families {', '.join(families)}, got {family!r}")

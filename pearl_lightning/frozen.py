@@ -9,7 +9,7 @@ from torch import Tensor
 
 from pearl_lightning.checkpoints import load_checkpoint
 from pearl_lightning.envs.derk.interface import ACTION_SPACE, OBSERVATION_FEATURES
-from pearl_lightning.envs.derk.opponents import SOURCES, Opponent
+from pearl_lightning.envs.derk.opponents import Opponent
 from pearl_lightning.pearl import PEARL
 
 
@@ -39,6 +39,3 @@ class CheckpointOpponent(Opponent):
         self.agent.to(observation.device)
         z = observation.new_zeros(len(observation), self.agent.encoder.latent_dim)
         return self.agent.act(observation, z, generator=generator)
-
-
-SOURCES["checkpoint"] = CheckpointOpponent

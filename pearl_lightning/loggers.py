@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from pytorch_lightning.loggers.logger import Logger
 from pytorch_lightning.utilities import rank_zero_only
@@ -126,7 +125,6 @@ class TensorBoardEvents(RunLogger):
     @rank_zero_only
     def log_figure(self, name: str, figure: Figure, step: int) -> None:
         """Show a figure among the run's images."""
-        FigureCanvasAgg(figure)  # draws without a display
         self.writer().add_figure(name, figure, step, close=False)
 
     @rank_zero_only

@@ -71,7 +71,7 @@ class PEARL(LightningModule):
         if context_stride < 1:
             raise ValueError(f"context_stride must be at least 1, got {context_stride}")
         if not 0 < context_reward_scale < math.inf:
-            raise ValueError(f"context_reward_scale must be above 0, got {context_reward_scale}")
+            raise ValueError(f"context_reward_scale must be above 0 and finite, got {context_reward_scale}")
         if z_steps is not None and z_steps < 1:
             raise ValueError(f"z_steps must be at least 1 or null, got {z_steps}")
         if isinstance(action_space, dict):

@@ -18,7 +18,6 @@ from pearl_lightning.callbacks.progress import UpdateProgress
 from pearl_lightning.checkpoints import load_checkpoint
 from pearl_lightning.cli import readable
 from pearl_lightning.data import MetaBatchDataModule
-from pearl_lightning.frozen import CheckpointOpponent as CheckpointOpponent  # its import makes them known to configs
 from pearl_lightning.pearl import PEARL
 
 OWN_LOGGERS = "pearl_lightning.loggers."

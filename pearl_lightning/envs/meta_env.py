@@ -54,9 +54,8 @@ class TaskDistribution(ABC, Generic[Task]):
         return {"train": self.train_indices, "test": self.test_indices}
 
     def event_weights(self) -> Tensor | None:
-        """What each train task pays for an event, ``[task, agent, event]``; None where tasks differ in more than that.
-
-        With it, what was played in one task can be paid as in another.
+        """What each train task pays for an event, ``[task, agent, event]``: with it, what was played in one can be paid
+        as in another. None where tasks differ in more than what pays and what is drawn whatever pays.
         """
         return None
 
@@ -89,6 +88,7 @@ class MetaEnv(EnvBase):
         events: Kinds of events that the world also writes into ``("agents", "events")``; 0 for none.
         has_training_reward: Whether the world also writes ``("agents", "training_reward")``.
         has_outcome: Whether the world also writes ``outcome``.
+        tells_task: Whether observations tell the task.
         device: Where the world's tensors lie.
     """
 
@@ -108,6 +108,7 @@ class MetaEnv(EnvBase):
         events: int = 0,
         has_training_reward: bool = False,
         has_outcome: bool = False,
+        tells_task: bool = False,
         device: torch.device | str = "cpu",
     ) -> None:
         if arenas < 1:
@@ -116,6 +117,7 @@ class MetaEnv(EnvBase):
         self.arenas, self.agents, self.features, self.horizon = arenas, agents, features, horizon
         self.tasks, self.action_space = tasks, action_space
         self.events, self.has_training_reward, self.has_outcome = events, has_training_reward, has_outcome
+        self.tells_task = tells_task
         observation = Composite(observation=Unbounded((arenas, agents, features)), shape=(arenas, agents))
         extra: dict[str, Any] = {}
         if has_training_reward:

@@ -35,7 +35,7 @@ class Reconstruction(nn.Module):
         super().__init__()
         for name, weight in (("reward_weight", reward_weight), ("observation_weight", observation_weight)):
             if not 0 <= weight < math.inf:
-                raise ValueError(f"{name} must be at least 0, got {weight}")
+                raise ValueError(f"{name} must be at least 0 and finite, got {weight}")
         self.reward_weight, self.observation_weight = reward_weight, observation_weight
         self.body = mlp(inputs, hidden, 1 + observation_features)
 

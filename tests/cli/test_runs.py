@@ -17,7 +17,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from pearl_lightning.cli import main
 from pearl_lightning.pearl import PEARL
 
-RUN_FILES = {"metrics.csv", "config.yaml", "checkpoints", "adaptation.json", "adaptation.png", "curve.png"}
+RUN_FILES = {"metrics.csv", "config.yaml", "checkpoints", "adaptation.json"}
+RUN_FILES |= {"adaptation.png", "belief.png", "curve.png"}
 
 
 @pytest.fixture(scope="module")
@@ -179,7 +180,7 @@ def test_evaluate_compares_checkpoints_on_the_same_matches(
     printed = capfd.readouterr().out
     assert {path.name for path in tmp_path.glob("both*")} == {
         f"both-{label}.{kind}" for label in ("tiny", "tiny-1") for kind in ("json", "csv", "png")
-    }
+    } | {f"both-{label}-belief.png" for label in ("tiny", "tiny-1")}
     last = [
         json.loads((tmp_path / f"both-{label}.json").read_text())["episodes"][-1]["return_mean"]
         for label in ("tiny", "tiny-1")
@@ -198,7 +199,7 @@ def test_evaluate_compares_nothing_that_played_other_tasks(
     checkpoints = [str(folder / "checkpoints" / "last.ckpt") for folder in (fitted[0], tmp_path / "tiny")]
     files = ["--json", str(tmp_path / "a.json"), "--csv", str(tmp_path / "a.csv"), "--plot", str(tmp_path / "a.png")]
     assert main(["evaluate", *checkpoints, "--matches", "2", *files]) == 1
-    assert "has other tasks in its config than the first checkpoint" in capfd.readouterr().err
+    assert "has other tasks, arenas or steps in its config than the first" in capfd.readouterr().err
 
 
 def test_evaluate_names_what_is_wrong(

@@ -9,6 +9,7 @@ from jsonargparse import ArgumentParser
 from tensordict import TensorDict
 from torchrl.envs.utils import check_env_specs
 
+from pearl_lightning.data import MetaBatchDataModule
 from pearl_lightning.envs.derk.env import DerkEnv
 from pearl_lightning.envs.derk.interface import BOUNTY_KEYS, EPISODE_STEPS
 from pearl_lightning.envs.derk.opponents import OPPONENTS, Opponent
@@ -240,6 +241,24 @@ def test_what_any_task_pays_follows_from_the_events_of_a_step(side: str) -> None
     paid = (rows["events"] * weights.unsqueeze(1)).sum(dim=-1)
     torch.testing.assert_close(paid, rows["reward"], rtol=1e-3, atol=1e-3)
     env.close()
+
+
+def test_teams_that_are_paid_differently_have_no_winner_and_a_told_agent_no_hindsight() -> None:
+    for observe_task in (False, True):
+        env = DerkEnv(
+            arenas=1,
+            tasks=BountyTasks(train_tasks=4),
+            backend_options={"bounty_events": True},
+            observe_task=observe_task,
+        )
+        assert not env.has_outcome
+        assert env.episode_statistics().keys() == {"kills", "statue_damage"}  # of nothing played yet
+        if observe_task:
+            with pytest.raises(ValueError, match="relabelled must be 0 for an env that tells the task"):
+                MetaBatchDataModule(env, relabelled=0.5)
+        else:
+            assert MetaBatchDataModule(env, relabelled=0.5).relabelled == 0.5
+    assert make_env()[0].has_outcome
 
 
 def test_a_world_that_counts_nothing_has_no_statistics() -> None:

@@ -64,7 +64,6 @@ def test_the_same_seeds_and_actions_give_the_same_bits(arithmetic: str) -> None:
     assert_same_state(first.state(), second.state())
 
 
-@pytest.mark.skipif(numba.config.NUMBA_NUM_THREADS < 2, reason="one core")
 def test_torch_keeps_its_own_number_of_threads() -> None:
     """In a process of its own, for numba starts its threads once."""
     code = """
@@ -78,6 +77,7 @@ assert torch.get_num_threads() == 1, torch.get_num_threads()
     subprocess.run([sys.executable, "-c", code], check=True, timeout=250)
 
 
+@pytest.mark.skipif(numba.config.NUMBA_NUM_THREADS < 2, reason="one core")
 def test_the_number_of_threads_changes_nothing() -> None:
     alone, shared = fight(arenas=13, threads=1), fight(arenas=13, threads=2)
     assert_same(play(alone, 60), play(shared, 60))

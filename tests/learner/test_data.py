@@ -115,5 +115,7 @@ def test_callbacks_refuse_another_kind_of_data() -> None:
 def test_only_a_world_that_writes_events_for_tasks_that_differ_in_their_pay_can_be_relabelled() -> None:
     env = CountingWorld()
     MetaBatchDataModule(env, relabelled=0.0)
+    with pytest.raises(ValueError, match=r"relabelled must be in \[0, 1\], got 1.5"):
+        MetaBatchDataModule(env, relabelled=1.5)
     with pytest.raises(ValueError, match="relabelled must be 0 for an env without events or tasks without .*, got 0.5"):
         MetaBatchDataModule(env, relabelled=0.5)

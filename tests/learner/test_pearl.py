@@ -200,7 +200,7 @@ def test_reconstruction_teaches_the_encoder_and_nobody_else(space: ActionSpace) 
 
 @pytest.mark.parametrize("name", ["reward_weight", "observation_weight"])
 def test_a_negative_weight_of_the_reconstruction_is_refused(name: str) -> None:
-    with pytest.raises(ValueError, match=f"{name} must be at least 0, got -1"):
+    with pytest.raises(ValueError, match=f"{name} must be at least 0 and finite, got -1"):
         Reconstruction(3, 2, **{name: -1.0})
 
 

@@ -196,7 +196,7 @@ def test_the_encoder_alone_reads_scaled_rewards() -> None:
     read, louder = (pearl.context_features(batch["context"]) for pearl in (plain, scaled))
     assert torch.equal(read[..., :-1], louder[..., :-1])
     torch.testing.assert_close(20 * read[..., -1], louder[..., -1])
-    with pytest.raises(ValueError, match="context_reward_scale must be above 0, got 0"):
+    with pytest.raises(ValueError, match="context_reward_scale must be above 0 and finite, got 0"):
         small_pearl(SPACES["hybrid"], context_reward_scale=0)
 
 

@@ -34,9 +34,9 @@ class DerkEnv(MetaEnv):
     """Derk's Gym seen from the learner's team, home unless told otherwise; each arena's task plays the other one.
 
     The last of an episode's steps (150, unless the backend is told otherwise) is *terminated*: the time limit ends the
-    game, nothing comes after it. ``outcome`` compares the two teams' rewards as the game's own statistics do. Every
-    episode draws two numbers from the environment's generator, which fix its spawns and its opponents: ``set_seed``
-    repeats a run.
+    game, nothing comes after it. ``outcome`` compares the two teams' rewards as the game's own statistics do; there is
+    none where a task pays them differently, for then these cannot be compared. Every episode draws two numbers from the
+    environment's generator, which fix its spawns and its opponents: ``set_seed`` repeats a run.
 
     Args:
         arenas: Number of arenas, at least 1.
@@ -89,14 +89,15 @@ class DerkEnv(MetaEnv):
             features=OBSERVATION_FEATURES + observe_time + (tasks[0].tell(styles).shape[1] if observe_task else 0),
             horizon=_episode_steps(options) if isinstance(backend, str) else backend.episode_steps,
             events=len(BOUNTY_KEYS) if options.get("bounty_events", False) else 0,
-            has_outcome=True,
+            has_outcome=all(task.home_bounties == task.away_bounties for task in _every(tasks)),
+            tells_task=observe_task,
             device=device,
         )
         self.observe_time, self.observe_task, self._styles = observe_time, observe_task, styles
         self._told: Tensor | None = None  # what this episode's tasks hide, [arena, agent, feature]
         self._flags_seen: Tensor | None = None  # 0 for arenas whose home team does not see items, [arena, 1, 1]
         self._own = 0 if side == "home" else 1  # index of the learner's team among the sides
-        self._counted = torch.zeros(0)  # events so far, where they are counted [arena, agent, event]
+        self._counted = torch.zeros(arenas, AGENTS, self.events)  # so far, where they are counted
         self._opponents: dict[str, Opponent] = opponents
         self._opponent_generator = torch.Generator(self.device)
         self._opponent_arenas: dict[str, Tensor] = {}  # arenas that each opponent plays in this episode
@@ -149,6 +150,7 @@ class DerkEnv(MetaEnv):
             result["events"], self._counted = counted - self._counted, counted
         if done:
             self._other_observation = None
+        if done and self.has_outcome:
             stats = self._backend.team_stats()[self._own]  # [arena, statistic]
             result["outcome"] = torch.sign(stats[:, _REWARD] - stats[:, _OPPONENT_REWARD])
         return result

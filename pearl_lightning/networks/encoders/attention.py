@@ -35,7 +35,7 @@ class AttentionEncoder(ContextEncoder):
         values: int = 32,
     ) -> None:
         super().__init__(context_features, latent_dim)
-        check_sizes(queries=queries, values=values)
+        check_sizes(latent_dim=latent_dim, queries=queries, values=values)
         self.queries, self.values = queries, values
         self.embed = mlp(context_features, hidden, queries * (1 + values))
         self.head = mlp(queries * values + 1, hidden[-1:], 2 * latent_dim)
@@ -52,6 +52,8 @@ class AttentionEncoder(ContextEncoder):
         return state
 
     def update(self, state: Tensor, context: Tensor) -> Tensor:
+        if context.shape[1] == 0:
+            return state
         score, value = self.scores_and_values(context)
         largest, weight, count, found = state.split([1, 1, 1, self.values], dim=-1)
         # a common factor changes no softmax: no gradient need flow through it

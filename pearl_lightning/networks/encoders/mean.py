@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from pearl_lightning.networks.encoders.encoder import ContextEncoder, gaussian_unless_empty
-from pearl_lightning.networks.layers import mlp
+from pearl_lightning.networks.layers import check_sizes, mlp
 
 
 class MeanEncoder(ContextEncoder):
@@ -29,6 +29,7 @@ class MeanEncoder(ContextEncoder):
         self, context_features: int, latent_dim: int = 5, hidden: Sequence[int] = (256, 256), embedding: int = 128
     ) -> None:
         super().__init__(context_features, latent_dim)
+        check_sizes(latent_dim=latent_dim, embedding=embedding)
         self.embed = mlp(context_features, hidden, embedding)
         self.head = mlp(embedding + 1, hidden[-1:], 2 * latent_dim)
         self.embedding = embedding

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from pearl_lightning.networks.encoders.encoder import ContextEncoder, gaussian_unless_empty
-from pearl_lightning.networks.layers import mlp
+from pearl_lightning.networks.layers import check_sizes, mlp
 
 
 class RecurrentEncoder(ContextEncoder):
@@ -28,6 +28,7 @@ class RecurrentEncoder(ContextEncoder):
         self, context_features: int, latent_dim: int = 5, hidden: Sequence[int] = (128,), memory: int = 128
     ) -> None:
         super().__init__(context_features, latent_dim)
+        check_sizes(latent_dim=latent_dim, memory=memory)
         self.memory = memory
         self.embed = mlp(context_features, hidden, memory)
         self.unit = nn.GRU(memory, memory, batch_first=True)
@@ -37,6 +38,8 @@ class RecurrentEncoder(ContextEncoder):
         return torch.zeros(tasks, self.memory + 1, device=next(self.parameters()).device)
 
     def update(self, state: Tensor, context: Tensor) -> Tensor:
+        if context.shape[1] == 0:
+            return state
         memory, count = state.split([self.memory, 1], dim=-1)
         embedded = self.embed(context).float()
         _, memory = self.unit(embedded, memory.unsqueeze(0).contiguous())

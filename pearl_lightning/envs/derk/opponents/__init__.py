@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import pkgutil
 
 from pearl_lightning.envs.derk.opponents.attacker import AttackerOpponent
 from pearl_lightning.envs.derk.opponents.disruptor import DisruptorOpponent
@@ -30,11 +30,10 @@ OPPONENTS: dict[str, type[Opponent]] = {
 }
 """Opponents by the name a task calls them; add to it before making an environment."""
 
-SOURCES: dict[str, Callable[[str], Opponent]] = {}
-"""What makes an opponent called ``source:what`` of what follows the colon. Whoever can make some adds itself, as
-``pearl_lightning.frozen`` does for trained agents: worlds know nothing of learning."""
+SOURCES: dict[str, str] = {"checkpoint": "pearl_lightning.frozen:CheckpointOpponent"}
+"""Classes of which ``name:what`` makes an opponent from ``what``; by name only, for worlds know nothing of learning."""
 
-__all__ = ["OPPONENTS", "SOURCES", "Opponent", "make_opponent"]
+__all__ = ["OPPONENTS", "SOURCES", "Opponent", "make_opponent", "opponent_class"]
 
 
 def make_opponent(name: str) -> Opponent:
@@ -43,10 +42,21 @@ def make_opponent(name: str) -> Opponent:
     Raises:
         ValueError: No opponent has that name.
     """
-    source, colon, what = name.partition(":")
-    if colon and source in SOURCES:
-        return SOURCES[source](what)
+    kind, _, what = opponent_class(name), *name.partition(":")[1:]
+    return kind(what) if what else kind()  # type: ignore[call-arg]
+
+
+def opponent_class(name: str) -> type[Opponent]:
+    """The class of the opponent a task calls ``name``.
+
+    Raises:
+        ValueError: No opponent has that name.
+    """
+    source, _, what = name.partition(":")
+    if what and source in SOURCES:
+        found: type[Opponent] = pkgutil.resolve_name(SOURCES[source])
+        return found
     if name not in OPPONENTS:
         known = [*OPPONENTS, *(f"{source}:..." for source in SOURCES)]
         raise ValueError(f"unknown opponent {name!r}; known ones: {', '.join(known)}")
-    return OPPONENTS[name]()
+    return OPPONENTS[name]

@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 
 from pearl_lightning.envs.derk.interface import ITEMS_BY_SLOT
-from pearl_lightning.envs.derk.opponents import make_opponent
+from pearl_lightning.envs.derk.opponents import opponent_class
 from pearl_lightning.envs.derk.tasks.drawing import check_counts, draw_loadouts, draw_new, is_held_out
 from pearl_lightning.envs.derk.tasks.task import DerkTask, DerkTasks, Loadout, named_bounties
 
@@ -46,7 +46,7 @@ class OpponentTasks(DerkTasks):
         check_counts(train_tasks=(train_tasks, 1), test_tasks=(test_tasks, 0), seed=(seed, 0))
         if not styles:
             raise ValueError("styles must hold at least one opponent, got none")
-        self._items = {style: make_opponent(style).items for style in (*styles, *new_styles)}
+        self._items = {style: opponent_class(style).items for style in (*styles, *new_styles)}
         both = sorted(set(styles) & set(new_styles))
         if both:
             raise ValueError(f"new_styles must not be among styles, got {', '.join(both)} in both")
