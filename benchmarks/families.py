@@ -81,7 +81,9 @@ def write_table(measured: list[dict[str, Any]], path: Path, budget: str) -> None
             rows = table["episodes"]
             cells = [f"{row['return_mean']:.2f}" for row in rows] + [_interval(table["gain"], ".2f")]
             if "win_gain" in table:
-                cells += [f"{row['win_rate']:.1%}" for row in (rows[0], rows[-1])] + [_interval(table["win_gain"], ".1%")]
+                cells += [f"{row['win_rate']:.1%}" for row in (rows[0], rows[-1])] + [
+                    _interval(table["win_gain"], ".1%")
+                ]
             else:
                 cells += ["-"] * 3
             seconds = entry["seconds"].get(agent)
@@ -128,24 +130,28 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--output", type=Path, default=Path("docs/results"))
     parser.add_argument("--families", nargs="+", choices=FAMILIES, default=list(FAMILIES))
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    parser.add_argument("--updates", type=int, default=2000, help="of each run: the size of it all")
+    parser.add_argument("--updates", type=int, help="of each run: the size of it all; the config's when left out")
     parser.add_argument("--parallel", type=int, default=2, help="runs at a time")
     parser.add_argument("--runs_dir", type=Path, help="keep runs here, and go on with those that are there")
     options, extra = parser.parse_known_args(arguments)
-    size = ["--trainer.max_steps", str(options.updates), "--trainer.val_check_interval", str(options.updates)]
+    size = [] if options.updates is None else [f"--trainer.max_steps={options.updates}"]
+    size += [option.replace("max_steps", "val_check_interval") for option in size]
+    updates = "" if options.updates is None else f"_{options.updates}"
     with tempfile.TemporaryDirectory() as scratch, ThreadPoolExecutor(options.parallel) as pool:
         runs = options.runs_dir or Path(scratch)
         jobs = {}
         for seed, family, agent in product(options.seeds, options.families, AGENTS):
             configs = [name for name in ("derk", FAMILIES[family][0], AGENTS[agent]) if name is not None]
-            name = f"{family}_{agent}_{options.updates}_{seed}"
+            name = f"{family}_{agent}{updates}_{seed}"
             settings = ["--threads", "1", *size, *extra]
             jobs[family, agent, seed] = pool.submit(train, name, configs, seed, runs, settings)
         seconds = {key: job.result() for key, job in jobs.items()}
         measured = []
         for seed, family in product(options.seeds, options.families):
             for split in FAMILIES[family][1]:
-                paths = {agent: runs / f"{family}_{agent}_{options.updates}_{seed}" / "checkpoints" / "last.ckpt" for agent in AGENTS}
+                paths = {
+                    agent: runs / f"{family}_{agent}{updates}_{seed}" / "checkpoints" / "last.ckpt" for agent in AGENTS
+                }
                 results = {agent: play(path, split) for agent, path in paths.items()}
                 results[CONTROL] = play(paths["pearl"], split, wrong_context=True)
                 tables = {agent: result.table() for agent, result in results.items()}
@@ -158,7 +164,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     plot(measured).savefig(options.output / "families.png", dpi=100)
     seeds = " ".join(map(str, options.seeds))
     budget = (
-        f"Made by `python -m benchmarks.families --updates {options.updates} --seeds {seeds}` on "
+        f"Made by `python -m benchmarks.families{updates.replace('_', ' --updates ')} --seeds {seeds}` on "
         f"{torch.get_num_threads()} cores,\none thread per run, {options.parallel} runs at a time, so the seconds are "
         "of one busy core."
     ) + (f" Further options: `{' '.join(extra)}`." if extra else "")

@@ -180,11 +180,11 @@ def make_env(
         if value is not None and "backend" not in world:
             raise ValueError(f"--{option} {value} is for Derk's Gym, but the env of {files[-1]} names no backend")
     if backend is not None and world["backend"] != backend:
-        world |= {"backend": backend, "backend_options": None}
+        world |= {"backend": backend, "backend_options": None, "count_events": False}
     if side is not None:
         world["side"] = side
     if statistics and world.get("backend") == "simulator":
-        world["backend_options"] = (world.get("backend_options") or {}) | {"bounty_events": True}
+        world["count_events"] = True
     parser = PearlParser()
     parser.add_subclass_arguments(MetaEnv, "env", required=True)
     return parser.instantiate_classes(parser.parse_object({"env": settings})).env

@@ -212,7 +212,8 @@ def test_statistics_of_an_episode_are_what_a_bounty_of_one_for_each_pays(
         arenas=6,
         tasks=LoadoutTasks(train_tasks=6, test_tasks=0, bounties=pays, opponent="idle"),
         side=side,  # type: ignore[arg-type]
-        backend_options={"bounty_events": True, "threads": 1},
+        count_events=True,
+        backend_options={"threads": 1},
     )
     attacker = OPPONENTS["attacker"]()
     rows = play_episode(env, lambda observation, step: attacker(observation, torch.Generator().manual_seed(step)))
@@ -230,7 +231,8 @@ def test_what_any_task_pays_follows_from_the_events_of_a_step(side: str) -> None
         arenas=8,
         tasks=tasks,
         side=side,
-        backend_options={"bounty_events": True, "threads": 1},  # type: ignore[arg-type]
+        count_events=True,
+        backend_options={"threads": 1},  # type: ignore[arg-type]
     )
     env.set_tasks(range(8))
     attacker = OPPONENTS["attacker"]()
@@ -248,7 +250,7 @@ def test_teams_that_are_paid_differently_have_no_winner_and_a_told_agent_no_hind
         env = DerkEnv(
             arenas=1,
             tasks=BountyTasks(train_tasks=4),
-            backend_options={"bounty_events": True},
+            count_events=True,
             observe_task=observe_task,
         )
         assert not env.has_outcome
@@ -321,6 +323,10 @@ def test_a_config_can_name_the_environment_and_its_tasks() -> None:
         ),
         ({"tasks": OpponentTasks("idle", "nobody")}, "unknown opponent 'nobody'; known ones: random"),
         ({"arenas": 0}, "arenas must be at least 1, got 0"),
+        (
+            {"count_events": True, "backend": "game"},
+            "count_events must be false where backend is not 'simulator', got 'game'",
+        ),
         ({"side": "left"}, "side must be home or away, got 'left'"),
     ],
 )

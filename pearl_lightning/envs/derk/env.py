@@ -43,8 +43,8 @@ class DerkEnv(MetaEnv):
         tasks: The task distribution the arenas' tasks come from.
         backend: What plays the matches: ``simulator``, the game's rules at full speed; ``game``, the real game; either
             is started at the first reset. Or a backend object with as many arenas. ``close`` closes it.
-        backend_options: Further arguments of a backend given by name. With the simulator's ``bounty_events`` the
-            environment also writes what happened, paid or not, as ``BOUNTY_KEYS`` names it.
+        backend_options: Further arguments of a backend given by name.
+        count_events: Also write what happened in each step, paid or not, as ``BOUNTY_KEYS`` names it; simulator only.
         side: Which team the learner plays. What a task calls the home team is the learner's wherever it stands.
         observe_time: Give the agents one more feature, the share of the episode that is left, from 1 down; the game
             tells them nothing about it.
@@ -62,6 +62,7 @@ class DerkEnv(MetaEnv):
         tasks: DerkTasks,
         backend: Literal["simulator", "game"] | DerkBackend = "simulator",
         backend_options: dict[str, Any] | None = None,
+        count_events: bool = False,
         side: Literal["home", "away"] = "home",
         observe_time: bool = False,
         observe_task: bool = False,
@@ -74,6 +75,10 @@ class DerkEnv(MetaEnv):
             raise ValueError(f"backend_options are for a backend given by name, got {backend_options}")
         elif backend.arenas != arenas:
             raise ValueError(f"arenas must be the backend's {backend.arenas}, got {arenas}")
+        if count_events and backend != "simulator":
+            raise ValueError(f"count_events must be false where backend is not 'simulator', got {backend!r}")
+        if count_events:
+            options["bounty_events"] = True
         if side not in ("home", "away"):
             raise ValueError(f"side must be home or away, got {side!r}")
         device = options.get("device", "cpu") if isinstance(backend, str) else backend.device
@@ -88,7 +93,7 @@ class DerkEnv(MetaEnv):
             agents=AGENTS,
             features=OBSERVATION_FEATURES + observe_time + (tasks[0].tell(styles).shape[1] if observe_task else 0),
             horizon=_episode_steps(options) if isinstance(backend, str) else backend.episode_steps,
-            events=len(BOUNTY_KEYS) if options.get("bounty_events", False) else 0,
+            events=len(BOUNTY_KEYS) if count_events else 0,
             has_outcome=all(task.home_bounties == task.away_bounties for task in _every(tasks)),
             tells_task=observe_task,
             device=device,
