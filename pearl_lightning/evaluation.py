@@ -212,21 +212,16 @@ def _play(
         env.set_tasks(torch.cat([chunk, filler]))
         belief, played = agent.prior(env.arenas), []
         read_from = _of_another_task(env.next_tasks) if wrong_context else None
-        traced, points = agent.prior(env.arenas), [0]
-        trace = [torch.stack(traced.posterior(), dim=1)]
+        points, trace = [0], [torch.stack(belief.posterior(), dim=1)]
         for rows in adaptation_episodes(
-            env,
-            agent,
-            episodes,
-            deterministic=deterministic,
-            generator=generator,
-            belief=belief,
-            read_from=read_from,
+            env, agent, episodes, deterministic=deterministic, generator=generator, belief=belief, update=False
         ):
             features = agent.context_features(rows[:, :-1].unsqueeze(1))
+            if read_from is not None:
+                features = features[read_from.to(features.device)]
             for part in features.tensor_split(TRACE_POINTS, dim=1):
-                traced.update(part if read_from is None else part[read_from.to(part.device)])
-                trace.append(torch.stack(traced.posterior(), dim=1))
+                belief.update(part)
+                trace.append(torch.stack(belief.posterior(), dim=1))
                 points.append(points[-1] + part.shape[1])
             z_mean, z_std = belief.posterior()
             scores = {"returns": rows["reward"].sum(dim=(1, 2)), "z_mean": z_mean.cpu(), "z_std": z_std.cpu()}

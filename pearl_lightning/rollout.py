@@ -105,7 +105,6 @@ def adaptation_episodes(
     generator: torch.Generator | None = None,
     belief: Belief | None = None,
     update: bool = True,
-    read_from: Tensor | None = None,
 ) -> Iterator[TensorDict]:
     """Play ``episodes`` one after another, with one z per arena at a time, taking every one into the belief.
 
@@ -117,7 +116,6 @@ def adaptation_episodes(
         generator: Draws z and the policy's samples.
         belief: What is known already; the prior when left out.
         update: Whether the belief takes in the episodes.
-        read_from: Of which arena each arena's belief reads the episodes ``[arena]``; its own when left out.
     """
     belief = agent.prior(env.arenas) if belief is None else belief
     z_steps = agent.z_steps or env.horizon
@@ -132,8 +130,7 @@ def adaptation_episodes(
     for _ in range(episodes):
         episode = play_episode(env, act)
         if update:
-            features = agent.context_features(episode[:, :-1].unsqueeze(1))
-            belief.update(features if read_from is None else features[read_from.to(features.device)])
+            belief.update(agent.context_features(episode[:, :-1].unsqueeze(1)))
         yield episode
 
 

@@ -100,7 +100,7 @@ class DerkEnv(MetaEnv):
         )
         self.observe_time, self.observe_task, self._styles = observe_time, observe_task, styles
         self._told: Tensor | None = None  # what this episode's tasks hide, [arena, agent, feature]
-        self._flags_seen: Tensor | None = None  # 0 for arenas whose home team does not see items, [arena, 1, 1]
+        self._flags_seen: Tensor | None = None  # 0 for arenas whose learner does not see items, [arena, 1, 1]
         self._own = 0 if side == "home" else 1  # index of the learner's team among the sides
         self._counted = torch.zeros(arenas, AGENTS, self.events)  # so far, where they are counted
         self._opponents: dict[str, Opponent] = opponents
@@ -185,7 +185,7 @@ class DerkEnv(MetaEnv):
         return self._backend
 
     def _seen(self, observation: Tensor) -> Tensor:
-        """What the home team sees of an observation ``[arena, agent, 64]``."""
+        """What the learner's team sees of an observation ``[arena, agent, 64]``."""
         if self._flags_seen is not None:
             observation = observation.clone()
             observation[..., _ITEM_FLAGS] *= self._flags_seen

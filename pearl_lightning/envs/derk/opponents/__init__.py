@@ -42,7 +42,7 @@ def make_opponent(name: str) -> Opponent:
     Raises:
         ValueError: No opponent has that name.
     """
-    kind, _, what = opponent_class(name), *name.partition(":")[1:]
+    kind, what = opponent_class(name), name.partition(":")[2]
     return kind(what) if what else kind()  # type: ignore[call-arg]
 
 
