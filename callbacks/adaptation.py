@@ -7,11 +7,11 @@ from typing import Any, cast
 
 from pytorch_lightning import Callback, LightningModule, Trainer
 
+from pearl_lightning.agent import Agent
 from pearl_lightning.callbacks.collector import collectors
-from pearl_lightning.data import meta_batches
+from pearl_lightning.data import world_data
 from pearl_lightning.evaluation import AdaptationResult, evaluate_adaptation, format_table, write_json
 from pearl_lightning.loggers import TensorBoardEvents
-from pearl_lightning.pearl import PEARL
 from pearl_lightning.plots import plot_adaptation, plot_belief, plot_curve
 
 
@@ -40,10 +40,10 @@ class AdaptationEvaluation(Callback):
 
     def evaluate(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, float]:
         """Play the test split; returns the metrics."""
-        env = meta_batches(trainer).env
+        env = world_data(trainer).env
         self.last = evaluate_adaptation(
             env,
-            cast(PEARL, pl_module),
+            cast(Agent, pl_module),
             env.tasks.test_indices,
             episodes=self.episodes,
             matches=self.matches,
@@ -121,7 +121,7 @@ class AdaptationEvaluation(Callback):
 
     def _kinds(self, trainer: Trainer) -> list[str]:
         assert self.last is not None
-        return [meta_batches(trainer).env.tasks.kind(task) for task in self.last.tasks]
+        return [world_data(trainer).env.tasks.kind(task) for task in self.last.tasks]
 
     @staticmethod
     def _collected(trainer: Trainer) -> int:

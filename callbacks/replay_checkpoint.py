@@ -15,10 +15,10 @@ import torch
 from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import Checkpoint
 
+from pearl_lightning.agent import Agent
 from pearl_lightning.callbacks.adaptation import AdaptationEvaluation
 from pearl_lightning.callbacks.collector import collectors
-from pearl_lightning.data import meta_batches
-from pearl_lightning.pearl import PEARL
+from pearl_lightning.data import world_data
 
 
 class ReplayCheckpoint(Checkpoint):
@@ -128,9 +128,9 @@ class ReplayCheckpoint(Checkpoint):
         trainer.strategy.barrier(f"{name} committed")
 
     def _write_side(self, trainer: Trainer, folder: Path) -> None:
-        module, data = cast(PEARL, trainer.lightning_module), meta_batches(trainer)
-        assert data.replay is not None
-        data.replay.save(folder / "replay")
+        module, data = cast(Agent, trainer.lightning_module), world_data(trainer)
+        assert data.store is not None
+        data.store.save(folder / "replay")
         state = {
             "env": data.env.random_state(),
             "noise": module.noise.get_state(),
@@ -162,11 +162,11 @@ class ReplayCheckpoint(Checkpoint):
         if not folder.is_dir():
             raise FileNotFoundError(f"the checkpoint's replay directory {folder} is missing: keep it beside the .ckpt")
         state = torch.load(folder / "random.pt", weights_only=True)
-        data = meta_batches(trainer)
-        assert data.replay is not None
-        data.replay.load(folder / "replay")
+        data = world_data(trainer)
+        assert data.store is not None
+        data.store.load(folder / "replay")
         data.env.load_random_state(state["env"])
-        cast(PEARL, pl_module).noise.set_state(state["noise"])
+        cast(Agent, pl_module).noise.set_state(state["noise"])
         for collector, saved_state in zip(collectors(trainer), state["collectors"], strict=True):
             collector.load_state(saved_state)
         torch.set_rng_state(state["torch"])

@@ -10,7 +10,7 @@ from typing import Any
 from pytorch_lightning import Callback, LightningModule, Trainer
 
 from pearl_lightning.callbacks.collector import collectors
-from pearl_lightning.data import meta_batches
+from pearl_lightning.data import world_data
 
 
 class RunSummary(Callback):
@@ -54,4 +54,4 @@ class RunSummary(Callback):
             name: sum(getattr(collector, name) for collector in collectors(trainer))
             for name in ("iterations", "episodes", "env_steps", "transitions")
         }
-        return {"updates": trainer.global_step} | counts | meta_batches(trainer).env.report()
+        return {"updates": trainer.global_step} | counts | world_data(trainer).env.report()

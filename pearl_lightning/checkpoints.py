@@ -27,26 +27,34 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         raise FileNotFoundError(f"there is no checkpoint {path}")
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-        complete = {"state_dict", "hyper_parameters", "global_step"} <= checkpoint.keys()
+        complete = {"state_dict", "hyper_parameters", "global_step"} <= checkpoint.keys() and (
+            "_class_path" in checkpoint["hyper_parameters"]
+        )
     except Exception as error:  # torch raises whatever its parts raise
         raise ValueError(f"{path} is not a checkpoint that torch.load(weights_only=True) reads") from error
     if not complete:
-        raise ValueError(f"{path} is not a checkpoint of PEARL: state_dict, hyper_parameters or global_step is missing")
+        raise ValueError(
+            f"{path} is not a checkpoint of an agent: state_dict, hyper_parameters or global_step is missing"
+        )
     return checkpoint
 
 
 def make_hyperparameters_plain(module: LightningModule) -> None:
     """Rewrite what ``save_hyperparameters`` kept of a module that was made in Python as a config would say it.
 
+    Those of a module that the command line made read so already.
     A class or a ``functools.partial`` of one becomes its class path and arguments, so that ``load_from_checkpoint``
     rebuilds the module without unpickling. Defaults that cannot be said so are left out; any other function is replaced
     by a note, and has to be given to ``load_from_checkpoint`` again.
     """
+    if "_instantiator" in module.hparams:
+        return
     defaults = {name: p.default for name, p in inspect.signature(type(module).__init__).parameters.items()}
     given = {name: value for name, value in module.hparams.items() if value is not defaults.get(name)}
     plain = {name: _plain(value) for name, value in given.items()}
     module.hparams.clear()
-    module.hparams.update(plain | {"_instantiator": INSTANTIATOR})
+    class_path = f"{type(module).__module__}.{type(module).__qualname__}"
+    module.hparams.update(plain | {"_instantiator": INSTANTIATOR, "_class_path": class_path})
 
 
 def _plain(value: Any) -> Any:

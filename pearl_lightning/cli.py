@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pkgutil
 import re
 import sys
 from collections.abc import Callable
@@ -14,10 +15,19 @@ commands:
   validate   play the held-out tasks of a config with a checkpoint
   test       the same, once, for a final figure
   evaluate   adaptation table, JSON and plot of a checkpoint: pearl evaluate runs/NAME/checkpoints/last.ckpt
+  league     cross table and Elo of agents and opponents: pearl league runs/NAME/snapshots/*.ckpt attacker gang
   tasks      list the tasks of a config, split by split: pearl tasks configs/derk.yaml
   doctor     tell what the real game still needs on this machine
 
 pearl COMMAND --help shows a command's options. --traceback shows where an error came from."""
+
+
+_COMMANDS = {
+    "evaluate": "pearl_lightning.evaluation_cli:run",
+    "league": "pearl_lightning.league_cli:run",
+    "tasks": "pearl_lightning.tasks_cli:run",
+}
+"""Imported when they are asked for: each takes a second or more."""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -33,14 +43,8 @@ def main(argv: list[str] | None = None) -> int:
         from pearl_lightning import doctor
 
         return doctor.main(arguments[1:])
-    if command == "evaluate":
-        from pearl_lightning.evaluation_cli import run as evaluate
-
-        return _readable(evaluate, arguments[1:], traceback)
-    if command == "tasks":
-        from pearl_lightning.tasks_cli import run as tasks
-
-        return _readable(tasks, arguments[1:], traceback)
+    if command in _COMMANDS:
+        return _readable(pkgutil.resolve_name(_COMMANDS[command]), arguments[1:], traceback)
     if command in ("fit", "validate", "test"):
         from pearl_lightning.training_cli import run
 
@@ -81,6 +85,7 @@ def readable(message: str) -> str:
         (r"Expected an? <class '(?:[\w.]+\.)?(\w+)'>", r"Expected \1"),
         (r"Expected an? typing\.Literal\[(.*?)\]", r"Expected one of \1"),
         (r'Parser key "([^"]+)":', r"\1:"),
+        (r"^(model|data): (\w+): ", r"\1.\2: "),
         (r"Error\(s\) in loading state_dict for \w+: (.*?\)?)\. .*", r"the checkpoint does not fit the model: \1"),
     ):
         line = re.sub(pattern, replacement, line)

@@ -1,9 +1,11 @@
-"""MetaBatchDataModule: holds the environment and the replay, and streams meta-batches."""
+"""Data modules: they hold the environment and what was collected in it, and stream what updates learn from."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
 
 import torch
 from pytorch_lightning import LightningDataModule, Trainer
@@ -13,14 +15,24 @@ from pearl_lightning.envs.meta_env import MetaEnv
 from pearl_lightning.randomness import make_generator
 from pearl_lightning.replay import TaskReplay
 
+Data = TypeVar("Data", bound="WorldDataModule")
 
-class MetaBatchLoader:
-    """A sized stream of meta-batches: one epoch is ``updates_per_epoch`` of them.
 
-    Its only state is the replay's generator, which the replay saves; a run resumed in mid-epoch goes on where it was.
+class Store(Protocol):
+    """What a data module keeps of the collected episodes; a checkpoint saves it."""
+
+    def save(self, folder: Path) -> None: ...
+
+    def load(self, folder: Path) -> None: ...
+
+
+class UpdateLoader:
+    """A sized stream of batches: one epoch is ``updates_per_epoch`` of them.
+
+    Its only state is the store's, which is saved with it; a run resumed in mid-epoch goes on where it was.
     """
 
-    def __init__(self, data: MetaBatchDataModule) -> None:
+    def __init__(self, data: WorldDataModule) -> None:
         self.data = data
 
     def __len__(self) -> int:
@@ -37,7 +49,52 @@ class MetaBatchLoader:
         pass
 
 
-class MetaBatchDataModule(LightningDataModule):
+class WorldDataModule(LightningDataModule, ABC):
+    """An environment, and batches of what a collector stored of it.
+
+    Args:
+        env: The world; its ``tasks`` give the train and test splits.
+        updates_per_epoch: Batches in one epoch, at least 1.
+    """
+
+    store: Store | None = None
+    """Made when training starts, with this process' generator."""
+
+    def __init__(self, env: MetaEnv, updates_per_epoch: int) -> None:
+        super().__init__()
+        if updates_per_epoch < 1:
+            raise ValueError(f"updates_per_epoch must be at least 1, got {updates_per_epoch}")
+        self.env, self.updates_per_epoch = env, updates_per_epoch
+
+    @abstractmethod
+    def make_store(self, rank: int) -> Store:
+        """An empty store for a process."""
+
+    @abstractmethod
+    def sample(self) -> TensorDict:
+        """What the next update learns from."""
+
+    def setup(self, stage: str) -> None:
+        if self.store is not None:
+            return
+        rank = self.trainer.global_rank if self.trainer is not None else 0
+        self.env.set_seed(int(torch.randint(2**31, (), generator=make_generator("environment", rank))))
+        self.store = self.make_store(rank)
+
+    def train_dataloader(self) -> UpdateLoader:
+        return UpdateLoader(self)
+
+    def val_dataloader(self) -> list[int]:
+        return [0]  # one empty step: AdaptationEvaluation plays the held-out tasks
+
+    def test_dataloader(self) -> list[int]:
+        return [0]
+
+    def teardown(self, stage: str) -> None:
+        self.env.close(raise_if_closed=False)
+
+
+class MetaBatchDataModule(WorldDataModule):
     """Streams meta-batches from a replay that a collector fills from the environment.
 
     Args:
@@ -65,9 +122,8 @@ class MetaBatchDataModule(LightningDataModule):
         recent_context: int = 4,
         relabelled: float = 0.0,
     ) -> None:
-        super().__init__()
-        sizes = {"meta_batch": meta_batch, "transitions": transitions, "updates_per_epoch": updates_per_epoch}
-        for name, size in sizes.items():
+        super().__init__(env, updates_per_epoch)
+        for name, size in (("meta_batch", meta_batch), ("transitions", transitions)):
             if size < 1:
                 raise ValueError(f"{name} must be at least 1, got {size}")
         if len(context_episodes) != 2 or not 1 <= context_episodes[0] <= context_episodes[1] <= recent_context:
@@ -85,19 +141,19 @@ class MetaBatchDataModule(LightningDataModule):
                 f"relabelled must be 0 for an env without events or tasks without event weights, got {relabelled}"
             )
         self.relabelled, self.event_weights = relabelled, weights
-        self.env, self.meta_batch, self.transitions = env, meta_batch, transitions
+        self.meta_batch, self.transitions = meta_batch, transitions
         self.context_episodes = tuple(context_episodes)
-        self.updates_per_epoch = updates_per_epoch
         self.episodes_per_task, self.recent_context = episodes_per_task, recent_context
-        self.replay: TaskReplay | None = None  # made when training starts, with this process' generator
         self.diagnostics: dict[str, torch.Tensor] = {}
 
-    def setup(self, stage: str) -> None:
-        if self.replay is not None:
-            return
-        rank = self.trainer.global_rank if self.trainer is not None else 0
-        self.env.set_seed(int(torch.randint(2**31, (), generator=make_generator("environment", rank))))
-        self.replay = TaskReplay(
+    @property
+    def replay(self) -> TaskReplay:
+        """The store, once training has started."""
+        assert isinstance(self.store, TaskReplay), "setup comes first"
+        return self.store
+
+    def make_store(self, rank: int) -> TaskReplay:
+        return TaskReplay(
             tasks=len(self.env.tasks.train),
             episodes_per_task=self.episodes_per_task,
             horizon=self.env.horizon,
@@ -109,7 +165,6 @@ class MetaBatchDataModule(LightningDataModule):
 
     def sample(self) -> TensorDict:
         """One meta-batch (see ``TaskReplay.sample``)."""
-        assert self.replay is not None, "setup comes first"
         smallest, largest = self.context_episodes
         uniform = float(torch.rand((), generator=self.replay.generator))
         episodes = int(smallest * ((largest + 1) / smallest) ** uniform)  # floor of a log-uniform number
@@ -117,22 +172,24 @@ class MetaBatchDataModule(LightningDataModule):
         batch, self.diagnostics = self.replay.sample(self.meta_batch, self.transitions, episodes, update)
         return batch
 
-    def train_dataloader(self) -> MetaBatchLoader:
-        return MetaBatchLoader(self)
 
-    def val_dataloader(self) -> list[int]:
-        return [0]  # one empty step: AdaptationEvaluation plays the held-out tasks
+def data_of(trainer: Trainer, kind: type[Data]) -> Data:
+    """The trainer's data module, which must be of a kind.
 
-    def test_dataloader(self) -> list[int]:
-        return [0]
+    Raises:
+        TypeError: It is not.
+    """
+    data = getattr(trainer, "datamodule", None)
+    if not isinstance(data, kind):
+        raise TypeError(f"the trainer's data must be a {kind.__name__}, got {type(data).__name__}")
+    return data
 
-    def teardown(self, stage: str) -> None:
-        self.env.close(raise_if_closed=False)
+
+def world_data(trainer: Trainer) -> WorldDataModule:
+    """The trainer's data module, of whatever kind."""
+    return data_of(trainer, WorldDataModule)  # type: ignore[type-abstract]
 
 
 def meta_batches(trainer: Trainer) -> MetaBatchDataModule:
-    """The trainer's data module, which callbacks of this library need to be a ``MetaBatchDataModule``."""
-    data = getattr(trainer, "datamodule", None)
-    if not isinstance(data, MetaBatchDataModule):
-        raise TypeError(f"the trainer's data must be a MetaBatchDataModule, got {type(data).__name__}")
-    return data
+    """The trainer's data module, which must be a ``MetaBatchDataModule``."""
+    return data_of(trainer, MetaBatchDataModule)

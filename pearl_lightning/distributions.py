@@ -6,10 +6,16 @@ import math
 from dataclasses import dataclass
 
 import torch
+from numpy.polynomial.hermite import hermgauss
 from torch import Tensor
 from torch.nn.functional import softplus
 
 from pearl_lightning.action_space import ActionSpace
+
+_NODES = 16
+"""Of the quadrature in ``entropy``: its error is below 0.01 nats up to a standard deviation of 1.5 before tanh."""
+_NEAR_BOUND = 1 - 1e-6
+"""Where an action on a bound, which tanh reaches in float32 only, is taken to lie."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +63,25 @@ class HybridTanhGaussian:
     def choice_entropies(self) -> list[Tensor]:
         """Entropy ``[...]`` of each discrete choice, in nats."""
         return [-(log_choice.exp() * log_choice).sum(dim=-1) for log_choice in self.log_choices]
+
+    def action_log_prob(self, action: Tensor) -> Tensor:
+        """Log-density ``[...]`` of whole actions ``[..., width]``, choices included; at a bound, of one just inside."""
+        low, half = self._bounds(action)
+        continuous = self.mean.shape[-1]
+        squashed = ((action[..., :continuous] - low) / half - 1).clamp(-_NEAR_BOUND, _NEAR_BOUND)
+        log_prob = self.log_prob(torch.atanh(squashed))
+        for log_choice, chosen in zip(self.log_choices, action[..., continuous:].unbind(-1), strict=True):
+            log_prob = log_prob + log_choice.gather(-1, chosen.long().unsqueeze(-1)).squeeze(-1)
+        return log_prob
+
+    def entropy(self) -> Tensor:
+        """Entropy ``[...]`` in nats: the choices' exactly, the continuous components' by Gauss-Hermite quadrature."""
+        nodes, weights = (torch.from_numpy(each).to(self.mean) for each in hermgauss(_NODES))
+        pre_tanh = self.mean.unsqueeze(-1) + math.sqrt(2) * self.log_std.exp().unsqueeze(-1) * nodes
+        log_slope = ((2 * (math.log(2) - pre_tanh - softplus(-2 * pre_tanh))) @ weights) / math.sqrt(math.pi)
+        gaussian = self.log_std + 0.5 * math.log(2 * math.pi * math.e)
+        entropy = (gaussian + log_slope + self._bounds(self.mean)[1].log()).sum(dim=-1)
+        return entropy + sum(self.choice_entropies(), torch.zeros_like(entropy))
 
     def sample(self, generator: torch.Generator | None = None) -> Tensor:
         """A legal action ``[..., width]``; the draws are the generator's, on whatever device the policy is."""

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 from typing import Any, Literal
 
 import yaml
 
-from pearl_lightning.checkpoints import load_checkpoint
+from pearl_lightning.agent import load_agent
+from pearl_lightning.baselines import UniformAgent
 from pearl_lightning.envs.meta_env import MetaEnv
 from pearl_lightning.evaluation import (
     AdaptationResult,
@@ -21,8 +23,8 @@ from pearl_lightning.evaluation import (
     write_json,
     write_matches,
 )
-from pearl_lightning.pearl import PEARL
 from pearl_lightning.plots import plot_adaptation, plot_belief
+from pearl_lightning.rollout import MetaAgent
 from pearl_lightning.training_cli import PearlParser, quiet
 
 BACKENDS = ("simulator", "game")
@@ -31,6 +33,41 @@ FAMILIES = Path(__file__).parent / "configs" / "families"
 """What ``--tasks FAMILY/SPLIT`` may name."""
 SIDES = ("home", "away")
 """What ``--side both`` does."""
+RANDOM = "random"
+"""In place of a checkpoint: uniform legal actions."""
+
+
+@dataclass(frozen=True)
+class Entrant:
+    """Who plays.
+
+    Args:
+        name: What it is called: its run's folder, or the file where it lies in none.
+        checkpoint: A ``.ckpt``; None for uniform legal actions.
+        configs: Hold the environment; later ones override.
+        folder: Where results are written.
+    """
+
+    name: str
+    checkpoint: Path | None
+    configs: tuple[Path, ...]
+    folder: Path
+
+    def agent(self, env: MetaEnv) -> MetaAgent:
+        """What plays in an environment.
+
+        Raises:
+            ValueError: It is made for another one.
+        """
+        if self.checkpoint is None:
+            return UniformAgent(env.features, env.action_space)
+        agent = load_agent(self.checkpoint)
+        if (env.features, env.action_space) != (agent.observation_features, agent.action_space):
+            raise ValueError(
+                f"{self.checkpoint} is made for {agent.observation_features} observation features and "
+                f"{agent.action_space}, but the env of its config has {env.features} and {env.action_space}"
+            )
+        return agent
 
 
 def run(arguments: list[str]) -> None:
@@ -40,49 +77,50 @@ def run(arguments: list[str]) -> None:
     backends = BACKENDS if options.backend == "both" else (options.backend,)
     sides = SIDES if options.side == "both" else (options.side,)
     overlay, split_name = _family(options.tasks)
+    entrants = _entrants(options, overlay)
     results: dict[str, AdaptationResult] = {}
-    tasks: Any = None
-    for path in options.checkpoints:
-        checkpoint = Path(path)
-        load_checkpoint(checkpoint)  # refuses what is none, in a readable way
-        model = PEARL.load_from_checkpoint(checkpoint, map_location="cpu", weights_only=True).eval()
-        folder = checkpoint.parent.parent if checkpoint.parent.name == "checkpoints" else checkpoint.parent
-        configs = [Path(options.config or folder / "config.yaml"), *overlay]
-        for backend, side in product(backends, sides):
-            env = make_env(configs, backend, side, statistics=True)
-            try:
-                _check_fit(checkpoint, model, env)
-                indices = split(env, split_name)
-                played = [env.tasks[index] for index in indices], env.arenas, env.horizon
-                if tasks is not None and played != tasks:
-                    raise ValueError(
-                        f"{checkpoint} has other tasks, arenas or steps in its config than the first checkpoint"
-                    )
-                tasks = played
-                result = evaluate_adaptation(
-                    env,
-                    model,
-                    indices,
-                    episodes=options.episodes,
-                    matches=options.matches,
-                    deterministic=not options.sampled,
-                    wrong_context=options.wrong_context,
-                    seed=options.seed,
+    first_world: Any = None
+    for entrant, backend, side in product(entrants, backends, sides):
+        env = make_env(entrant.configs, backend, side, statistics=True)
+        try:
+            agent, indices = entrant.agent(env), split(env, split_name)
+            world = [env.tasks[index] for index in indices], env.arenas, env.horizon
+            if first_world is not None and world != first_world:
+                raise ValueError(
+                    f"{entrant.checkpoint} has other tasks, arenas or steps in its config than the first checkpoint"
                 )
-                kinds = [env.tasks.kind(index) for index in indices]
-            finally:
-                env.close(raise_if_closed=False)
-            place = "-".join(filter(None, [backend, side]))
-            label = "-".join(filter(None, [_name(checkpoint) if len(options.checkpoints) > 1 else "", place]))
-            label = label if label not in results else f"{label} {len(results)}"
-            results[label] = result
-            if label:
-                print(f"{label}:")
-            settings = {"checkpoint": str(checkpoint), "config": str(configs[0]), "backend": backend, "side": side}
-            settings |= {name: options[name] for name in ("tasks", "sampled", "wrong_context", "seed")}
-            stem = folder / "-".join(filter(None, ["evaluation", checkpoint.stem, _variant(options), place]))
-            is_one = len(options.checkpoints) * len(backends) * len(sides) == 1
-            _report(result, kinds, settings, stem, options, "" if is_one else label)
+            first_world = world
+            result = evaluate_adaptation(
+                env,
+                agent,
+                indices,
+                episodes=options.episodes,
+                matches=options.matches,
+                deterministic=not options.sampled,
+                wrong_context=options.wrong_context,
+                seed=options.seed,
+            )
+            kinds = [env.tasks.kind(index) for index in indices]
+        finally:
+            env.close(raise_if_closed=False)
+        place = _joined(backend, side)
+        label = _joined(entrant.name if len(entrants) > 1 else None, place)
+        label = label if label not in results else f"{label} {len(results)}"
+        results[label] = result
+        if label:
+            print(f"{label}:")
+        print(format_table(result.table()))
+        settings = {"checkpoint": str(entrant.checkpoint or RANDOM), "config": str(entrant.configs[0])}
+        settings |= {"backend": backend, "side": side}
+        settings |= {name: options[name] for name in ("tasks", "sampled", "wrong_context", "seed")}
+        stem = entrant.checkpoint.stem if entrant.checkpoint else RANDOM
+        is_one = len(entrants) * len(backends) * len(sides) == 1
+        paths = {
+            kind: _path(options[kind], "" if is_one else label)
+            or entrant.folder / f"{_joined('evaluation', stem, _variant(options), place)}.{kind}"
+            for kind in ("json", "png", "csv")
+        }
+        _write(result, kinds, settings, paths)
     if len(results) > 1:
         print(format_side_by_side({label: result.table() for label, result in results.items()}))
         (first, reference), *others = results.items()
@@ -90,43 +128,53 @@ def run(arguments: list[str]) -> None:
             print(f"{label} over {first}, last episode: {format_comparison(compare(reference, result))}")
 
 
-def _report(
-    result: AdaptationResult, kinds: list[str], settings: dict[str, Any], stem: Path, options: Any, label: str
-) -> None:
-    """Print a table, and write it beside the run or where the options say, with ``label`` in names that would clash."""
+def _entrants(options: Any, overlay: Sequence[Path]) -> list[Entrant]:
+    """Those that the command names. A random one plays where the first of the others does."""
+    given = [Path(config) for config in options.config or []]
+    entrants = {}
+    for name in options.checkpoints:
+        if name == RANDOM:
+            continue
+        checkpoint = Path(name)
+        if not checkpoint.is_file():
+            raise FileNotFoundError(f"there is no checkpoint {checkpoint}")
+        in_run = checkpoint.parent.name == "checkpoints"
+        folder = checkpoint.parent.parent if in_run else checkpoint.parent
+        configs = (*(given or [folder / "config.yaml"]), *overlay)
+        entrants[name] = Entrant(folder.name if in_run else checkpoint.stem, checkpoint, configs, folder)
+    if not entrants and not given:
+        raise ValueError(f"--config must name a config that holds data.init_args.env where {RANDOM} plays alone")
+    first = next(iter(entrants.values()), Entrant(RANDOM, None, (*given, *overlay), Path("runs") / RANDOM))
+    return [entrants.get(name) or replace(first, name=RANDOM, checkpoint=None) for name in options.checkpoints]
+
+
+def _write(result: AdaptationResult, kinds: list[str], settings: dict[str, Any], paths: dict[str, Path]) -> None:
+    """The table as JSON, every match as CSV, and the figures."""
     table = result.table()
-    print(format_table(table))
-    paths = {}
-    for kind, given in (("json", options.json), ("png", options.plot), ("csv", options.csv)):
-        path = Path(given or f"{stem}.{kind}")
-        paths[kind] = path.with_stem(f"{path.stem}-{label.replace(' ', '-')}") if given and label else path
     write_json(settings | table, paths["json"])
     write_matches(result, paths["csv"])
     paths["png"].parent.mkdir(parents=True, exist_ok=True)
     plot_adaptation(table).savefig(paths["png"])
     if result.trace is not None:
-        paths["belief"] = paths["png"].with_stem(f"{paths['png'].stem}-belief")
+        paths |= {"belief": paths["png"].with_stem(f"{paths['png'].stem}-belief")}
         plot_belief(result, kinds).savefig(paths["belief"])
     print(f"written: {', '.join(str(path) for path in paths.values())}")
 
 
-def _name(checkpoint: Path) -> str:
-    """What a run is called: its folder, or the file where it lies in none."""
-    return checkpoint.parent.parent.name if checkpoint.parent.name == "checkpoints" else checkpoint.stem
+def _path(given: str | None, label: str) -> Path | None:
+    """Where an option says, with ``label`` in names that would clash."""
+    path = Path(given) if given else None
+    return path.with_stem(f"{path.stem}-{label.replace(' ', '-')}") if path and label else path
+
+
+def _joined(*parts: str | None) -> str:
+    return "-".join(part for part in parts if part)
 
 
 def _variant(options: Any) -> str:
     """What tells one evaluation of a checkpoint from another; nothing for the usual one."""
     split_name = "" if options.tasks == "test" else options.tasks.replace("/", "-")
-    return "-".join(filter(None, [split_name, "wrong_context" if options.wrong_context else ""]))
-
-
-def _check_fit(checkpoint: Path, model: PEARL, env: MetaEnv) -> None:
-    if (env.features, env.action_space) != (model.observation_features, model.action_space):
-        raise ValueError(
-            f"{checkpoint} is made for {model.observation_features} observation features and "
-            f"{model.action_space}, but the env of its config has {env.features} and {env.action_space}"
-        )
+    return _joined(split_name, "wrong_context" if options.wrong_context else None)
 
 
 def _family(tasks: str) -> tuple[list[Path], str]:
@@ -155,7 +203,7 @@ def split(env: MetaEnv, name: str) -> range:
 def make_env(
     config: Path | Sequence[Path], backend: str | None = None, side: str | None = None, *, statistics: bool = False
 ) -> MetaEnv:
-    """The environment under ``data.env`` of a config: a run's ``config.yaml``, or one that ``pearl fit`` takes.
+    """The environment (``data.init_args.env``) of a config: a run's ``config.yaml``, or one that ``pearl fit`` takes.
 
     Args:
         config: The file; of several, later ones override, as for ``pearl fit``.
@@ -167,14 +215,16 @@ def make_env(
     files = [config] if isinstance(config, Path) else config
     for file in files:
         if not file.is_file():
-            raise FileNotFoundError(f"there is no config {file}: name one that holds data.env with --config")
+            raise FileNotFoundError(f"there is no config {file}: name one that holds data.init_args.env with --config")
         content = yaml.safe_load(file.read_text())
         try:
-            settings = _merged(settings, content["data"]["env"])
+            settings = _merged(settings, content["data"]["init_args"]["env"])
         except (KeyError, TypeError) as error:
-            raise ValueError(f"{file} must hold an environment under data.env") from error
+            raise ValueError(f"{file} must hold an environment under data.init_args.env") from error
     if "class_path" not in settings:
-        raise ValueError(f"{files[-1]} names no class_path under data.env: give the config it is an overlay for first")
+        raise ValueError(
+            f"{files[-1]} names no class_path under data.init_args.env: give the config it is an overlay for first"
+        )
     world = settings.get("init_args", {})
     for option, value in (("backend", backend), ("side", side)):
         if value is not None and "backend" not in world:
@@ -201,9 +251,17 @@ def _merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
 def _parser() -> PearlParser:
     parser = PearlParser(prog="pearl evaluate", description="Adaptation of a checkpoint to the held-out tasks.")
     parser.add_argument(
-        "checkpoints", type=str, nargs="+", help="A .ckpt of pearl fit, or several to compare on the same matches."
+        "checkpoints",
+        type=str,
+        nargs="+",
+        help="A .ckpt of pearl fit, or several to compare on the same matches; random plays uniform legal actions.",
     )
-    parser.add_argument("--config", type=str | None, help="Holds data.env; the run's own config.yaml when left out.")
+    parser.add_argument(
+        "--config",
+        type=str,
+        action="append",
+        help="Holds data.init_args.env; the run's own config.yaml when left out. Given again, later ones override.",
+    )
     parser.add_argument("--episodes", type=int, default=3, help="Episodes per task, at least 1.")
     parser.add_argument("--matches", type=int, default=4, help="Independent adaptations per task, at least 1.")
     parser.add_argument("--sampled", action="store_true", help="Play samples of the policy rather than its mode.")
@@ -225,6 +283,6 @@ def _parser() -> PearlParser:
         help="Play this team of Derk's Gym, or both in turn; the config's when left out.",
     )
     parser.add_argument("--json", type=str | None, help="Where the table goes; the run's folder when left out.")
-    parser.add_argument("--plot", type=str | None, help="Where the PNG goes; the run's folder when left out.")
+    parser.add_argument("--png", type=str | None, help="Where the PNG goes; the run's folder when left out.")
     parser.add_argument("--csv", type=str | None, help="Where every match goes; the run's folder when left out.")
     return parser

@@ -7,10 +7,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from pearl_lightning.checkpoints import load_checkpoint
+from pearl_lightning.agent import load_agent
 from pearl_lightning.envs.derk.interface import ACTION_SPACE, OBSERVATION_FEATURES
 from pearl_lightning.envs.derk.opponents import Opponent
-from pearl_lightning.pearl import PEARL
 
 
 class CheckpointOpponent(Opponent):
@@ -27,8 +26,7 @@ class CheckpointOpponent(Opponent):
     """
 
     def __init__(self, path: str) -> None:
-        load_checkpoint(Path(path))  # refuses what is none, in a readable way
-        self.agent = PEARL.load_from_checkpoint(path, map_location="cpu", weights_only=True).eval()
+        self.agent = load_agent(Path(path))
         if (self.agent.observation_features, self.agent.action_space) != (OBSERVATION_FEATURES, ACTION_SPACE):
             raise ValueError(
                 f"an opponent sees {OBSERVATION_FEATURES} numbers and acts in Derk's Gym, but the agent of {path} sees "
@@ -37,5 +35,5 @@ class CheckpointOpponent(Opponent):
 
     def __call__(self, observation: Tensor, generator: torch.Generator | None = None) -> Tensor:
         self.agent.to(observation.device)
-        z = observation.new_zeros(len(observation), self.agent.encoder.latent_dim)
+        z, _ = self.agent.prior(len(observation)).posterior()
         return self.agent.act(observation, z, generator=generator)

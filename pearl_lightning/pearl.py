@@ -8,7 +8,6 @@ from collections.abc import Callable
 from typing import Any, cast
 
 import torch
-from pytorch_lightning import LightningModule
 from pytorch_lightning.cli import OptimizerCallable
 from pytorch_lightning.core.optimizer import LightningOptimizer
 from tensordict import TensorDictBase
@@ -17,6 +16,7 @@ from torch.optim import Adam, Optimizer
 
 from pearl_lightning import objectives
 from pearl_lightning.action_space import ActionSpace
+from pearl_lightning.agent import Agent, require_finite
 from pearl_lightning.belief import Belief
 from pearl_lightning.checkpoints import make_hyperparameters_plain
 from pearl_lightning.networks.actors import Actor
@@ -24,10 +24,9 @@ from pearl_lightning.networks.critics import CriticEnsemble
 from pearl_lightning.networks.encoders import ContextEncoder, GaussianProductEncoder
 from pearl_lightning.networks.reconstruction import Reconstruction
 from pearl_lightning.objectives import SacConfig
-from pearl_lightning.randomness import make_generator
 
 
-class PEARL(LightningModule):
+class PEARL(Agent):
     """Off-policy meta-RL: a soft actor-critic conditioned on a latent belief about the task (Rakelly et al. 2019).
 
     Args:
@@ -55,7 +54,7 @@ class PEARL(LightningModule):
     def __init__(
         self,
         observation_features: int,
-        action_space: ActionSpace,
+        action_space: ActionSpace | dict[str, Any],
         encoder: Callable[[int], ContextEncoder] = GaussianProductEncoder,
         actor: Callable[[int, ActionSpace], Actor] = Actor,
         critic: Callable[[int, int], CriticEnsemble] = CriticEnsemble,
@@ -67,20 +66,17 @@ class PEARL(LightningModule):
         z_steps: int | None = None,
         bf16: bool = False,
     ) -> None:
-        super().__init__()
+        super().__init__(observation_features, action_space)
         if context_stride < 1:
             raise ValueError(f"context_stride must be at least 1, got {context_stride}")
         if not 0 < context_reward_scale < math.inf:
             raise ValueError(f"context_reward_scale must be above 0 and finite, got {context_reward_scale}")
         if z_steps is not None and z_steps < 1:
             raise ValueError(f"z_steps must be at least 1 or null, got {z_steps}")
-        if isinstance(action_space, dict):
-            action_space = ActionSpace(**action_space)
         self.automatic_optimization = False
-        self.save_hyperparameters(logger=False)  # for load_from_checkpoint; those of the CLI are plain already
-        if "_instantiator" not in self.hparams:
-            make_hyperparameters_plain(self)
-        self.observation_features, self.action_space, self.sac = observation_features, action_space, sac
+        self.save_hyperparameters(logger=False)  # for load_from_checkpoint
+        make_hyperparameters_plain(self)
+        action_space, self.sac = self.action_space, sac
         self.make_optimizer, self.z_steps, self.bf16 = optimizer, z_steps, bf16
         self.context_stride, self.context_reward_scale = context_stride, context_reward_scale
 
@@ -101,30 +97,21 @@ class PEARL(LightningModule):
         log_temperatures = torch.full((1 + len(action_space.choices),), log_initial)
         self.log_temperatures = nn.Parameter(log_temperatures, requires_grad=not fixed)
         self.register_buffer("target_entropies", torch.tensor(sac.target_entropies(action_space)), persistent=False)
-        self._noise: torch.Generator | None = None
 
     # --- acting -----------------------------------------------------------------------------------------------------
 
     def prior(self, arenas: int) -> Belief:
-        """A belief per arena, at the prior."""
         return Belief(self.encoder, arenas)
 
     @torch.no_grad()
     def act(
         self, observation: Tensor, z: Tensor, deterministic: bool = False, generator: torch.Generator | None = None
     ) -> Tensor:
-        """Actions ``[arena, agent, width]`` for observations ``[arena, agent, feature]`` and z ``[arena, latent]``."""
         shared = z.unsqueeze(1).expand(-1, observation.shape[1], -1)
         policy = self.actor(observation.to(z.device), shared)
         return (policy.mode() if deterministic else policy.sample(generator)).to(observation.device)
 
     def context_features(self, episodes: TensorDictBase) -> Tensor:
-        """Encoder inputs ``[task, transition, feature]`` from whole episodes.
-
-        Args:
-            episodes: ``observation`` and ``action`` ``[task, episode, step, agent, ...]``, ``reward`` ``[task, episode,
-                step, agent]``.
-        """
         stride = self.context_stride
         observation, action = episodes["observation"][:, :, ::stride], episodes["action"][:, :, ::stride]
         reward = self.context_reward_scale * episodes["reward"]
@@ -146,13 +133,6 @@ class PEARL(LightningModule):
         if self.log_temperatures.requires_grad:
             groups.append([self.log_temperatures])
         return [self.make_optimizer(group) for group in groups if group]  # an encoder may have nothing to learn
-
-    @property
-    def noise(self) -> torch.Generator:
-        """The updates' generator; made on first use, when device and process are known."""
-        if self._noise is None:
-            self._noise = make_generator("update noise", self.global_rank, self.device)
-        return self._noise
 
     def losses(self, batch: TensorDictBase) -> dict[str, Tensor]:
         """Losses and diagnostics of one meta-batch.
@@ -231,9 +211,7 @@ class PEARL(LightningModule):
         optimizers = cast(list[LightningOptimizer], self.optimizers())
         terms = self.losses(batch)
         total = total_loss(terms)
-        if not torch.isfinite(total):
-            values = ", ".join(f"{name}={float(term.detach()):.4g}" for name, term in terms.items())
-            raise FloatingPointError(f"the losses of update {self.global_step} are not finite: {values}")
+        require_finite(terms, self.global_step)
         for optimizer in optimizers:
             optimizer.zero_grad()
         self.manual_backward(total)
@@ -260,14 +238,6 @@ class PEARL(LightningModule):
 
     def _normal(self, shape: torch.Size) -> Tensor:
         return torch.randn(shape, generator=self.noise, device=self.device)
-
-    # --- evaluation is the callbacks' work; these let Lightning run its loops ---------------------------------------
-
-    def validation_step(self, batch: Any, batch_idx: int) -> None:
-        """Nothing per batch: ``AdaptationEvaluation`` plays the held-out tasks."""
-
-    def test_step(self, batch: Any, batch_idx: int) -> None:
-        """Nothing per batch: ``AdaptationEvaluation`` plays the held-out tasks."""
 
 
 def total_loss(terms: dict[str, Tensor]) -> Tensor:

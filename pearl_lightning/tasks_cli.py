@@ -13,7 +13,7 @@ def run(arguments: list[str]) -> None:
     quiet()
     parser = PearlParser(prog="pearl tasks", description="The tasks of a config, split by split.")
     parser.add_argument(
-        "configs", type=str, nargs="+", help="Hold data.env, as pearl fit takes them, or a run's config.yaml."
+        "configs", type=str, nargs="+", help="Hold data.init_args.env, as pearl fit takes them, or a run's config.yaml."
     )
     parser.add_argument("--limit", type=int, default=3, help="Tasks told of each split; 0 tells all.")
     options = parser.parse_args(arguments)

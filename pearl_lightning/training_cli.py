@@ -1,4 +1,4 @@
-"""``pearl fit|validate|test``: the Lightning CLI over PEARL and its data."""
+"""``pearl fit|validate|test``: the Lightning CLI over an agent and its data."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from pytorch_lightning.utilities import rank_zero_only
 
+from pearl_lightning.agent import Agent
 from pearl_lightning.callbacks.progress import UpdateProgress
 from pearl_lightning.checkpoints import load_checkpoint
 from pearl_lightning.cli import readable
-from pearl_lightning.data import MetaBatchDataModule
-from pearl_lightning.pearl import PEARL
+from pearl_lightning.data import WorldDataModule
 
 OWN_LOGGERS = "pearl_lightning.loggers."
 
@@ -56,8 +56,8 @@ class PearlCLI(LightningCLI):
         parser.add_argument("--name", type=str, default="run", help="The run's folder below runs_dir.")
         parser.add_argument("--runs_dir", type=str, default="runs", help="Where runs are kept.")
         parser.add_argument("--threads", type=int, default=0, help="Threads of torch; 0 leaves its default.")
-        parser.link_arguments("data.env", "model.observation_features", _features, apply_on="instantiate")
-        parser.link_arguments("data.env", "model.action_space", _action_space, apply_on="instantiate")
+        parser.link_arguments("data", "model.init_args.observation_features", _features, apply_on="instantiate")
+        parser.link_arguments("data", "model.init_args.action_space", _action_space, apply_on="instantiate")
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         self.config = parser.parse_args(args)
@@ -143,8 +143,10 @@ def run(arguments: list[str]) -> None:
     """Parse ``arguments`` (command first) and run them."""
     quiet()
     PearlCLI(
-        PEARL,
-        MetaBatchDataModule,
+        Agent,
+        WorldDataModule,
+        subclass_mode_model=True,
+        subclass_mode_data=True,
         parser_class=PearlParser,
         args=arguments,
         seed_everything_default=0,
@@ -163,12 +165,12 @@ def _is_own(entry: Any) -> bool:
     return entry["class_path"].startswith(OWN_LOGGERS)
 
 
-def _features(env: Any) -> int:
-    return env.features
+def _features(data: WorldDataModule) -> int:
+    return data.env.features
 
 
-def _action_space(env: Any) -> dict[str, Any]:
-    return env.action_space.state()
+def _action_space(data: WorldDataModule) -> dict[str, Any]:
+    return data.env.action_space.state()
 
 
 def quiet() -> None:

@@ -34,31 +34,35 @@ trainer:
     - class_path: pearl_lightning.callbacks.ReplayCheckpoint
       init_args: {every_n_updates: 1}
 model:
-  encoder:
-    class_path: pearl_lightning.networks.encoders.GaussianProductEncoder
-    init_args: {latent_dim: 2, hidden: [8]}
-  actor:
-    class_path: pearl_lightning.networks.actors.Actor
-    init_args: {hidden: [8]}
-  critic:
-    class_path: pearl_lightning.networks.critics.CriticEnsemble
-    init_args: {hidden: [8]}
-  sac: {discount: 0.9}
-  optimizer:
-    class_path: torch.optim.Adam
-    init_args: {lr: 0.01, fused: true}
+  class_path: pearl_lightning.pearl.PEARL
+  init_args:
+    encoder:
+      class_path: pearl_lightning.networks.encoders.GaussianProductEncoder
+      init_args: {latent_dim: 2, hidden: [8]}
+    actor:
+      class_path: pearl_lightning.networks.actors.Actor
+      init_args: {hidden: [8]}
+    critic:
+      class_path: pearl_lightning.networks.critics.CriticEnsemble
+      init_args: {hidden: [8]}
+    sac: {discount: 0.9}
+    optimizer:
+      class_path: torch.optim.Adam
+      init_args: {lr: 0.01, fused: true}
 data:
-  env:
-    class_path: pearl_lightning.envs.point_robot.PointRobot
-    init_args:
-      arenas: 4
-      tasks:
-        class_path: pearl_lightning.envs.point_robot.GoalTasks
-        init_args: {train_tasks: 4, test_tasks: 2}
-  meta_batch: 2
-  transitions: 8
-  updates_per_epoch: 6
-  episodes_per_task: 8
+  class_path: pearl_lightning.data.MetaBatchDataModule
+  init_args:
+    env:
+      class_path: pearl_lightning.envs.point_robot.PointRobot
+      init_args:
+        arenas: 4
+        tasks:
+          class_path: pearl_lightning.envs.point_robot.GoalTasks
+          init_args: {train_tasks: 4, test_tasks: 2}
+    meta_batch: 2
+    transitions: 8
+    updates_per_epoch: 6
+    episodes_per_task: 8
 """
 
 

@@ -12,7 +12,9 @@ import torch
 import yaml
 from pytorch_lightning import Trainer
 
+from pearl_lightning.baselines.on_policy import OnPolicyAgent
 from pearl_lightning.callbacks import AdaptationEvaluation, EpisodeCollector, ReplayCheckpoint
+from pearl_lightning.callbacks.collector import Collector
 from pearl_lightning.cli import main
 from pearl_lightning.evaluation_cli import _family, make_env
 from pearl_lightning.objectives import SacConfig
@@ -33,6 +35,8 @@ CONFIGS = {
     "families/blind_loadouts": ["derk", "families/blind_loadouts"],
     "baselines/context_free": ["point_robot", "baselines/context_free"],
     "baselines/oracle": ["derk", "families/bounties", "baselines/oracle"],
+    "baselines/ppo": ["derk", "families/bounties", "baselines/ppo"],
+    "baselines/evolution_strategy": ["derk", "baselines/evolution_strategy"],
 }
 
 
@@ -60,15 +64,19 @@ def test_a_ready_made_config_makes_an_agent_that_fits_its_world(
 ) -> None:
     options = [option for config in CONFIGS[name] for option in ("--config", str(ROOT / "configs" / f"{config}.yaml"))]
     if name == "derk_gpu" and not torch.cuda.is_available():
-        options += ["--trainer.accelerator", "cpu", "--data.env.init_args.backend_options", "null"]
+        options += ["--trainer.accelerator", "cpu", "--data.env.init_args.backend_options.device", "cpu"]
     run(["fit", *options, "--runs_dir", str(tmp_path), "--threads", "1"])
     env, model = made["data"].env, made["model"]
     assert (model.observation_features, model.action_space) == (env.features, env.action_space)
     kinds = {type(callback) for callback in made["trainer"].callbacks}
-    assert {AdaptationEvaluation, EpisodeCollector, ReplayCheckpoint} <= kinds
-    collector = next(c for c in made["trainer"].callbacks if isinstance(c, EpisodeCollector))
+    assert {AdaptationEvaluation, ReplayCheckpoint} <= kinds
+    collector = next(c for c in made["trainer"].callbacks if isinstance(c, Collector))
     assert env.arenas % collector.tasks_per_iteration == 0
-    assert collector.initial_iterations * collector.tasks_per_iteration >= made["data"].meta_batch
+    if isinstance(collector, EpisodeCollector):
+        assert collector.initial_iterations * collector.tasks_per_iteration >= made["data"].meta_batch
+    else:
+        assert isinstance(model, OnPolicyAgent)
+        model.explore(env.arenas, torch.Generator())
     assert made["trainer"].max_steps % made["trainer"].val_check_interval == 0  # so that it ends with an evaluation
 
 
@@ -131,7 +139,7 @@ def test_evaluate_plays_another_family_on_demand() -> None:
 
 def test_evaluate_keeps_the_options_of_the_configs_own_backend(tmp_path: Path) -> None:
     content = yaml.safe_load((ROOT / "configs" / "derk.yaml").read_text())
-    content["data"]["env"]["init_args"]["backend_options"] = {"episode_ticks": 2400}
+    content["data"]["init_args"]["env"]["init_args"]["backend_options"] = {"episode_ticks": 2400}
     config = tmp_path / "long.yaml"
     config.write_text(yaml.safe_dump(content))
     assert [make_env(config, told).horizon for told in ("simulator", "game")] == [300, 150]

@@ -36,7 +36,7 @@ def test_the_runs_folder_holds_metrics_events_config_and_checkpoints(fitted: tup
     names = {path.name for path in folder.iterdir()}
     (events,) = folder.glob("events.out.tfevents.*")
     assert names == RUN_FILES | {events.name}
-    assert yaml.safe_load((folder / "config.yaml").read_text())["data"]["meta_batch"] == 2
+    assert yaml.safe_load((folder / "config.yaml").read_text())["data"]["init_args"]["meta_batch"] == 2
 
 
 def test_nothing_but_the_progress_is_said_on_the_error_stream(fitted: tuple[Path, str, str]) -> None:
@@ -144,7 +144,7 @@ def test_evaluate_prints_writes_and_draws_what_the_run_had_measured(
     fitted: tuple[Path, str, str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     checkpoint = fitted[0] / "checkpoints" / "best.ckpt"
-    files = ["--json", str(tmp_path / "a" / "table.json"), "--plot", str(tmp_path / "b" / "plot.png")]
+    files = ["--json", str(tmp_path / "a" / "table.json"), "--png", str(tmp_path / "b" / "plot.png")]
     assert main(["evaluate", str(checkpoint), "--episodes", "2", "--matches", "2", *files]) == 0
     printed = capfd.readouterr()
     table = json.loads((tmp_path / "a" / "table.json").read_text())
@@ -174,7 +174,7 @@ def test_evaluate_compares_checkpoints_on_the_same_matches(
 ) -> None:
     assert main(["fit", "--config", str(tiny_config), "--runs_dir", str(tmp_path), "--trainer.max_steps", "1"]) == 0
     checkpoints = [str(folder / "checkpoints" / "last.ckpt") for folder in (fitted[0], tmp_path / "tiny")]
-    files = [f"--{kind}={tmp_path / f'both.{kind}'}" for kind in ("json", "csv")] + [f"--plot={tmp_path}/both.png"]
+    files = [f"--{kind}={tmp_path / f'both.{kind}'}" for kind in ("json", "csv")] + [f"--png={tmp_path}/both.png"]
     capfd.readouterr()
     assert main(["evaluate", *checkpoints, "--episodes", "2", "--matches", "3", *files]) == 0
     printed = capfd.readouterr().out
@@ -191,13 +191,29 @@ def test_evaluate_compares_checkpoints_on_the_same_matches(
     assert sum(returns) / len(returns) == pytest.approx(last[0])
 
 
+def test_evaluate_plays_the_random_agent_on_the_same_matches(
+    fitted: tuple[Path, str, str], tiny_config: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    checkpoint = str(fitted[0] / "checkpoints" / "last.ckpt")
+    files = [f"--{kind}={tmp_path / f'both.{kind}'}" for kind in ("json", "csv", "png")]
+    assert main(["evaluate", checkpoint, "random", "--matches", "2", *files]) == 0
+    assert "random over tiny, last episode: return " in capfd.readouterr().out
+    beside = json.loads((tmp_path / "both-random.json").read_text())
+    alone = ["evaluate", "random", "--config", str(tiny_config), "--matches", "2"]
+    assert main([*alone, *files]) == 0
+    assert json.loads((tmp_path / "both.json").read_text())["episodes"] == beside["episodes"]
+    assert beside["checkpoint"] == "random"
+    assert main(["evaluate", "random"]) == 1
+    assert "--config must name a config" in capfd.readouterr().err
+
+
 def test_evaluate_compares_nothing_that_played_other_tasks(
     fitted: tuple[Path, str, str], tiny_config: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     fit = ["fit", "--config", str(tiny_config), "--runs_dir", str(tmp_path), "--trainer.max_steps", "1"]
     assert main([*fit, "--data.env.init_args.tasks.init_args.seed", "5"]) == 0
     checkpoints = [str(folder / "checkpoints" / "last.ckpt") for folder in (fitted[0], tmp_path / "tiny")]
-    files = ["--json", str(tmp_path / "a.json"), "--csv", str(tmp_path / "a.csv"), "--plot", str(tmp_path / "a.png")]
+    files = ["--json", str(tmp_path / "a.json"), "--csv", str(tmp_path / "a.csv"), "--png", str(tmp_path / "a.png")]
     assert main(["evaluate", *checkpoints, "--matches", "2", *files]) == 1
     assert "has other tasks, arenas or steps in its config than the first" in capfd.readouterr().err
 
@@ -211,7 +227,7 @@ def test_evaluate_names_what_is_wrong(
         ([str(tmp_path / "no.ckpt")], f"there is no checkpoint {tmp_path / 'no.ckpt'}"),
         ([checkpoint, "--episodes", "0"], "episodes must be at least 1, got 0"),
         ([checkpoint, "--config", str(tmp_path / "no.yaml")], f"there is no config {tmp_path / 'no.yaml'}"),
-        ([checkpoint, "--config", str(tmp_path / "empty.yaml")], "must hold an environment under data.env"),
+        ([checkpoint, "--config", str(tmp_path / "empty.yaml")], "must hold an environment under data.init_args.env"),
         ([checkpoint, "--speed", "3"], "unrecognized arguments: --speed"),
         ([checkpoint, "--tasks", "hard"], "tasks must be a split that holds any, one of train, test, got 'hard'"),
         ([checkpoint, "--side", "away"], "--side away is for Derk's Gym, but the env of"),

@@ -253,8 +253,9 @@ def test_an_agent_can_be_told_all_that_is_hidden() -> None:
 def test_pearl_tasks_lists_every_split(capsys: pytest.CaptureFixture[str], tmp_path: Any) -> None:
     config = tmp_path / "config.yaml"
     config.write_text(
-        "data: {env: {class_path: pearl_lightning.envs.derk.env.DerkEnv, init_args: {arenas: 1, tasks: {class_path: "
-        "pearl_lightning.envs.derk.tasks.OpponentTasks, init_args: {train_tasks: 12, test_tasks: 4}}}}}"
+        "data: {init_args: {env: {class_path: pearl_lightning.envs.derk.env.DerkEnv, init_args: {arenas: 1, tasks: "
+        "{class_path: "
+        "pearl_lightning.envs.derk.tasks.OpponentTasks, init_args: {train_tasks: 12, test_tasks: 4}}}}}}"
     )
     assert main(["tasks", str(config), "--limit", "2"]) == 0
     lines = capsys.readouterr().out.splitlines()
@@ -277,7 +278,8 @@ def test_pearl_tasks_takes_overlays_as_fit_does(capsys: pytest.CaptureFixture[st
     assert "corners: 8 tasks" in capsys.readouterr().out
     assert main(["tasks", overlay]) == 1
     assert (
-        "bounties.yaml names no class_path under data.env: give the config it is an overlay" in capsys.readouterr().err
+        "bounties.yaml names no class_path under data.init_args.env: give the config it is an overlay"
+        in capsys.readouterr().err
     )
 
 

@@ -131,4 +131,32 @@ def test_without_choices_there_is_one_joint_choice() -> None:
     space = ActionSpace((-1.0,), (1.0,))
     policy = HybridTanhGaussian(torch.zeros(2, 1), torch.zeros(2, 1), (), space)
     torch.testing.assert_close(policy.joint_probabilities(), torch.ones(2, 1))
+    assert torch.equal(policy.action_log_prob(torch.zeros(2, 1)), policy.log_prob(torch.zeros(2, 1)))
     assert math.isclose(float(policy.log_prob(torch.zeros(2, 1))[0]), -0.5 * math.log(2 * math.pi), rel_tol=1e-5)
+
+
+def test_the_log_probability_of_whole_actions_is_that_of_torchs_parts(policy: HybridTanhGaussian) -> None:
+    action = policy.sample(torch.Generator().manual_seed(2))
+    discrete = [
+        Categorical(logits=log_choice).log_prob(action[:, column])
+        for column, log_choice in zip((3, 4), policy.log_choices, strict=True)
+    ]
+    expected = torch_gaussian(policy).log_prob(action[:, :3]) + sum(discrete)
+    torch.testing.assert_close(policy.action_log_prob(action), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_the_log_probability_of_an_action_on_its_bound_is_finite(policy: HybridTanhGaussian) -> None:
+    for bound in (SPACE.low, SPACE.high):
+        action = torch.tensor([*bound, 0.0, 0.0]).expand(6, -1)
+        assert policy.action_log_prob(action).isfinite().all()
+
+
+@pytest.mark.parametrize("std", [0.1, 0.5, 1.5])
+def test_the_entropy_is_the_mean_of_the_negative_log_probability(std: float) -> None:
+    count = 200_000
+    log_choices = (torch.tensor([0.1, 0.2, 0.7]).log().expand(count, -1),)
+    space = ActionSpace((-1.0, 0.0), (1.0, 5.0), (3,))
+    mean, log_std = torch.tensor([0.4, -1.0]).expand(count, -1), torch.full((count, 2), math.log(std))
+    policy = HybridTanhGaussian(mean, log_std, log_choices, space)
+    action = policy.sample(torch.Generator().manual_seed(0))
+    torch.testing.assert_close(policy.entropy()[0], -policy.action_log_prob(action).mean(), atol=0.015, rtol=0)

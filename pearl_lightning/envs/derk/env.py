@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -103,7 +104,7 @@ class DerkEnv(MetaEnv):
         self._flags_seen: Tensor | None = None  # 0 for arenas whose learner does not see items, [arena, 1, 1]
         self._own = 0 if side == "home" else 1  # index of the learner's team among the sides
         self._counted = torch.zeros(arenas, AGENTS, self.events)  # so far, where they are counted
-        self._opponents: dict[str, Opponent] = opponents
+        self.opponents: dict[str, Opponent] = opponents
         self._opponent_generator = torch.Generator(self.device)
         self._opponent_arenas: dict[str, Tensor] = {}  # arenas that each opponent plays in this episode
         self._backend: DerkBackend | None = None if isinstance(backend, str) else backend
@@ -122,6 +123,8 @@ class DerkEnv(MetaEnv):
             name: torch.tensor([arena for arena, other in enumerate(names) if other == name], device=self.device)
             for name in sorted(set(names))
         }
+        for name, arenas in self._opponent_arenas.items():
+            self.opponents[name].begin(len(arenas), self._opponent_generator)
         placed = tasks if self._own == 0 else [_swapped(task) for task in tasks]
         own, self._other_observation = self._split(backend.reset(placed, spawn_seed))
         self._steps_left = self.horizon
@@ -157,7 +160,10 @@ class DerkEnv(MetaEnv):
             self._other_observation = None
         if done and self.has_outcome:
             stats = self._backend.team_stats()[self._own]  # [arena, statistic]
-            result["outcome"] = torch.sign(stats[:, _REWARD] - stats[:, _OPPONENT_REWARD])
+            outcome = torch.sign(stats[:, _REWARD] - stats[:, _OPPONENT_REWARD])
+            for name, arenas in self._opponent_arenas.items():
+                self.opponents[name].end(outcome[arenas])
+            result["outcome"] = outcome
         return result
 
     def episode_statistics(self) -> dict[str, Tensor]:
@@ -180,7 +186,7 @@ class DerkEnv(MetaEnv):
         if self._backend is None:
             if self._backend_name is None:
                 raise RuntimeError("the environment was closed, and with it the backend it was given: make new ones")
-            self._backend = _BACKENDS[self._backend_name](self.arenas, self._backend_options)
+            self._backend = make_backend(self._backend_name, self.arenas, self._backend_options)
             self.is_closed = False  # so that a forgotten environment closes the backend it started
         return self._backend
 
@@ -205,8 +211,19 @@ class DerkEnv(MetaEnv):
         """The opponents' actions ``[arena, agent, 5]``: one call per distinct opponent, over its arenas."""
         action = torch.empty(self.arenas, AGENTS, ACTION_SPACE.width, device=self.device)
         for name, arenas in self._opponent_arenas.items():
-            action[arenas] = self._opponents[name](observation[arenas], self._opponent_generator)
+            action[arenas] = self.opponents[name](observation[arenas], self._opponent_generator)
         return action
+
+
+def make_backend(name: str, arenas: int, options: Mapping[str, Any] | None = None) -> DerkBackend:
+    """What plays matches: ``simulator`` or ``game``, not started yet where it need not be.
+
+    Raises:
+        ValueError: Another name.
+    """
+    if name not in _BACKENDS:
+        raise ValueError(f"backend must be one of {', '.join(_BACKENDS)}, got {name!r}")
+    return _BACKENDS[name](arenas, dict(options or {}))
 
 
 def _swapped(task: DerkTask) -> DerkTask:

@@ -30,7 +30,10 @@ OPPONENTS: dict[str, type[Opponent]] = {
 }
 """Opponents by the name a task calls them; add to it before making an environment."""
 
-SOURCES: dict[str, str] = {"checkpoint": "pearl_lightning.frozen:CheckpointOpponent"}
+SOURCES: dict[str, str] = {
+    "checkpoint": "pearl_lightning.frozen:CheckpointOpponent",
+    "selves": "pearl_lightning.envs.derk.opponents.past_selves:PastSelves",
+}
 """Classes of which ``name:what`` makes an opponent from ``what``; by name only, for worlds know nothing of learning."""
 
 __all__ = ["OPPONENTS", "SOURCES", "Opponent", "make_opponent", "opponent_class"]

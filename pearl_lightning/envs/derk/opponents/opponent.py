@@ -13,10 +13,16 @@ from pearl_lightning.envs.derk.interface import ITEMS_BY_SLOT
 
 
 class Opponent(ABC):
-    """A policy for the three agents of a team that sees observations only and remembers nothing."""
+    """A policy for the three agents of a team that sees observations only.
+
+    What it remembers it forgets when ``begin`` is called; most remember nothing.
+    """
 
     items: ClassVar[Mapping[str, tuple[str, ...]]] = ITEMS_BY_SLOT
     """What its agents may hold in each natural slot, for families that give every style what it can use."""
+
+    def begin(self, arenas: int, generator: torch.Generator) -> None:  # noqa: B027  (nothing, unless it remembers)
+        """An episode starts in so many arenas: those of every call until the next start."""
 
     @abstractmethod
     def __call__(self, observation: Tensor, generator: torch.Generator | None = None) -> Tensor:
@@ -29,3 +35,6 @@ class Opponent(ABC):
         Returns:
             Actions ``[arena, 3, 5]`` on the observation's device.
         """
+
+    def end(self, outcome: Tensor) -> None:  # noqa: B027
+        """The episode is over: 1 won by the *other* team, 0 tied, -1 lost ``[arena]``; where there is a winner."""

@@ -12,16 +12,18 @@ from pearl_lightning.envs.derk.tasks.task import DerkTask, DerkTasks
 
 GOALS: dict[str, dict[str, float]] = {
     "units": {"damageEnemyUnit": 0.01, "killEnemyUnit": 1.0},
-    "statue": {"damageEnemyStatue": 0.01, "killEnemyStatue": 1.0},
+    "statue": {"damageEnemyStatue": 0.02, "killEnemyStatue": 2.0},
     "ground": {
-        "timeSpentAwayTerritory": 1.0,
-        "timeSpentAwayBase": 1.0,
-        "timeSpentHomeTerritory": -1.0,
-        "timeSpentHomeBase": -1.0,
+        "timeSpentAwayTerritory": 0.3,
+        "timeSpentAwayBase": 0.3,
+        "timeSpentHomeTerritory": -0.3,
+        "timeSpentHomeBase": -0.3,
     },
     "healing": {"healTeammate1": 0.02, "healTeammate2": 0.02, "healFriendlyStatue": 0.02},
 }
-"""Bounties that belong together; a goal's weight is in [-1, 1], and what pays with one sign costs with the other."""
+"""Bounties that belong together; a goal's weight is in [-1, 1], and what pays with one sign costs with the other.
+
+The units make a goal alone worth about as much as another: 2.5 to 5 for a team that plays for it well."""
 
 _CORNER = 0.9
 """Share of a goal in a mixture from which on it counts as that goal alone."""

@@ -1,0 +1,145 @@
+"""Who beats whom: every player against every other in Derk's Gym, and how strong each is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import permutations
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pearl_lightning.envs.derk.backend import DerkBackend
+from pearl_lightning.envs.derk.interface import ACTION_SPACE, TEAM_STATS_KEYS
+from pearl_lightning.envs.derk.opponents import Opponent
+from pearl_lightning.envs.derk.tasks import DerkTask
+from pearl_lightning.envs.meta_env import EpisodeLost
+
+ELO_MEAN = 1500.0
+"""Mean rating of the players of a table."""
+_REWARD, _OPPONENT_REWARD = TEAM_STATS_KEYS.index("Reward"), TEAM_STATS_KEYS.index("OpponentReward")
+
+
+@dataclass(frozen=True)
+class CrossTable:
+    """What every player scored against every other.
+
+    Args:
+        names: Of the players.
+        scores: Points per match ``[home player, away player]``: 1 for a win of the home player, 0.5 for a tie; NaN on
+            the diagonal.
+        matches: Of each pair on each side.
+    """
+
+    names: tuple[str, ...]
+    scores: np.ndarray
+    matches: int
+
+    def elo(self) -> np.ndarray:
+        """Ratings ``[player]`` by maximum likelihood of all matches (Bradley and Terry 1952), in Elo's unit.
+
+        400 points are odds of ten to one. Each player is also given a tie against one of mean strength, for whoever
+        wins (or loses) every match would have no finite rating.
+        """
+        points = self.matches * np.nan_to_num(self.scores)
+        won = points + (self.matches * ~np.eye(len(self.names), dtype=bool) - points).T  # [player, other], both sides
+        played = won + won.T
+        strength = np.ones(len(self.names))
+        for _ in range(10_000):  # the minorization of Hunter 2004, section 2
+            expected = (played / (strength[:, None] + strength[None])).sum(axis=1) + 1 / (strength + 1)
+            updated = (won.sum(axis=1) + 0.5) / expected
+            is_settled = np.abs(np.log(updated / strength)).max() < 1e-10
+            strength = updated
+            if is_settled:
+                break
+        ratings = 400 * np.log10(strength)
+        return ratings - ratings.mean() + ELO_MEAN
+
+    def to_json(self) -> dict[str, Any]:
+        """Lists, strings and numbers only; what was not played is null."""
+        scores = [[None if np.isnan(score) else float(score) for score in row] for row in self.scores]
+        return {"players": list(self.names), "matches": self.matches, "scores": scores, "elo": self.elo().tolist()}
+
+    def __str__(self) -> str:
+        """Strongest first: rating, then points per match at home against each of the others."""
+        elo = self.elo()
+        order = np.argsort(-elo)
+        width = max(map(len, self.names))
+        lines = [f"{'':>{width}}   Elo  " + "  ".join(f"{number:>4}" for number in range(1, len(order) + 1))]
+        for player in order:
+            cells = ["   -" if player == other else f"{self.scores[player, other]:4.2f}" for other in order]
+            lines.append(f"{self.names[player]:>{width}}  {elo[player]:4.0f}  " + "  ".join(cells))
+        return "\n".join(lines)
+
+
+def cross_table(
+    backend: DerkBackend, tasks: list[DerkTask], players: Mapping[str, Opponent], *, matches: int = 8, seed: int = 0
+) -> CrossTable:
+    """Every player against every other, on either side.
+
+    A match is won by the team with the higher reward at its end, as the game's own statistics have it.
+
+    Args:
+        backend: Plays the matches; each of its arenas one at a time.
+        tasks: What the teams hold; match m of each pair takes task m, and so on in turn. Both teams must be paid alike.
+        players: At least two, by name.
+        matches: Of each pair on each side, at least 1.
+        seed: Fixes starts and draws.
+
+    Raises:
+        ValueError: A setting outside its range.
+    """
+    if len(players) < 2:
+        raise ValueError(f"players must be at least 2, got {len(players)}")
+    if matches < 1 or not tasks:
+        raise ValueError(f"matches and tasks must be at least 1, got {matches} and {len(tasks)}")
+    if any(task.home_bounties != task.away_bounties for task in tasks):
+        raise ValueError("tasks must pay both teams alike: otherwise their rewards cannot be compared")
+    names = list(players)
+    plan = [(*pair, match) for pair in permutations(range(len(names)), 2) for match in range(matches)]
+    generator = torch.Generator(backend.device).manual_seed(seed)
+    scores = np.full((len(names), len(names)), np.nan)
+    for first in range(0, len(plan), backend.arenas):
+        chunk = plan[first : first + backend.arenas]
+        filled = chunk + [plan[0]] * (backend.arenas - len(chunk))  # idle arenas repeat a match, uncounted
+        seats = torch.tensor([[home for home, _, _ in filled], [away for _, away, _ in filled]])
+        held = [tasks[match % len(tasks)] for _, _, match in filled]
+        points = _play(backend, held, seed + first, seats, list(players.values()), generator)
+        for (home, away, _), point in zip(chunk, points.tolist(), strict=False):
+            scores[home, away] = np.nan_to_num(scores[home, away]) + point / matches
+    return CrossTable(tuple(names), scores, matches)
+
+
+def _play(
+    backend: DerkBackend,
+    tasks: list[DerkTask],
+    seed: int,
+    seats: Tensor,
+    players: list[Opponent],
+    generator: torch.Generator,
+    attempts: int = 3,
+) -> Tensor:
+    """Points of the home players ``[arena]``; matches that the world lost are played again from the start."""
+    for attempt in range(attempts):
+        try:
+            observation, done = backend.reset(tasks, seed), False
+            while not done:
+                observation, _, done = backend.step(_actions(observation, seats, players, generator))
+            break
+        except EpisodeLost:
+            if attempt == attempts - 1:
+                raise
+    stats = backend.team_stats()[0].cpu()  # [arena, statistic]
+    return (torch.sign(stats[:, _REWARD] - stats[:, _OPPONENT_REWARD]) + 1) / 2
+
+
+def _actions(observation: Tensor, seats: Tensor, players: list[Opponent], generator: torch.Generator) -> Tensor:
+    """Actions ``[side, arena, 3, 5]``: one call per player, over all its seats ``[side, arena]``."""
+    action = observation.new_empty(*observation.shape[:3], ACTION_SPACE.width)
+    for number, player in enumerate(players):
+        mine = (seats == number).to(observation.device)
+        if mine.any():
+            action[mine] = player(observation[mine], generator)
+    return action
