@@ -1,8 +1,10 @@
 """How much knowing the task is worth in each of Derk's families, and how much of it adaptation brings.
 
-``python -m benchmarks.families`` trains PEARL, the context-free agent and the one that is told the task with ``pearl
-fit`` on the ready-made configs, with the same data and updates, one process and thread per run, and plays the held-out
-splits: the same tasks, starts and seeds for all. The control is PEARL reading another task's episodes.
+``python -m benchmarks.families`` trains with ``pearl fit`` on the ready-made configs, one process and thread per run:
+PEARL, and with the same data and updates the context-free agent and the one that is told the task; then PPO and the
+evolution strategy for as many environment steps as PEARL took, and PPO for as many seconds. All play the held-out
+splits, the same tasks, starts and seeds, beside uniform random actions. The control is PEARL reading another task's
+episodes.
 """
 
 from __future__ import annotations
@@ -22,9 +24,11 @@ import torch
 from matplotlib.figure import Figure
 
 from benchmarks.runs import train
+from pearl_lightning.agent import load_agent
+from pearl_lightning.baselines import UniformAgent
 from pearl_lightning.evaluation import AdaptationResult, compare, evaluate_adaptation
 from pearl_lightning.evaluation_cli import make_env
-from pearl_lightning.pearl import PEARL
+from pearl_lightning.rollout import MetaAgent
 
 FAMILIES = {  # overlay, and the splits that are played
     "loadouts": (None, ["test"]),
@@ -32,21 +36,45 @@ FAMILIES = {  # overlay, and the splits that are played
     "blind_loadouts": ("families/blind_loadouts", ["test"]),
     "opponents": ("families/opponents", ["known_styles", "new_styles"]),
 }
-AGENTS = {"context_free": "baselines/context_free", "pearl": None, "oracle": "baselines/oracle"}
+MAIN = {"context_free": "baselines/context_free", "pearl": None, "oracle": "baselines/oracle"}
+OTHERS = {  # overlay, environment steps and updates of an iteration, and what of PEARL's run they are given
+    "ppo": ("baselines/ppo", 9600, 40, "env_steps"),
+    "ppo_same_time": ("baselines/ppo", 9600, 40, "seconds"),
+    "evolution_strategy": ("baselines/evolution_strategy", 9600, 1, "env_steps"),
+}
 CONTROL = "pearl, wrong context"
 LEAST_MATCHES = 256
 EPISODES = 3
+NO_EVALUATION = ["--trainer.limit_val_batches=0"]
 
 
-def play(checkpoint: Path, split: str, *, wrong_context: bool = False) -> AdaptationResult:
-    """A run's last checkpoint on a split of its own tasks, by samples of the policy as in training."""
-    model = PEARL.load_from_checkpoint(checkpoint, map_location="cpu", weights_only=True).eval()
-    env = make_env(checkpoint.parent.parent / "config.yaml")
+def budget(agent: str, pearl: dict[str, Any]) -> list[str]:
+    """Options that give one of ``OTHERS`` what PEARL had, by the summary of its run; evaluated at the end only."""
+    _, env_steps, updates, given = OTHERS[agent]
+    if given == "seconds":
+        return [f"--trainer.max_time={{'seconds': {pearl['seconds']:.0f}}}", "--trainer.max_steps=-1", *NO_EVALUATION]
+    size = round(pearl["env_steps"] / env_steps) * updates
+    return [f"--trainer.max_steps={size}", *NO_EVALUATION]
+
+
+def play(run: Path, split: str, *, random: bool = False, wrong_context: bool = False) -> AdaptationResult:
+    """A run's last checkpoint on a split of its own tasks, by samples of the policy as in training.
+
+    Args:
+        run: The run's folder.
+        split: A name of its tasks' splits.
+        random: Play uniform legal actions instead.
+        wrong_context: As ``evaluate_adaptation`` has it.
+    """
+    env = make_env(run / "config.yaml")
     try:
+        agent: MetaAgent = load_agent(run / "checkpoints" / "last.ckpt")
+        if random:
+            agent = UniformAgent(env.features, env.action_space)
         tasks = env.tasks.splits[split]
         return evaluate_adaptation(
             env,
-            model,
+            agent,
             tasks,
             episodes=EPISODES,
             matches=math.ceil(LEAST_MATCHES / len(tasks)),
@@ -58,16 +86,17 @@ def play(checkpoint: Path, split: str, *, wrong_context: bool = False) -> Adapta
 
 
 def headroom(results: dict[str, AdaptationResult]) -> dict[str, Any]:
-    """The told agent's lead over the context-free one, and PEARL's share of it, in the last episode."""
+    """In the last episode: the told agent's lead over the context-free one, PEARL's share of it, its lead over all."""
     lead = compare(results["context_free"], results["oracle"])
     own = compare(results["context_free"], results["pearl"])
     share = own["return"]["mean"] / lead["return"]["mean"] if lead["return"]["low"] > 0 else None
-    return {"lead": lead, "share": share}
+    others = {agent: compare(result, results["pearl"]) for agent, result in results.items() if agent != "pearl"}
+    return {"lead": lead, "share": share, "pearl_over": others}
 
 
-def write_table(measured: list[dict[str, Any]], path: Path, budget: str) -> None:
+def write_table(measured: list[dict[str, Any]], path: Path, made_by: str) -> None:
     """Every agent on every split as Markdown."""
-    lines = ["# Derk's task families", "", *budget.splitlines(), ""]
+    lines = ["# Derk's task families", "", *made_by.splitlines(), ""]
     lines += [
         "Team return and share of matches won on held-out tasks after so many episodes of context; the gain is paired",
         "within a match, with its 95 % interval. *Headroom* is the lead of the agent that is told the task over the",
@@ -95,6 +124,9 @@ def write_table(measured: list[dict[str, Any]], path: Path, budget: str) -> None
         ]
         if entry["headroom"]["share"] is not None:
             lines[-1] += f" PEARL has {entry['headroom']['share']:.0%} of it."
+        leads = entry["headroom"]["pearl_over"]
+        over = [f"{_interval(each['return'], '+.2f')} over {agent}" for agent, each in leads.items()]
+        lines += [f"PEARL's lead in the last episode: {', '.join(over)}."]
     path.write_text("\n".join([*lines, "", "![returns](families.png)"]) + "\n")
 
 
@@ -140,22 +172,29 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with tempfile.TemporaryDirectory() as scratch, ThreadPoolExecutor(options.parallel) as pool:
         runs = options.runs_dir or Path(scratch)
         jobs = {}
-        for seed, family, agent in product(options.seeds, options.families, AGENTS):
-            configs = [name for name in ("derk", FAMILIES[family][0], AGENTS[agent]) if name is not None]
+
+        def submit(family: str, agent: str, seed: int, overlay: str | None, extra: list[str]) -> None:
+            configs = [name for name in ("derk", FAMILIES[family][0], overlay) if name is not None]
+            settings = ["--threads", "1", *extra]
             name = f"{family}_{agent}{updates}_{seed}"
-            settings = ["--threads", "1", *size, *extra]
             jobs[family, agent, seed] = pool.submit(train, name, configs, seed, runs, settings)
-        seconds = {key: job.result() for key, job in jobs.items()}
+
+        places = list(product(options.seeds, options.families))
+        for (seed, family), (agent, overlay) in product(places, MAIN.items()):
+            submit(family, agent, seed, overlay, [*size, *extra])
+        summaries = {key: job.result() for key, job in jobs.items()}
+        for (seed, family), agent in product(places, OTHERS):
+            submit(family, agent, seed, OTHERS[agent][0], budget(agent, summaries[family, "pearl", seed]))
+        summaries = {key: job.result() for key, job in jobs.items()}
         measured = []
-        for seed, family in product(options.seeds, options.families):
+        for seed, family in places:
+            folders = {agent: runs / f"{family}_{agent}{updates}_{seed}" for agent in (*MAIN, *OTHERS)}
+            used = {agent: summaries[family, agent, seed]["seconds"] for agent in folders}
             for split in FAMILIES[family][1]:
-                paths = {
-                    agent: runs / f"{family}_{agent}{updates}_{seed}" / "checkpoints" / "last.ckpt" for agent in AGENTS
-                }
-                results = {agent: play(path, split) for agent, path in paths.items()}
-                results[CONTROL] = play(paths["pearl"], split, wrong_context=True)
+                results = {"random": play(folders["pearl"], split, random=True)}
+                results |= {agent: play(folder, split) for agent, folder in folders.items()}
+                results[CONTROL] = play(folders["pearl"], split, wrong_context=True)
                 tables = {agent: result.table() for agent, result in results.items()}
-                used = {agent: seconds[family, agent, seed] for agent in AGENTS}
                 entry = {"family": family, "split": split, "seed": seed, "seconds": used, "tables": tables}
                 measured.append(entry | {"headroom": headroom(results)})
                 print(f"{family}, {split}, seed {seed}: played", flush=True)
@@ -163,12 +202,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     (options.output / "families.json").write_text(json.dumps(measured, indent=1) + "\n")
     plot(measured).savefig(options.output / "families.png", dpi=100)
     seeds = " ".join(map(str, options.seeds))
-    budget = (
+    made_by = (
         f"Made by `python -m benchmarks.families{updates.replace('_', ' --updates ')} --seeds {seeds}` on "
         f"{torch.get_num_threads()} cores,\none thread per run, {options.parallel} runs at a time, so the seconds are "
         "of one busy core."
     ) + (f" Further options: `{' '.join(extra)}`." if extra else "")
-    write_table(measured, options.output / "families.md", budget)
+    write_table(measured, options.output / "families.md", made_by)
 
 
 if __name__ == "__main__":

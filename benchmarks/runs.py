@@ -7,10 +7,11 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 
-def train(name: str, configs: Sequence[str], seed: int, runs: Path, extra: Sequence[str] = ()) -> float:
-    """One run in ``runs / name``, or what an earlier call left there; returns its seconds.
+def train(name: str, configs: Sequence[str], seed: int, runs: Path, extra: Sequence[str] = ()) -> dict[str, Any]:
+    """One run in ``runs / name``, or what an earlier call left there; returns its summary.
 
     Args:
         name: The run's folder.
@@ -29,6 +30,6 @@ def train(name: str, configs: Sequence[str], seed: int, runs: Path, extra: Seque
         )
         if done.returncode:
             raise RuntimeError(f"{name} failed with status {done.returncode}: {done.stderr.strip()[-500:]}")
-    seconds: float = json.loads(summary.read_text())["seconds"]
-    print(f"{name}: {seconds:.0f} s", flush=True)
-    return seconds
+    facts: dict[str, Any] = json.loads(summary.read_text())
+    print(f"{name}: {facts['seconds']:.0f} s", flush=True)
+    return facts

@@ -68,6 +68,7 @@ def make_batch(context_episodes: int = 2) -> TensorDict:
         "reward": numbers(*flat),
         "next_observation": numbers(*flat, OBSERVATION_FEATURES),
         "terminated": torch.zeros(flat, dtype=torch.bool),
+        "agent": torch.zeros(flat, dtype=torch.int64),
     }
     context = {
         "observation": numbers(*episodes, OBSERVATION_FEATURES),

@@ -108,7 +108,8 @@ class PEARL(Agent):
         self, observation: Tensor, z: Tensor, deterministic: bool = False, generator: torch.Generator | None = None
     ) -> Tensor:
         shared = z.unsqueeze(1).expand(-1, observation.shape[1], -1)
-        policy = self.actor(observation.to(z.device), shared)
+        agent = torch.arange(observation.shape[1], device=z.device).expand(observation.shape[:2])
+        policy = self.actor(observation.to(z.device), shared, agent)
         return (policy.mode() if deterministic else policy.sample(generator)).to(observation.device)
 
     def context_features(self, episodes: TensorDictBase) -> Tensor:
@@ -138,8 +139,9 @@ class PEARL(Agent):
         """Losses and diagnostics of one meta-batch.
 
         Args:
-            batch: ``transitions`` ``[task, transition]`` with observation, action, reward, next_observation and
-                terminated; ``context`` ``[task, episode, step]`` of whole episodes with observation, action, reward.
+            batch: ``transitions`` ``[task, transition]`` with observation, action, reward, next_observation,
+                terminated and agent, whose it is; ``context`` ``[task, episode, step]`` of whole episodes with
+                observation, action and reward.
 
         Returns:
             ``loss/*`` scalars whose sum is to be minimized, and detached ``train/*`` scalars. The encoder gets
@@ -159,13 +161,13 @@ class PEARL(Agent):
         z_fixed = z.detach()
         temperatures = self.log_temperatures.detach().exp()
 
-        policy = self.actor(observation, z_fixed)
+        policy = self.actor(observation, z_fixed, transitions["agent"])
         pre_tanh = policy.pre_tanh(self._normal(policy.mean.shape))
         table = self.critics(torch.cat([observation, z_fixed, policy.squash(pre_tanh)], dim=-1), frozen=True).float()
         value = objectives.soft_value(table, policy, pre_tanh, temperatures)
 
         reward = sac.reward_scale * transitions["reward"]
-        next_value = self._next_value(transitions["next_observation"], z_fixed, temperatures)
+        next_value = self._next_value(transitions, z_fixed, temperatures)
         target = objectives.bellman_target(reward, transitions["terminated"], next_value, sac.discount)
         played = action[..., : self.action_space.continuous]
         predicted = objectives.played_values(
@@ -228,10 +230,11 @@ class PEARL(Agent):
         objectives.polyak_update(list(self.target.parameters()), list(source.parameters()), self.sac.target_rate)
 
     @torch.no_grad()
-    def _next_value(self, observation: Tensor, z: Tensor, temperatures: Tensor) -> Tensor:
+    def _next_value(self, transitions: TensorDictBase, z: Tensor, temperatures: Tensor) -> Tensor:
+        observation = transitions["next_observation"]
         if self.value is not None:
             return self.target(torch.cat([observation, z], dim=-1)).float().amin(dim=0).squeeze(-1)
-        policy = self.actor(observation, z)
+        policy = self.actor(observation, z, transitions["agent"])
         pre_tanh = policy.pre_tanh(self._normal(policy.mean.shape))
         table = self.target(torch.cat([observation, z, policy.squash(pre_tanh)], dim=-1)).float()
         return objectives.soft_value(table, policy, pre_tanh, temperatures)

@@ -269,6 +269,7 @@ class TaskReplay:
                 "reward": of_agent(self._paid(rows, "training_reward", drawn, sources)),
                 "next_observation": of_agent(following),
                 "terminated": rows["terminated"],
+                "agent": agent,
             },
             batch_size=index.shape,
         )

@@ -89,7 +89,8 @@ class PPO(OnPolicyAgent):
     def act(
         self, observation: Tensor, z: Tensor, deterministic: bool = False, generator: torch.Generator | None = None
     ) -> Tensor:
-        policy = _policy(self.actor, observation.to(self.device))
+        agent = torch.arange(observation.shape[1], device=self.device).expand(observation.shape[:2])
+        policy = _policy(self.actor, observation.to(self.device), agent)
         return (policy.mode() if deterministic else policy.sample(generator)).to(observation.device)
 
     def explore(self, arenas: int, generator: torch.Generator) -> Callable[[Tensor, int], Tensor]:
@@ -115,10 +116,12 @@ class PPO(OnPolicyAgent):
             terminated=terminated,
             time_dim=1,
         )
+        agent = torch.arange(reward.shape[2], device=self.device).expand(reward.shape)
         items = {
             "observation": observation,
+            "agent": agent,
             "action": action,
-            "action_log_prob": _policy(self.actor, observation).action_log_prob(action),
+            "action_log_prob": _policy(self.actor, observation, agent).action_log_prob(action),
             "advantage": advantage.unsqueeze(-1),
             "value_target": target.unsqueeze(-1),
         }
@@ -153,7 +156,7 @@ class _Policy(nn.Module):
         self.actor = actor
 
     def get_dist(self, items: TensorDictBase) -> Distribution:
-        return _ActionDistribution(_policy(self.actor, items["observation"]))
+        return _ActionDistribution(_policy(self.actor, items["observation"], items["agent"]))
 
 
 class _ActionDistribution(Distribution):
@@ -173,5 +176,5 @@ class _ActionDistribution(Distribution):
         return self.policy.entropy()
 
 
-def _policy(actor: Actor, observation: Tensor) -> HybridTanhGaussian:
-    return actor(observation, observation.new_empty(*observation.shape[:-1], 0))
+def _policy(actor: Actor, observation: Tensor, agent: Tensor) -> HybridTanhGaussian:
+    return actor(observation, observation.new_empty(*observation.shape[:-1], 0), agent)

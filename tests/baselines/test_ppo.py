@@ -64,7 +64,7 @@ def test_the_loss_is_the_clipped_objective(ppo: PPO, episode: TensorDict) -> Non
     ppo.log_dict = lambda *_, **__: None  # type: ignore[method-assign]
     ppo.trainer = Trainer(logger=False, enable_checkpointing=False, barebones=False, accelerator="cpu")
     loss = ppo.training_step(items, 0)
-    policy = ppo.actor(items["observation"], torch.empty(len(items), 0))
+    policy = ppo.actor(items["observation"], torch.empty(len(items), 0), items["agent"])
     ratio = (policy.action_log_prob(items["action"]) - items["action_log_prob"]).exp()
     assert ((ratio < 0.8) | (ratio > 1.2)).any()
     advantage = items["advantage"].squeeze(-1)

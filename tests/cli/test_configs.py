@@ -29,6 +29,7 @@ CONFIGS = {
     "derk_game": ["derk_game"],
     "reference": ["point_robot", "reference"],
     "ddp": ["point_robot", "ddp"],
+    "self_play": ["derk", "self_play"],
     "families/loadouts": ["derk", "families/loadouts"],
     "families/opponents": ["derk", "families/opponents"],
     "families/bounties": ["derk", "families/bounties"],

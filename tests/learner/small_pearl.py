@@ -55,6 +55,7 @@ def meta_batch(space: ActionSpace, seed: int = 0, agents: int = 2, steps: int = 
             "reward": uniform(*flat),
             "next_observation": uniform(*flat, OBSERVATION),
             "terminated": torch.rand(flat, generator=generator) < 0.25,
+            "agent": torch.randint(agents, flat, generator=generator),
         },
         batch_size=flat,
     )

@@ -11,7 +11,7 @@ from torch import nn
 from torch.distributions import Categorical
 
 from pearl_lightning.action_space import ActionSpace
-from pearl_lightning.networks.actors import Actor
+from pearl_lightning.networks.actors import Actor, PerAgentActor
 from pearl_lightning.networks.critics import CriticEnsemble
 from pearl_lightning.networks.encoders import GaussianProductEncoder
 from pearl_lightning.networks.layers import BatchedMLP, mlp
@@ -125,6 +125,25 @@ def test_log_std_stays_within_its_bounds() -> None:
     log_std = actor(100 * torch.randn(200, 2), 100 * torch.randn(200, 1)).log_std.detach()
     assert float(log_std.min()) == -0.5
     assert float(log_std.max()) == 0.25
+
+
+def test_every_agent_has_a_perceptron_of_its_own() -> None:
+    actor = PerAgentActor(7, DERK, agents=3, hidden=(16, 8))
+    observation, z = torch.randn(4, 5, 5), torch.randn(4, 5, 2)
+    agent = torch.randint(3, (4, 5), generator=torch.Generator().manual_seed(0))
+    policy = actor(observation, z, agent)
+    for place in [(0, 0), (1, 3), (3, 4)]:
+        hidden = torch.cat([observation[place], z[place]])
+        member = int(agent[place])
+        for layer, (weight, bias) in enumerate(zip(actor.body.weights, actor.body.biases, strict=True)):
+            hidden = weight[member] @ (hidden.relu() if layer else hidden) + bias[member, 0]
+        torch.testing.assert_close(policy.mean[place], hidden[:3])
+        torch.testing.assert_close(policy.log_choices[1][place], hidden[10:].log_softmax(-1))
+    (policy.mean * (agent == 1).unsqueeze(-1)).sum().backward()
+    for parameter in actor.parameters():
+        assert (parameter.grad[[0, 2]] == 0).all()
+    with pytest.raises(ValueError, match="agent must be given"):
+        actor(observation, z)
 
 
 @pytest.mark.parametrize(

@@ -34,6 +34,7 @@ def test_a_transition_is_one_agents_row_and_the_next_row_of_the_same_episode() -
     assert torch.equal(batch["action"], batch["observation"][..., :3] + 0.25)
     assert torch.equal(batch["reward"], -(1000 * task + 100 * episode + 10 * row + agent))  # the training reward
     assert torch.equal(batch["terminated"], ends(episode, row))
+    assert torch.equal(batch["agent"], agent.long())
 
 
 def test_transitions_are_uniform_over_all_episodes_steps_and_agents_of_the_task() -> None:

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 import torch
 from pytorch_lightning import Callback, Trainer
-from small_pearl import LATENT, OBSERVATION, PRESETS, SPACES, TASKS, meta_batch, parameter_groups, small_pearl
+from small_pearl import LATENT, OBSERVATION, PRESETS, SPACES, TASKS, losses, meta_batch, parameter_groups, small_pearl
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from pearl_lightning.networks.actors import PerAgentActor
 from pearl_lightning.objectives import SacConfig
 from pearl_lightning.pearl import PEARL
 
@@ -166,6 +167,22 @@ def test_deterministic_actions_are_the_policys_mode_given_the_arenas_z(space: st
     assert torch.equal(pearl.act(observation, z, True, generator), acted)
     assert torch.equal(generator.get_state(), untouched)
     assert not torch.equal(pearl.act(observation, z, False, generator), acted)
+
+
+def test_a_team_of_different_agents_acts_and_learns_each_by_its_own_actor() -> None:
+    space = SPACES["hybrid"]
+    pearl = small_pearl(space)
+    pearl.actor = PerAgentActor(OBSERVATION + LATENT, space, agents=3, hidden=(8,))
+    observation, z = torch.randn(2, 3, OBSERVATION), torch.randn(2, LATENT)
+    acted = pearl.act(observation, z, deterministic=True)
+    for agent in range(3):
+        policy = pearl.actor(observation[:, agent], z, torch.full((2,), agent))
+        torch.testing.assert_close(acted[:, agent], policy.mode())
+    batch = meta_batch(space)
+    batch["transitions", "agent"] = torch.full_like(batch["transitions", "agent"], 2)
+    (gradient,) = torch.autograd.grad(losses(pearl, batch)["loss/actor"], [pearl.actor.body.weights[0]])
+    assert (gradient[:2] == 0).all()
+    assert (gradient[2] != 0).any()
 
 
 @pytest.mark.parametrize("stride", [1, 2, 3, 7, 10])

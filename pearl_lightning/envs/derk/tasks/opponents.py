@@ -22,7 +22,8 @@ class OpponentTasks(DerkTasks):
 
     Args:
         styles: Opponents to train against, names that ``pearl_lightning.envs.derk.opponents.make_opponent`` knows: the
-            scripted ones, or ``checkpoint:runs/NAME/checkpoints/last.ckpt``.
+            scripted ones, ``checkpoint:runs/NAME/checkpoints/last.ckpt``, or ``selves:hard``, the learner as it was
+            (see ``SelfPlayPool``; no fixed opponent, so in neither test split).
         new_styles: Opponents of the second test split, none of ``styles``.
         train_tasks: Tasks to train on, at least 1.
         test_tasks: Held-out tasks of each of the two test splits, at least 0.
@@ -53,7 +54,8 @@ class OpponentTasks(DerkTasks):
         self.styles, self.new_styles, self.seed = tuple(styles), tuple(new_styles), seed
         self.bounties = named_bounties(bounties)
         self.train = self._draw("train_tasks", train_tasks, self.styles, (False,))
-        self._known = self._draw("test_tasks", test_tasks, self.styles, (True,))
+        fixed = tuple(style for style in self.styles if not style.startswith("selves:"))
+        self._known = self._draw("test_tasks", test_tasks, fixed, (True,)) if fixed else ()
         new = self._draw("test_tasks", test_tasks, self.new_styles, (False, True)) if new_styles else ()
         self.test = (*self._known, *new)
 
