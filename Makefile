@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install train test lint results clean
+.PHONY: install train test lint results agent clean
 
 install: .venv/.installed
 
@@ -30,6 +30,11 @@ SEEDS := $(if $(filter small,$(SIZE)),0,0 1 2)
 results: install
 	$(BIN)/python -m benchmarks.point_robot --output docs/results --seeds $(SEEDS)
 	$(BIN)/python -m benchmarks.families --output docs/results --seeds $(SEEDS)
+
+# The agent that comes with the package: about forty minutes.
+agent: install
+	$(BIN)/pearl fit --config configs/derk.yaml --config configs/families/opponents.yaml --name agent
+	$(BIN)/python -m benchmarks.ship runs/agent
 
 clean:
 	rm -rf .venv runs build dist

@@ -201,7 +201,7 @@ def _play(
     seed: int,
 ) -> tuple[dict[str, Tensor], BeliefTrace | None, int]:
     """Scores and posteriors ``[task times match, episode, ...]``, the belief's way, the environment steps taken."""
-    generator = torch.Generator().manual_seed(seed)
+    generator, pairing = (torch.Generator().manual_seed(seed) for _ in range(2))
     plan = torch.tensor(list(tasks)).repeat_interleave(matches)
     rounds: list[TensorDict] = []
     traces: list[Tensor] = []  # mean and standard deviation [match, point, 2, latent]
@@ -211,7 +211,7 @@ def _play(
         filler = plan[torch.arange(env.arenas - len(chunk)) % len(plan)]  # idle arenas repeat tasks, uncounted
         env.set_tasks(torch.cat([chunk, filler]))
         belief, played = agent.prior(env.arenas), []
-        read_from = _of_another_task(env.next_tasks) if wrong_context else None
+        read_from = _of_another_task(env.next_tasks, pairing) if wrong_context else None
         points, trace = [0], [torch.stack(belief.posterior(), dim=1)]
         for rows in adaptation_episodes(
             env, agent, episodes, deterministic=deterministic, generator=generator, belief=belief, update=False
@@ -236,19 +236,14 @@ def _play(
     return dict(TensorDict.cat(rounds).items()), way, len(rounds) * env.arenas * episodes * env.horizon
 
 
-def _of_another_task(tasks: Tensor) -> Tensor:
-    """For each arena one that plays another task, ``[arena]``: arenas of a task read different ones while there are."""
-    different = tasks.unique()
-    if len(different) == 1:
+def _of_another_task(tasks: Tensor, generator: torch.Generator) -> Tensor:
+    """For each arena one at random that plays another task, ``[arena]``: matches of a task read different tasks."""
+    differs = tasks.unsqueeze(1) != tasks
+    if not differs.any(dim=1).all():
         raise ValueError(
             f"wrong_context needs two tasks side by side, got {int(tasks[0])} in all arenas: play fewer matches"
         )
-    arenas = {int(task): (tasks == task).nonzero().flatten() for task in different}
-    source = torch.empty_like(tasks)
-    for task, following in zip(different.tolist(), different.roll(-1).tolist(), strict=True):
-        own, others = arenas[task], arenas[following]
-        source[own] = others[torch.arange(len(own)) % len(others)]
-    return source
+    return torch.multinomial(differs.float(), 1, generator=generator).squeeze(1)
 
 
 def format_table(table: dict[str, Any]) -> str:

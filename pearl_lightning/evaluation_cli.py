@@ -33,6 +33,8 @@ FAMILIES = Path(__file__).parent / "configs" / "families"
 """What ``--tasks FAMILY/SPLIT`` may name."""
 SIDES = ("home", "away")
 """What ``--side both`` does."""
+SHIPPED = Path(__file__).parent / "trained" / "derk.ckpt"
+"""The package's own agent, played where no checkpoint is named; its environment is in the ``.yaml`` beside it."""
 RANDOM = "random"
 """In place of a checkpoint: uniform legal actions."""
 
@@ -131,9 +133,13 @@ def run(arguments: list[str]) -> None:
 def _entrants(options: Any, overlay: Sequence[Path]) -> list[Entrant]:
     """Those that the command names. A random one plays where the first of the others does."""
     given = [Path(config) for config in options.config or []]
+    names = options.checkpoints or [str(SHIPPED)]
     entrants = {}
-    for name in options.checkpoints:
-        if name == RANDOM:
+    if str(SHIPPED) in names:
+        configs = (*(given or [SHIPPED.with_suffix(".yaml")]), *overlay)
+        entrants[str(SHIPPED)] = Entrant("shipped", SHIPPED, configs, Path("runs") / "shipped")
+    for name in names:
+        if name in (RANDOM, str(SHIPPED)):
             continue
         checkpoint = Path(name)
         if not checkpoint.is_file():
@@ -145,7 +151,7 @@ def _entrants(options: Any, overlay: Sequence[Path]) -> list[Entrant]:
     if not entrants and not given:
         raise ValueError(f"--config must name a config that holds data.init_args.env where {RANDOM} plays alone")
     first = next(iter(entrants.values()), Entrant(RANDOM, None, (*given, *overlay), Path("runs") / RANDOM))
-    return [entrants.get(name) or replace(first, name=RANDOM, checkpoint=None) for name in options.checkpoints]
+    return [entrants.get(name) or replace(first, name=RANDOM, checkpoint=None) for name in names]
 
 
 def _write(result: AdaptationResult, kinds: list[str], settings: dict[str, Any], paths: dict[str, Path]) -> None:
@@ -253,8 +259,9 @@ def _parser() -> PearlParser:
     parser.add_argument(
         "checkpoints",
         type=str,
-        nargs="+",
-        help="A .ckpt of pearl fit, or several to compare on the same matches; random plays uniform legal actions.",
+        nargs="*",
+        help="A .ckpt of pearl fit, or several to compare on the same matches; random plays uniform legal actions. The "
+        "agent that comes with the package when left out.",
     )
     parser.add_argument(
         "--config",

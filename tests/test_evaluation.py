@@ -142,11 +142,18 @@ def test_the_control_reads_the_episodes_of_another_task_and_changes_nothing_else
     )
     assert (own.returns == wrong.returns).all()  # of the first episode, which no context was read for
     np.testing.assert_allclose(own.z_mean[:, :, 0, 0], own.returns[:, :, 0], rtol=1e-4)  # the return tells the task
-    read = wrong.z_mean[:, :, 0, 0] / (HORIZON * AGENTS)
-    played = wrong.returns[:, :, 0] / (HORIZON * AGENTS)
-    assert (np.abs(read - played) > 0.5).mean() > 0.6
-    others = sorted(round(float(value), 3) for value in wrong.returns.flatten())
-    assert sorted(round(float(value), 3) for value in wrong.z_mean[:, :, 0, 0].flatten()) == others  # each is read once
+    played, read = (np.round(each / (HORIZON * AGENTS)) for each in (wrong.returns[:, :, 0], wrong.z_mean[:, :, 0, 0]))
+    assert (played == np.array(tasks)[:, None]).all()  # the actions pay less than a half
+    assert (read != played).all()
+    assert np.isin(read, tasks).all()
+
+
+def test_matches_of_a_task_read_different_tasks_in_the_control() -> None:
+    torch.manual_seed(0)
+    agent, world = PEARL(FEATURES, SPACE, encoder=RewardEncoder), CountingWorld(arenas=24)
+    wrong = evaluate_adaptation(world, agent, [6, 7, 8], episodes=1, matches=8, wrong_context=True)
+    read = np.round(wrong.z_mean[:, :, 0, 0] / (HORIZON * AGENTS))
+    assert [set(each) for each in read] == [{7, 8}, {6, 8}, {6, 7}]
 
 
 def test_the_control_needs_two_tasks_at_a_time(agent: PEARL) -> None:
