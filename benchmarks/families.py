@@ -184,7 +184,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             submit(family, agent, seed, overlay, [*size, *extra])
         summaries = {key: job.result() for key, job in jobs.items()}
         for (seed, family), agent in product(places, OTHERS):
-            submit(family, agent, seed, OTHERS[agent][0], budget(agent, summaries[family, "pearl", seed]))
+            submit(family, agent, seed, OTHERS[agent][0], [*budget(agent, summaries[family, "pearl", seed]), *extra])
         summaries = {key: job.result() for key, job in jobs.items()}
         measured = []
         for seed, family in places:

@@ -17,7 +17,19 @@ COUNTERS = ("env_steps", "episodes", "transitions", "iterations", "collected_at"
 """What a collector counts, and a checkpoint keeps."""
 
 
-class Collector(Callback, ABC):
+class ProcessCallback(Callback, ABC):
+    """A callback whose state is each process' own: ``ReplayCheckpoint`` keeps it; Lightning keeps the first's only."""
+
+    @abstractmethod
+    def state(self) -> dict[str, Any]:
+        """Of this process: tensors, numbers, strings, and lists and dicts of them."""
+
+    @abstractmethod
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Take up what ``state`` gave, before anything is collected."""
+
+
+class Collector(ProcessCallback):
     """Plays train tasks for the updates to learn from, one batched rollout of all arenas at a time.
 
     Args:
@@ -92,17 +104,20 @@ class Collector(Callback, ABC):
             )
 
     def state(self) -> dict[str, Any]:
-        """Counters and random state of this process, for the checkpoint's side directory."""
         assert self.generator is not None
         counters = {name: getattr(self, name) for name in COUNTERS}
         return counters | {"metrics": self.metrics, "queue": self.queue, "generator": self.generator.get_state()}
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Take up what ``state`` gave."""
         for name in (*COUNTERS, "metrics", "queue"):
             setattr(self, name, state[name])
         assert self.generator is not None
         self.generator.set_state(state["generator"])
+
+
+def process_callbacks(trainer: Trainer) -> list[ProcessCallback]:
+    """The trainer's callbacks whose state is each process' own, in order."""
+    return [c for c in cast(list[Callback], trainer.callbacks) if isinstance(c, ProcessCallback)]  # type: ignore[attr-defined]
 
 
 def collectors(trainer: Trainer) -> list[Collector]:

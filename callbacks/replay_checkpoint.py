@@ -17,7 +17,7 @@ from pytorch_lightning.callbacks import Checkpoint
 
 from pearl_lightning.agent import Agent
 from pearl_lightning.callbacks.adaptation import AdaptationEvaluation
-from pearl_lightning.callbacks.collector import collectors
+from pearl_lightning.callbacks.collector import process_callbacks
 from pearl_lightning.data import world_data
 
 
@@ -135,7 +135,7 @@ class ReplayCheckpoint(Checkpoint):
             "env": data.env.random_state(),
             "noise": module.noise.get_state(),
             "torch": torch.get_rng_state(),
-            "collectors": [collector.state() for collector in collectors(trainer)],
+            "callbacks": [callback.state() for callback in process_callbacks(trainer)],
         }
         torch.save(state, folder / "random.pt")
 
@@ -167,8 +167,8 @@ class ReplayCheckpoint(Checkpoint):
         data.store.load(folder / "replay")
         data.env.load_random_state(state["env"])
         cast(Agent, pl_module).noise.set_state(state["noise"])
-        for collector, saved_state in zip(collectors(trainer), state["collectors"], strict=True):
-            collector.load_state(saved_state)
+        for callback, saved_state in zip(process_callbacks(trainer), state["callbacks"], strict=True):
+            callback.load_state(saved_state)
         torch.set_rng_state(state["torch"])
         self._restore = None
 

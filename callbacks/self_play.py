@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning import LightningModule, Trainer
 
+from pearl_lightning.callbacks.collector import ProcessCallback
 from pearl_lightning.data import world_data
 from pearl_lightning.envs.derk.env import DerkEnv
 from pearl_lightning.envs.derk.opponents.past_selves import PastSelves
@@ -16,7 +17,7 @@ FOLDER = "snapshots"
 """Where a run keeps them."""
 
 
-class SelfPlayPool(Callback):
+class SelfPlayPool(ProcessCallback):
     """Adds the learner as it is to the pool that ``selves:hard`` (or ``even``, ``uniform``) plays.
 
     Let tasks name one of these among their opponents. A snapshot is a checkpoint ``snapshots/update-<n>.ckpt`` in the
@@ -32,49 +33,60 @@ class SelfPlayPool(Callback):
             if value < 1:
                 raise ValueError(f"{name} must be at least 1, got {value}")
         self.every_n_updates, self.kept = every_n_updates, kept
-        self.snapshots: list[str] = []  # file names of those in the pool
-        self.pools: list[PastSelves] = []  # the opponents of the run's env that they play as
-        self._resumed: list[dict[str, Any]] = []  # a checkpoint's results of each
+        self.folder = Path(FOLDER)
+        self.snapshots: list[str] = []  # names of the files there that are in the pool
+        self.added_at = 0  # update of the last one
+        self.pools: dict[str, PastSelves] = {}  # the opponents of the run's env that play them, by name
 
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.folder = Path(trainer.log_dir or trainer.default_root_dir) / FOLDER
         env = world_data(trainer).env
-        opponents = env.opponents.values() if isinstance(env, DerkEnv) else ()
-        self.pools = [opponent for opponent in opponents if isinstance(opponent, PastSelves)]
+        opponents = env.opponents.items() if isinstance(env, DerkEnv) else ()
+        self.pools = {name: opponent for name, opponent in opponents if isinstance(opponent, PastSelves)}
         if not self.pools:
             raise ValueError("SelfPlayPool needs tasks of Derk's Gym whose opponent is selves:hard, :even or :uniform")
         if not env.has_outcome:
             raise ValueError("SelfPlayPool needs tasks that pay both teams alike: otherwise nobody wins")
-        for name in self.snapshots:
-            self._add(self._folder(trainer) / name)
-        for pool, results in zip(self.pools, self._resumed, strict=False):
-            pool.load_state(results)
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._add_if_due(trainer)  # the run had ended here, and now goes on: the collector has played before
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        shares = [share for pool in self.pools if (share := pool.count()) is not None]
+        shares = [share for pool in self.pools.values() if (share := pool.count()) is not None]
         if shares:
             pl_module.log("league/score_against_past_selves", sum(shares) / len(shares))
-        if trainer.global_step % self.every_n_updates == 0:
-            path = self._folder(trainer) / f"update-{trainer.global_step:08d}.ckpt"
-            trainer.save_checkpoint(path, weights_only=True)
-            self._add(path)
-            self.snapshots = [*self.snapshots, path.name][-self.kept :]
+        if trainer.global_step != trainer.max_steps:  # as a collector, which plays no more then either
+            self._add_if_due(trainer)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        for pool in self.pools:
+        for pool in self.pools.values():
             pool.forget()
 
-    def state_dict(self) -> dict[str, Any]:
-        return {"snapshots": self.snapshots, "results": [pool.state() for pool in self.pools]}
+    def state(self) -> dict[str, Any]:
+        results = {name: pool.state() for name, pool in self.pools.items()}
+        return {"snapshots": self.snapshots, "added_at": self.added_at, "results": results}
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.snapshots, self._resumed = state_dict["snapshots"], state_dict["results"]
+    def load_state(self, state: dict[str, Any]) -> None:
+        self.added_at = state["added_at"]
+        for name in state["snapshots"]:
+            self._add(name)
+        for name, results in state["results"].items():
+            if name in self.pools:  # a config may have dropped it
+                self.pools[name].load_state(results)
 
-    def _add(self, path: Path) -> None:
-        for pool in self.pools:
-            pool.add(CheckpointOpponent(str(path)), self.kept)
+    def _add_if_due(self, trainer: Trainer) -> None:
+        update = trainer.global_step
+        if update == 0 or update % self.every_n_updates or self.added_at == update:
+            return
+        name = f"update-{update:08d}.ckpt"
+        trainer.save_checkpoint(self.folder / name, weights_only=True)
+        self._add(name)
+        self.added_at = update
 
-    @staticmethod
-    def _folder(trainer: Trainer) -> Path:
-        return Path(trainer.log_dir or trainer.default_root_dir) / FOLDER
+    def _add(self, name: str) -> None:
+        player = CheckpointOpponent(str(self.folder / name))
+        for pool in self.pools.values():
+            pool.add(player, self.kept)
+        self.snapshots = [*self.snapshots, name][-self.kept :]

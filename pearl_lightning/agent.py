@@ -85,15 +85,16 @@ def load_agent(path: Path) -> Agent:
     agent_class = getattr(import_module(module), name, None)
     if not (isinstance(agent_class, type) and issubclass(agent_class, Agent)):
         raise ValueError(f"{path} must hold an agent, a subclass of {Agent.__module__}.Agent, got {class_path}")
-    return agent_class.load_from_checkpoint(path, map_location="cpu", weights_only=True).eval()
+    with torch.random.fork_rng(devices=[]):  # a fresh initialization is drawn first
+        return agent_class.load_from_checkpoint(path, map_location="cpu", weights_only=True).eval()
 
 
-def require_finite(losses: dict[str, Tensor], update: int) -> None:
-    """Stop training, naming every term, before a sum of ``losses`` that is not finite spoils the networks.
+def require_finite(total: Tensor, terms: dict[str, Tensor], update: int) -> None:
+    """Stop training, naming every term, before a ``total`` loss that is not finite spoils the networks.
 
     Raises:
         FloatingPointError: It is not.
     """
-    if not torch.isfinite(torch.stack([term.detach() for term in losses.values()]).sum()):
-        values = ", ".join(f"{name}={float(term.detach()):.4g}" for name, term in losses.items())
+    if not torch.isfinite(total):
+        values = ", ".join(f"{name}={float(term.detach()):.4g}" for name, term in terms.items())
         raise FloatingPointError(f"the losses of update {update} are not finite: {values}")

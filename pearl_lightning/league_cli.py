@@ -21,9 +21,9 @@ def run(arguments: list[str]) -> None:
     for name in ("matches", "arenas"):
         if options[name] < 1:
             raise ValueError(f"{name} must be at least 1, got {options[name]}")
-    players = {_name(given): _player(given) for given in options.players}
-    if len(players) < len(options.players):
-        raise ValueError(f"players must have names of their own, got {', '.join(map(_name, options.players))}")
+    if len(set(options.players)) < len(options.players):
+        raise ValueError(f"players must be different ones, got {', '.join(options.players)}")
+    players = dict(zip(_names(options.players), map(_player, options.players), strict=True))
     tasks = LoadoutTasks(train_tasks=options.matches, test_tasks=0, seed=options.seed).train
     backend = make_backend(options.backend, options.arenas)
     try:
@@ -39,13 +39,19 @@ def run(arguments: list[str]) -> None:
 
 
 def _player(given: str) -> Opponent:
-    return make_opponent(f"checkpoint:{given}" if given.endswith(".ckpt") else given)
+    if given.startswith("selves:"):
+        raise ValueError(f"players must be fixed ones, got {given}, whose pool is filled in training only")
+    return make_opponent(f"checkpoint:{given}" if given.endswith(".ckpt") and ":" not in given else given)
 
 
-def _name(given: str) -> str:
-    path = Path(given)
-    in_run = path.stem in ("last", "best") and path.parent.name == "checkpoints"
-    return path.parent.parent.name if in_run else path.stem
+def _names(players: list[str]) -> list[str]:
+    """Short names: a run's folder for its last or best checkpoint, else a file's name; in full where these clash."""
+    short = []
+    for given in players:
+        path = Path(given.removeprefix("checkpoint:"))
+        in_run = path.stem in ("last", "best") and path.parent.name == "checkpoints"
+        short.append(path.parent.parent.name if in_run else path.stem)
+    return [name if short.count(name) == 1 else given for name, given in zip(short, players, strict=True)]
 
 
 def _parser() -> PearlParser:

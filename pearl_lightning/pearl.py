@@ -213,7 +213,7 @@ class PEARL(Agent):
         optimizers = cast(list[LightningOptimizer], self.optimizers())
         terms = self.losses(batch)
         total = total_loss(terms)
-        require_finite(terms, self.global_step)
+        require_finite(total, terms, self.global_step)
         for optimizer in optimizers:
             optimizer.zero_grad()
         self.manual_backward(total)

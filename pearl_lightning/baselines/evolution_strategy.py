@@ -40,6 +40,8 @@ class EvolutionStrategy(OnPolicyAgent):
         rate: How far the mean moves, in (0, 1]; at 1 all the way.
     """
 
+    learns_from_whole_iterations = True
+
     def __init__(
         self,
         observation_features: int,
@@ -106,7 +108,7 @@ class EvolutionStrategy(OnPolicyAgent):
     def training_step(self, batch: TensorDictBase, batch_idx: int) -> Tensor:
         """Its gradient is minus the mean perturbation of the members that are kept."""
         fitness = batch["fitness"]
-        require_finite({"fitness": fitness.sum()}, self.global_step)
+        require_finite(fitness.sum(), {"fitness": fitness.sum()}, self.global_step)
         kept = batch["perturbation"][fitness.topk(self.kept).indices].mean(dim=0).to(self.device)
         self.log_dict({"train/fitness": fitness.mean(), "train/fitness_kept": fitness.topk(self.kept).values.mean()})
         return -(kept * self.mean).sum()

@@ -35,7 +35,7 @@ class PPO(OnPolicyAgent):
         actor: Makes the actor, given the numbers in an observation and the action space.
         value_hidden: Widths of the value network's hidden layers.
         discount: Reward discount per environment step, in (0, 1].
-        gae_lambda: Decay of the advantage estimate (Schulman et al. 2016), in [0, 1].
+        gae_lambda: Decay of the advantage estimate (Schulman et al. 2016), in [0.01, 1].
         clip: How far a probability ratio may go from 1 before its gain stops counting, above 0.
         entropy_weight: Of the policy's entropy in the objective, at least 0.
         value_weight: Of the value network's squared error, above 0.
@@ -60,8 +60,8 @@ class PPO(OnPolicyAgent):
         super().__init__(observation_features, action_space)
         if not 0 < discount <= 1:
             raise ValueError(f"discount must be in (0, 1], got {discount}")
-        if not 0 <= gae_lambda <= 1:
-            raise ValueError(f"gae_lambda must be in [0, 1], got {gae_lambda}")
+        if not 0.01 <= gae_lambda <= 1:  # near 0 TorchRL's estimator cuts off all of its sum
+            raise ValueError(f"gae_lambda must be in [0.01, 1], got {gae_lambda}")
         if entropy_weight < 0:
             raise ValueError(f"entropy_weight must be at least 0, got {entropy_weight}")
         for name, value in (("clip", clip), ("value_weight", value_weight), ("reward_scale", reward_scale)):
@@ -127,6 +127,10 @@ class PPO(OnPolicyAgent):
         }
         return TensorDict(items, batch_size=reward.shape).flatten()
 
+    def on_fit_start(self) -> None:
+        super().on_fit_start()
+        self._loss[0].to(self.device)  # its constants; Lightning moves the networks
+
     def configure_optimizers(self) -> Optimizer:
         return self.make_optimizer([*self.actor.parameters(), *self.value.parameters()])
 
@@ -138,11 +142,12 @@ class PPO(OnPolicyAgent):
             "loss/critic": result["loss_critic"],
             "loss/entropy": result["loss_entropy"],
         }
-        require_finite(losses, self.global_step)
+        total = torch.stack(list(losses.values())).sum()
+        require_finite(total, losses, self.global_step)
         shown = {"entropy": "entropy", "kl": "kl_approx", "clipped": "clip_fraction", "explained": "explained_variance"}
         self.log_dict({name: term.detach() for name, term in losses.items()})
         self.log_dict({f"train/{name}": result[key].detach() for name, key in shown.items()})
-        return torch.stack(list(losses.values())).sum()
+        return total
 
 
 class _Policy(nn.Module):

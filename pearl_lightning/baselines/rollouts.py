@@ -44,7 +44,13 @@ class RolloutStore:
         return not self.parts
 
     def take(self) -> TensorDict:
-        """The next minibatch."""
+        """The next minibatch.
+
+        Raises:
+            RuntimeError: Nothing is left, so nobody collects.
+        """
+        if not self.parts:
+            raise RuntimeError("nothing was collected to learn from: a RolloutCollector must be among the callbacks")
         return self.items[self.parts.pop(0)]
 
     def save(self, folder: Path) -> None:

@@ -98,6 +98,16 @@ def test_settings_outside_their_range_are_refused(settings: dict[str, Any], mess
         EvolutionStrategy(FEATURES, SPACE, **settings)
 
 
+@pytest.mark.parametrize("data", [{"minibatches": 2, "epochs": 1}, {"minibatches": 1, "epochs": 4}])
+def test_a_generation_in_parts_or_again_is_refused(data: dict[str, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    agent = EvolutionStrategy(FEATURES, SPACE)
+    trainer = Trainer(logger=False, enable_checkpointing=False, accelerator="cpu")
+    trainer.datamodule = RolloutDataModule(CountingWorld(), **data)  # type: ignore[attr-defined]
+    agent.trainer = trainer
+    with pytest.raises(ValueError, match="minibatches and epochs must be 1 for EvolutionStrategy, got"):
+        agent.on_fit_start()
+
+
 def test_members_that_do_not_divide_the_arenas_are_refused() -> None:
     with pytest.raises(ValueError, match="members must divide the 5 arenas, got 32"):
         EvolutionStrategy(FEATURES, SPACE).explore(5, torch.Generator())

@@ -75,6 +75,20 @@ def test_the_loss_is_the_clipped_objective(ppo: PPO, episode: TensorDict) -> Non
     torch.testing.assert_close(loss, expected, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("gae_lambda", [0.01, 1.0])
+def test_the_ends_of_lambdas_range_give_an_estimate(gae_lambda: float, episode: TensorDict) -> None:
+    items = PPO(FEATURES, SPACE, gae_lambda=gae_lambda).experience(episode)
+    assert items["advantage"].isfinite().all()
+
+
+def test_the_losss_constants_follow_the_agent_to_its_device(ppo: PPO, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pearl_lightning.baselines.on_policy.rollout_data", lambda trainer: None)
+    ppo.trainer = Trainer(logger=False, enable_checkpointing=False, accelerator="cpu")
+    ppo.to("meta")  # stands in for a GPU
+    ppo.on_fit_start()
+    assert {buffer.device.type for buffer in ppo._loss[0].buffers()} == {"meta"}
+
+
 def test_every_parameter_is_saved_once_and_learns(ppo: PPO, episode: TensorDict) -> None:
     assert {name.split(".")[0] for name in ppo.state_dict()} == {"actor", "value"}
     [group] = ppo.configure_optimizers().param_groups
@@ -114,7 +128,7 @@ def test_it_comes_to_play_what_pays() -> None:
     ("settings", "message"),
     [
         ({"discount": 1.5}, r"discount must be in \(0, 1\], got 1.5"),
-        ({"gae_lambda": -0.1}, r"gae_lambda must be in \[0, 1\], got -0.1"),
+        ({"gae_lambda": 0.0}, r"gae_lambda must be in \[0.01, 1\], got 0.0"),
         ({"entropy_weight": -1.0}, "entropy_weight must be at least 0, got -1.0"),
         ({"clip": 0.0}, "clip must be above 0, got 0.0"),
     ],

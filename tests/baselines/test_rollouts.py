@@ -54,6 +54,11 @@ def test_a_saved_stream_goes_on_where_it_was(tmp_path: Path) -> None:
     assert held.take()["number"].tolist() == other.take()["number"].tolist()
 
 
+def test_a_stream_that_nobody_fills_says_so() -> None:
+    with pytest.raises(RuntimeError, match="a RolloutCollector must be among the callbacks"):
+        store().take()
+
+
 def test_fewer_items_than_minibatches_are_refused() -> None:
     with pytest.raises(ValueError, match="minibatches must be at most the 2 items collected, got 3"):
         store().put(numbered(2))

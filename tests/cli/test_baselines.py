@@ -92,6 +92,8 @@ def test_a_collector_of_another_learner_is_refused(
     path.write_text(CALLBACKS)
     assert fit(tiny_config, tmp_path, "--config", str(path)) == 1
     assert "RolloutCollector is for an on-policy agent, got PEARL" in capfd.readouterr().err
+    assert fit(tiny_config, tmp_path, "--model.class_path", "pearl_lightning.baselines.PPO") == 1
+    assert "the trainer's data must be a RolloutDataModule, got MetaBatchDataModule" in capfd.readouterr().err
     path.write_text(OVERLAYS["ppo"])
     assert fit(tiny_config, tmp_path, "--config", str(path)) == 1
     assert "the trainer's data must be a MetaBatchDataModule, got RolloutDataModule" in capfd.readouterr().err

@@ -67,6 +67,33 @@ def test_elo_recovers_the_strengths_that_made_the_points() -> None:
     np.testing.assert_allclose(table.elo(), true - true.mean() + ELO_MEAN, atol=0.1)
 
 
+@pytest.mark.parametrize(("players", "matches"), [(2, 1000), (20, 1000), (10, 8)])
+def test_elo_is_the_most_likely_even_where_the_stronger_always_wins(players: int, matches: int) -> None:
+    """The likelihood's slope vanishes: what a player won is what its rating foretells."""
+    scores = np.triu(np.ones((players, players)), 1)
+    np.fill_diagonal(scores, np.nan)
+    elo = CrossTable(tuple(map(str, range(players))), scores, matches).elo()
+    assert (np.diff(elo) < 0).all()
+    won = 2 * matches * np.arange(players - 1, -1, -1) + 0.5
+    shift = 0.0
+    for _ in range(200):  # the player of mean strength lies where all slopes sum to 0
+        foretold = 1 / (1 + 10 ** ((shift - elo) / 400))
+        shift += 400 * (foretold.sum() - players / 2) / players
+    between = 2 * matches / (1 + 10 ** ((elo - elo[:, None]) / 400))
+    np.testing.assert_allclose(between.sum(axis=1) - matches + foretold, won, rtol=1e-4)
+
+
+def test_the_players_are_told_when_a_match_starts_and_how_many_they_play() -> None:
+    begun: list[int] = []
+
+    class Told(Mover):
+        def begin(self, arenas: int, generator: torch.Generator) -> None:
+            begun.append(arenas)
+
+    cross_table(FakeBackend(arenas=4), TASKS, {"told": Told(0.1), "other": Mover(0.2)}, matches=3)
+    assert begun == [4, 4]  # six matches, and two that fill the second round
+
+
 def test_elo_is_finite_for_whoever_always_wins() -> None:
     table = CrossTable(("a", "b"), np.array([[np.nan, 1.0], [0.0, np.nan]]), matches=5)
     assert np.isfinite(table.elo()).all()

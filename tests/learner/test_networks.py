@@ -142,6 +142,8 @@ def test_every_agent_has_a_perceptron_of_its_own() -> None:
     (policy.mean * (agent == 1).unsqueeze(-1)).sum().backward()
     for parameter in actor.parameters():
         assert (parameter.grad[[0, 2]] == 0).all()
+    with pytest.raises(ValueError, match="agents must be at least 4, those of a team of this world, got 3"):
+        actor(observation, z, agent + 1)
     with pytest.raises(ValueError, match="agent must be given"):
         actor(observation, z)
 

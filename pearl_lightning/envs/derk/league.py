@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import permutations
@@ -46,15 +47,18 @@ class CrossTable:
         points = self.matches * np.nan_to_num(self.scores)
         won = points + (self.matches * ~np.eye(len(self.names), dtype=bool) - points).T  # [player, other], both sides
         played = won + won.T
-        strength = np.ones(len(self.names))
-        for _ in range(10_000):  # the minorization of Hunter 2004, section 2
-            expected = (played / (strength[:, None] + strength[None])).sum(axis=1) + 1 / (strength + 1)
-            updated = (won.sum(axis=1) + 0.5) / expected
-            is_settled = np.abs(np.log(updated / strength)).max() < 1e-10
-            strength = updated
-            if is_settled:
+        log_odds = np.zeros(len(self.names))  # of each player against one of mean strength
+        for _ in range(1000):  # Newton's method on a concave likelihood; a step of 1 at most keeps it from running away
+            expected = 1 / (1 + np.exp(log_odds - log_odds[:, None]))
+            even = 1 / (1 + np.exp(-log_odds))
+            slope = (won - played * expected).sum(axis=1) + 0.5 - even
+            information = played * expected * (1 - expected)
+            curvature = np.diag(information.sum(axis=1) + even * (1 - even)) - information
+            step = np.linalg.solve(curvature, slope)
+            log_odds += step / max(1.0, np.abs(step).max())
+            if np.abs(step).max() < 1e-9:
                 break
-        ratings = 400 * np.log10(strength)
+        ratings = 400 / math.log(10) * log_odds
         return ratings - ratings.mean() + ELO_MEAN
 
     def to_json(self) -> dict[str, Any]:
@@ -125,6 +129,8 @@ def _play(
     for attempt in range(attempts):
         try:
             observation, done = backend.reset(tasks, seed), False
+            for number, player in enumerate(players):
+                player.begin(int((seats == number).sum()), generator)
             while not done:
                 observation, _, done = backend.step(_actions(observation, seats, players, generator))
             break

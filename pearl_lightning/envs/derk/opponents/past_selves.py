@@ -91,5 +91,6 @@ class PastSelves(Opponent):
         return {"won": self.won, "played": self.played}
 
     def load_state(self, state: dict[str, Tensor]) -> None:
-        """Take up what ``state`` gave, the players being the same."""
-        self.won, self.played = state["won"], state["played"]
+        """Take up what ``state`` gave; of fewer players than it knew, the results of the latest."""
+        first = len(state["won"]) - len(self.players)
+        self.won, self.played = state["won"][first:], state["played"][first:]

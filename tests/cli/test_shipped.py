@@ -1,0 +1,49 @@
+"""The agent that comes with the package: how it is put there, and that it plays right after installation."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from benchmarks import ship
+from pearl_lightning.agent import load_agent
+from pearl_lightning.cli import main
+from pearl_lightning.evaluation_cli import SHIPPED
+
+
+def test_without_a_checkpoint_the_packages_own_agent_plays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    options = ["--tasks", "loadouts/test", "--episodes", "1", "--matches", "1", "--sampled"]
+    assert main(["evaluate", *options]) == 0
+    assert "written: runs/shipped/evaluation-derk-loadouts-test.json" in capfd.readouterr().out
+    table = json.loads((tmp_path / "runs" / "shipped" / "evaluation-derk-loadouts-test.json").read_text())
+    assert table["tasks"] == 64
+    assert table["episodes"][0]["win_rate"] > 0.9  # against random actions
+
+
+def test_it_is_small_and_names_no_place_of_a_machine() -> None:
+    assert SHIPPED.stat().st_size < 4 * 2**20
+    assert str(Path.home()) not in SHIPPED.with_suffix(".yaml").read_text()
+    assert set(yaml.safe_load(SHIPPED.with_suffix(".yaml").read_text())) == {"data"}
+
+
+def test_shipping_keeps_the_weights_and_the_world_and_nothing_else(
+    tiny_config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert main(["fit", "--config", str(tiny_config), "--runs_dir", str(tmp_path), "--trainer.max_steps", "1"]) == 0
+    shipped = tmp_path / "package" / "agent.ckpt"
+    monkeypatch.setattr(ship, "SHIPPED", shipped)
+    ship.main([str(tmp_path / "tiny")])
+    ours, theirs = (load_agent(path) for path in (shipped, tmp_path / "tiny" / "checkpoints" / "last.ckpt"))
+    for name, value in theirs.state_dict().items():
+        assert torch.equal(ours.state_dict()[name], value)
+    assert "optimizer_states" not in torch.load(shipped, weights_only=True)
+    config = yaml.safe_load((tmp_path / "tiny" / "config.yaml").read_text())
+    env = yaml.safe_load(shipped.with_suffix(".yaml").read_text())["data"]["init_args"]["env"]
+    assert env == config["data"]["init_args"]["env"]
