@@ -39,8 +39,13 @@ class PEARL(Agent):
         reconstruction: Makes an auxiliary task for the encoder, given the numbers in observation, encoded action and z,
             and in the observation; none when left out, as in the original.
         optimizer: Makes an optimizer for each group of parameters.
+        encoder_optimizer: Makes that of the encoder and of the reconstruction; as the others when left out. They bear
+            larger steps than critics do, whose targets move with them.
         context_stride: The encoder sees every n-th step of an episode, in training and in play; rewards in between are
             summed, so that rare events are not lost.
+        context_salient: Of all transitions of an episode, strided as they are, the encoder sees so many: those with the
+            largest absolute rewards. All when left out. Where rewards are rare and what pays is hidden, the many
+            transitions that paid nothing say next to nothing, and drown the others.
         context_reward_scale: Multiplier on the rewards that the encoder reads: small ones go unheard beside dozens of
             observed numbers.
         z_steps: Steps for which a sample of z is acted on before the next is drawn from the same belief; a whole
@@ -61,7 +66,9 @@ class PEARL(Agent):
         sac: SacConfig = SacConfig(),  # noqa: B008  (frozen)
         reconstruction: Callable[[int, int], Reconstruction] | None = None,
         optimizer: OptimizerCallable = lambda parameters: Adam(parameters, lr=3e-4, fused=True),
+        encoder_optimizer: OptimizerCallable | None = None,
         context_stride: int = 1,
+        context_salient: int | None = None,
         context_reward_scale: float = 1.0,
         z_steps: int | None = None,
         bf16: bool = False,
@@ -69,6 +76,8 @@ class PEARL(Agent):
         super().__init__(observation_features, action_space)
         if context_stride < 1:
             raise ValueError(f"context_stride must be at least 1, got {context_stride}")
+        if context_salient is not None and context_salient < 1:
+            raise ValueError(f"context_salient must be at least 1 or null, got {context_salient}")
         if not 0 < context_reward_scale < math.inf:
             raise ValueError(f"context_reward_scale must be above 0 and finite, got {context_reward_scale}")
         if z_steps is not None and z_steps < 1:
@@ -77,8 +86,10 @@ class PEARL(Agent):
         self.save_hyperparameters(logger=False)  # for load_from_checkpoint
         make_hyperparameters_plain(self)
         action_space, self.sac = self.action_space, sac
-        self.make_optimizer, self.z_steps, self.bf16 = optimizer, z_steps, bf16
-        self.context_stride, self.context_reward_scale = context_stride, context_reward_scale
+        self.make_optimizer, self.make_encoder_optimizer = optimizer, encoder_optimizer or optimizer
+        self.z_steps, self.bf16 = z_steps, bf16
+        self.context_stride, self.context_salient = context_stride, context_salient
+        self.context_reward_scale = context_reward_scale
 
         self.encoder = encoder(observation_features + action_space.encoded_width + 1)
         features = observation_features + self.encoder.latent_dim
@@ -120,20 +131,25 @@ class PEARL(Agent):
             reward = nn.functional.pad(reward, (0, 0, 0, -reward.shape[2] % stride))
             reward = reward.unflatten(2, (-1, stride)).sum(dim=3)
         features = torch.cat([observation, self.action_space.encode(action), reward.unsqueeze(-1)], dim=-1)
-        return features.flatten(1, 3).to(self.device)
+        features = features.flatten(2, 3)  # [task, episode, transition, feature]
+        if self.context_salient is not None and self.context_salient < features.shape[2]:
+            salient = features[..., -1].abs().topk(self.context_salient, dim=2).indices.sort(dim=2).values
+            features = features.gather(2, salient.unsqueeze(-1).expand(-1, -1, -1, features.shape[-1]))
+        return features.flatten(1, 2).to(self.device)
 
     # --- learning ---------------------------------------------------------------------------------------------------
 
     def configure_optimizers(self) -> list[Optimizer]:
-        groups: list[list[nn.Parameter]] = [list(self.encoder.parameters())]
-        groups += [list(self.actor.parameters()), list(self.critics.parameters())]
+        of_encoder = [list(module.parameters()) for module in (self.encoder, self.reconstruction) if module is not None]
+        groups: list[list[nn.Parameter]] = [list(self.actor.parameters()), list(self.critics.parameters())]
         if self.value is not None:
             groups.append(list(self.value.parameters()))
-        if self.reconstruction is not None:
-            groups.append(list(self.reconstruction.parameters()))
         if self.log_temperatures.requires_grad:
             groups.append([self.log_temperatures])
-        return [self.make_optimizer(group) for group in groups if group]  # an encoder may have nothing to learn
+        return [
+            *(self.make_encoder_optimizer(group) for group in of_encoder if group),  # there may be nothing to learn
+            *(self.make_optimizer(group) for group in groups),
+        ]
 
     def losses(self, batch: TensorDictBase) -> dict[str, Tensor]:
         """Losses and diagnostics of one meta-batch.
@@ -154,8 +170,8 @@ class PEARL(Agent):
         sac, transitions = self.sac, batch["transitions"].to(self.device)
         context = self.context_features(batch["context"])
         z_mean, z_std = self.encoder(context)
-        z = z_mean + z_std * self._normal(z_mean.shape)
-        z = z.repeat_interleave(transitions.shape[1], dim=0)  # [batch, latent]
+        z_sample = z_mean + z_std * self._normal(z_mean.shape)
+        z = z_sample.repeat_interleave(transitions.shape[1], dim=0)  # [batch, latent]
         transitions = transitions.flatten()
         observation, action = transitions["observation"], transitions["action"]
         z_fixed = z.detach()
@@ -181,8 +197,9 @@ class PEARL(Agent):
         }
         if self.reconstruction is not None:
             losses["loss/reconstruction"] = self.reconstruction.loss(
+                context,
+                z_sample,
                 torch.cat([observation, self.action_space.encode(action), z], dim=-1),
-                self.context_reward_scale * transitions["reward"],
                 transitions["next_observation"] - observation,
             )
         if self.value is not None:

@@ -5,16 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor, nn
 
 from pearl_lightning.networks.layers import mlp
 
 
 class Reconstruction(nn.Module):
-    """Predicts a transition's reward and the change of its observation from observation, action and z.
+    """Predicts rewards of the context and, on demand, changes of observations, from observation, action and z.
 
     An auxiliary task for the encoder (Zintgraf et al. 2020, sec. 3.1): what pays, or what an action does, must be in z
-    before the critic has found a use for it.
+    before the critic has found a use for it. The rewards are those that the encoder has read: among them the rare ones
+    that tell are many, where the encoder is shown the salient transitions.
 
     Args:
         inputs: Numbers in observation, encoded action and z together.
@@ -39,19 +41,19 @@ class Reconstruction(nn.Module):
         self.reward_weight, self.observation_weight = reward_weight, observation_weight
         self.body = mlp(inputs, hidden, 1 + observation_features)
 
-    def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """Reward ``[batch]`` and change of the observation ``[batch, feature]`` for ``[batch, inputs]``."""
-        predicted = self.body(features).float()
-        return predicted[:, 0], predicted[:, 1:]
-
-    def loss(self, features: Tensor, reward: Tensor, change: Tensor) -> Tensor:
+    def loss(self, context: Tensor, z: Tensor, features: Tensor, change: Tensor) -> Tensor:
         """Weighted mean squared errors, a scalar.
 
         Args:
-            features: ``[batch, inputs]``.
-            reward: What was paid ``[batch]``, in the units that the encoder reads.
-            change: Next observation minus observation ``[batch, feature]``.
+            context: What the encoder read ``[task, transition, feature]``, the reward last.
+            z: A sample of the posterior ``[task, latent]``.
+            features: Observation, encoded action and z of other transitions ``[batch, inputs]``.
+            change: Their next observation minus their observation ``[batch, feature]``.
         """
-        predicted_reward, predicted_change = self(features)
-        of_reward = (predicted_reward - reward).square().mean()
-        return self.reward_weight * of_reward + self.observation_weight * (predicted_change - change).square().mean()
+        of_task = z.unsqueeze(1).expand(-1, context.shape[1], -1)
+        predicted = self.body(torch.cat([context[..., :-1], of_task], dim=-1))[..., 0].float()
+        loss = self.reward_weight * (predicted - context[..., -1]).square().mean()
+        if self.observation_weight > 0:
+            predicted_change = self.body(features)[..., 1:].float()
+            loss = loss + self.observation_weight * (predicted_change - change).square().mean()
+        return loss

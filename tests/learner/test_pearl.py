@@ -174,7 +174,7 @@ def test_losses_equal_their_definition_written_as_loops(space: ActionSpace, sac:
 
 
 def test_reconstruction_teaches_the_encoder_and_nobody_else(space: ActionSpace) -> None:
-    """Its loss is the squared error on the RL transitions, with rewards as the encoder reads them."""
+    """Its loss is the squared error of the rewards that the encoder reads and of the RL transitions' changes."""
     torch.manual_seed(0)
     make = partial(Reconstruction, hidden=(16,), reward_weight=2.0, observation_weight=0.5)
     pearl = small_pearl(space, context_reward_scale=3.0, reconstruction=make)
@@ -187,15 +187,19 @@ def test_reconstruction_teaches_the_encoder_and_nobody_else(space: ActionSpace) 
     pearl.noise.manual_seed(0)
     mean, std = pearl.encoder(pearl.context_features(batch["context"]))
     z = mean + std * torch.randn(mean.shape, generator=pearl.noise)
-    expected = 0.0
+    body = pearl.reconstruction.body  # type: ignore[union-attr]
+    of_change, of_reward = [], []
     for task in range(TASKS):
         for transition in batch["transitions"][task]:
-            seen = torch.cat([transition["observation"], space.encode(transition["action"]), z[task]])
-            predicted = pearl.reconstruction.body(seen)  # type: ignore[union-attr]
+            predicted = body(torch.cat([transition["observation"], space.encode(transition["action"]), z[task]]))
             change = transition["next_observation"] - transition["observation"]
-            expected += 2.0 * float((predicted[0] - 3.0 * transition["reward"]).square())
-            expected += 0.5 * float((predicted[1:] - change).square().mean())
-    assert float(term) == pytest.approx(expected / (TASKS * TRANSITIONS), rel=1e-4)
+            of_change.append((predicted[1:] - change).square().mean())
+        for step in batch["context"][task].flatten():
+            for agent in range(2):
+                predicted = body(torch.cat([step["observation"][agent], space.encode(step["action"][agent]), z[task]]))
+                of_reward.append((predicted[0] - 3.0 * step["reward"][agent]).square())
+    expected = 2.0 * torch.stack(of_reward).mean() + 0.5 * torch.stack(of_change).mean()
+    torch.testing.assert_close(term, expected, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", ["reward_weight", "observation_weight"])

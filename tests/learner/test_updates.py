@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from functools import partial
 from operator import itemgetter
 from typing import Any
 
@@ -14,6 +15,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from pearl_lightning.networks.actors import PerAgentActor
+from pearl_lightning.networks.reconstruction import Reconstruction
 from pearl_lightning.objectives import SacConfig
 from pearl_lightning.pearl import PEARL
 
@@ -169,6 +171,36 @@ def test_deterministic_actions_are_the_policys_mode_given_the_arenas_z(space: st
     assert not torch.equal(pearl.act(observation, z, False, generator), acted)
 
 
+@pytest.mark.parametrize("stride", [1, 3])
+def test_the_encoder_is_shown_what_paid_or_cost_most_in_its_order(stride: int) -> None:
+    space, steps, agents = SPACES["hybrid"], 9, 2
+    episodes = meta_batch(space, agents=agents, steps=steps)["context"]
+    every = small_pearl(space, context_stride=stride).context_features(episodes)
+    shown = small_pearl(space, context_stride=stride, context_salient=4).context_features(episodes)
+    for task in range(TASKS):
+        expected = []
+        for episode in every[task].chunk(2):
+            ranked = sorted(range(len(episode)), key=lambda row: -abs(float(episode[row, -1])))  # noqa: B023
+            expected += [episode[row] for row in sorted(ranked[:4])]
+        assert torch.equal(shown[task], torch.stack(expected))
+    more = small_pearl(space, context_stride=stride, context_salient=999).context_features(episodes)
+    assert torch.equal(more, every)
+
+
+def test_the_encoder_and_its_reconstruction_may_have_an_optimizer_of_their_own() -> None:
+    pearl = small_pearl(
+        SPACES["hybrid"],
+        reconstruction=partial(Reconstruction, hidden=(8,)),
+        encoder_optimizer=partial(torch.optim.SGD, lr=0.5),
+    )
+    kinds = {id(p): type(o) for o in pearl.configure_optimizers() for group in o.param_groups for p in group["params"]}
+    own = [*pearl.encoder.parameters(), *pearl.reconstruction.parameters()]  # type: ignore[union-attr]
+    learns = [p for p in pearl.parameters() if p.requires_grad]
+    assert {kinds[id(p)] for p in own} == {torch.optim.SGD}
+    assert {kinds[id(p)] for p in learns if all(p is not each for each in own)} == {torch.optim.Adam}
+    assert len(kinds) == len(learns)
+
+
 def test_a_team_of_different_agents_acts_and_learns_each_by_its_own_actor() -> None:
     space = SPACES["hybrid"]
     pearl = small_pearl(space)
@@ -218,5 +250,7 @@ def test_the_encoder_alone_reads_scaled_rewards() -> None:
 
 
 def test_context_stride_below_one_is_refused() -> None:
+    with pytest.raises(ValueError, match="context_salient must be at least 1 or null, got 0"):
+        small_pearl(SPACES["hybrid"], context_salient=0)
     with pytest.raises(ValueError, match="context_stride must be at least 1, got 0"):
         small_pearl(SPACES["hybrid"], context_stride=0)
