@@ -136,6 +136,7 @@ class ReplayCheckpoint(Checkpoint):
             "noise": module.noise.get_state(),
             "torch": torch.get_rng_state(),
             "callbacks": [callback.state() for callback in process_callbacks(trainer)],
+            "callback_names": _names(trainer),
         }
         torch.save(state, folder / "random.pt")
 
@@ -162,6 +163,11 @@ class ReplayCheckpoint(Checkpoint):
         if not folder.is_dir():
             raise FileNotFoundError(f"the checkpoint's replay directory {folder} is missing: keep it beside the .ckpt")
         state = torch.load(folder / "random.pt", weights_only=True)
+        if state["callback_names"] != _names(trainer):
+            raise ValueError(
+                f"this checkpoint was written with {', '.join(state['callback_names'])} among the callbacks; resume "
+                f"with them, in that order, not with {', '.join(_names(trainer)) or 'none'}"
+            )
         data = world_data(trainer)
         assert data.store is not None
         data.store.load(folder / "replay")
@@ -176,6 +182,11 @@ class ReplayCheckpoint(Checkpoint):
         if self.folder is not None:
             return Path(self.folder)
         return Path(trainer.log_dir or trainer.default_root_dir) / "checkpoints"
+
+
+def _names(trainer: Trainer) -> list[str]:
+    """Classes of the callbacks whose state is kept per process."""
+    return [type(callback).__name__ for callback in process_callbacks(trainer)]
 
 
 def _last_returns(trainer: Trainer) -> list[float]:

@@ -91,6 +91,18 @@ def test_a_snapshot_is_the_agent_as_it_was(tiny_config: Path, tmp_path: Path) ->
     assert not all(torch.equal(last[name], earlier[name]) for name in last)
 
 
+def test_a_run_resumed_without_its_pool_is_refused(
+    tiny_config: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert fit(tiny_config, tmp_path / "b", *CRASH) == 1
+    overlay = tmp_path / "overlay.yaml"
+    pool = "    - class_path: pearl_lightning.callbacks.SelfPlayPool\n      init_args: {every_n_updates: 2, kept: 4}\n"
+    overlay.write_text(OVERLAY.replace(pool, ""))
+    last = tmp_path / "b" / "run" / "checkpoints" / "last.ckpt"
+    assert main(["fit", f"--config={tiny_config}", f"--config={overlay}", f"--ckpt_path={last}"]) == 1
+    assert "written with EpisodeCollector, SelfPlayPool among the callbacks; resume with" in capfd.readouterr().err
+
+
 def test_a_smaller_pool_keeps_the_latest(tiny_config: Path, tmp_path: Path) -> None:
     assert fit(tiny_config, tmp_path / "b", *CRASH) == 1
     overlay = tmp_path / "overlay.yaml"
