@@ -24,14 +24,14 @@ lint: install
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
-# The tables and figures of docs/results, three seeds each: about ten hours on two cores. SIZE=small takes one seed.
+# The tables and figures of docs/results, three seeds each: about a day on two cores. SIZE=small takes one seed.
 SIZE ?= full
 SEEDS := $(if $(filter small,$(SIZE)),0,0 1 2)
 results: install
 	$(BIN)/python -m benchmarks.point_robot --output docs/results --seeds $(SEEDS)
 	$(BIN)/python -m benchmarks.families --output docs/results --seeds $(SEEDS)
 
-# The agent that comes with the package: about forty minutes.
+# The agent that comes with the package: about an hour.
 agent: install
 	$(BIN)/pearl fit --config configs/derk.yaml --config configs/families/opponents.yaml --name agent
 	$(BIN)/python -m benchmarks.ship runs/agent

@@ -26,7 +26,7 @@ from matplotlib.figure import Figure
 from benchmarks.runs import train
 from pearl_lightning.agent import load_agent
 from pearl_lightning.baselines import UniformAgent
-from pearl_lightning.evaluation import AdaptationResult, compare, evaluate_adaptation
+from pearl_lightning.evaluation import AdaptationResult, compare, evaluate_adaptation, format_comparison
 from pearl_lightning.evaluation_cli import make_env
 from pearl_lightning.rollout import MetaAgent
 
@@ -68,9 +68,11 @@ def play(run: Path, split: str, *, random: bool = False, wrong_context: bool = F
     """
     env = make_env(run / "config.yaml")
     try:
-        agent: MetaAgent = load_agent(run / "checkpoints" / "last.ckpt")
+        agent: MetaAgent
         if random:
             agent = UniformAgent(env.features, env.action_space)
+        else:
+            agent = load_agent(run / "checkpoints" / "last.ckpt")
         tasks = env.tasks.splits[split]
         return evaluate_adaptation(
             env,
@@ -117,11 +119,7 @@ def write_table(measured: list[dict[str, Any]], path: Path, made_by: str) -> Non
                 cells += ["-"] * 3
             seconds = entry["seconds"].get(agent)
             lines += [f"| {agent} | " + " | ".join(cells) + f" | {'' if seconds is None else f'{seconds:.0f}'} |"]
-        lead = entry["headroom"]["lead"]
-        lines += [
-            "",
-            f"Headroom: return {_interval(lead['return'], '.2f')}, wins {_interval(lead['win_rate'], '.1%')}.",
-        ]
+        lines += ["", f"Headroom: {format_comparison(entry['headroom']['lead'])}."]
         if entry["headroom"]["share"] is not None:
             lines[-1] += f" PEARL has {entry['headroom']['share']:.0%} of it."
         leads = entry["headroom"]["pearl_over"]

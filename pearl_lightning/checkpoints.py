@@ -34,7 +34,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         raise ValueError(f"{path} is not a checkpoint that torch.load(weights_only=True) reads") from error
     if not complete:
         raise ValueError(
-            f"{path} is not a checkpoint of an agent: state_dict, hyper_parameters or global_step is missing"
+            f"{path} is not a checkpoint of an agent: state_dict, global_step or the agent's class is missing"
         )
     return checkpoint
 

@@ -134,24 +134,25 @@ def _entrants(options: Any, overlay: Sequence[Path]) -> list[Entrant]:
     """Those that the command names. A random one plays where the first of the others does."""
     given = [Path(config) for config in options.config or []]
     names = options.checkpoints or [str(SHIPPED)]
-    entrants = {}
-    if str(SHIPPED) in names:
-        configs = (*(given or [SHIPPED.with_suffix(".yaml")]), *overlay)
-        entrants[str(SHIPPED)] = Entrant("shipped", SHIPPED, configs, Path("runs") / "shipped")
-    for name in names:
-        if name in (RANDOM, str(SHIPPED)):
-            continue
-        checkpoint = Path(name)
-        if not checkpoint.is_file():
-            raise FileNotFoundError(f"there is no checkpoint {checkpoint}")
-        in_run = checkpoint.parent.name == "checkpoints"
-        folder = checkpoint.parent.parent if in_run else checkpoint.parent
-        configs = (*(given or [folder / "config.yaml"]), *overlay)
-        entrants[name] = Entrant(folder.name if in_run else checkpoint.stem, checkpoint, configs, folder)
+    entrants = {name: _entrant(Path(name), given, overlay) for name in names if name != RANDOM}
     if not entrants and not given:
         raise ValueError(f"--config must name a config that holds data.init_args.env where {RANDOM} plays alone")
     first = next(iter(entrants.values()), Entrant(RANDOM, None, (*given, *overlay), Path("runs") / RANDOM))
     return [entrants.get(name) or replace(first, name=RANDOM, checkpoint=None) for name in names]
+
+
+def _entrant(checkpoint: Path, given: Sequence[Path], overlay: Sequence[Path]) -> Entrant:
+    """A checkpoint with its own config, unless another is given, and the folder of its run."""
+    if not checkpoint.is_file():
+        raise FileNotFoundError(f"there is no checkpoint {checkpoint}")
+    if checkpoint == SHIPPED:  # the package is no place to write to
+        name, folder, config = "shipped", Path("runs") / "shipped", SHIPPED.with_suffix(".yaml")
+    elif checkpoint.parent.name == "checkpoints":
+        folder = checkpoint.parent.parent
+        name, config = folder.name, folder / "config.yaml"
+    else:
+        name, folder, config = checkpoint.stem, checkpoint.parent, checkpoint.parent / "config.yaml"
+    return Entrant(name, checkpoint, (*(given or [config]), *overlay), folder)
 
 
 def _write(result: AdaptationResult, kinds: list[str], settings: dict[str, Any], paths: dict[str, Path]) -> None:
