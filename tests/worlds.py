@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 
 from pearl_lightning.action_space import ActionSpace
+from pearl_lightning.data import WorldDataModule
 from pearl_lightning.envs.meta_env import EpisodeLost, MetaEnv, TaskDistribution
 from pearl_lightning.networks.encoders import ContextEncoder
 
@@ -100,3 +102,18 @@ class CountingEncoder(ContextEncoder):
 
     def posterior(self, state: Tensor) -> tuple[Tensor, Tensor]:
         return state.expand(-1, 2) + 0 * self.unused, torch.where(state == 0, 1.0, 1e-3).expand(-1, 2)
+
+
+def train_quietly(agent: LightningModule, data: WorldDataModule, collector: Callback, updates: int) -> None:
+    """So many updates, without evaluations, files and words."""
+    trainer = Trainer(
+        max_steps=updates,
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        limit_val_batches=0,
+        callbacks=[collector],
+    )
+    trainer.fit(agent, data)

@@ -9,7 +9,7 @@ import torch
 from pytorch_lightning import Trainer
 from tensordict import TensorDict
 from torch import nn
-from worlds import AGENTS, FEATURES, SPACE, CountingWorld
+from worlds import AGENTS, FEATURES, SPACE, CountingWorld, train_quietly
 
 from pearl_lightning.baselines import EvolutionStrategy, RolloutDataModule
 from pearl_lightning.callbacks import RolloutCollector
@@ -71,17 +71,8 @@ def test_it_comes_to_play_what_pays() -> None:
     """The counting world pays each agent its first action component, at most 1."""
     torch.manual_seed(0)
     agent = EvolutionStrategy(FEATURES, SPACE, hidden=(4,), members=16, kept=4, deviation=0.3)
-    trainer = Trainer(
-        max_steps=40,
-        accelerator="cpu",
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        limit_val_batches=0,
-        callbacks=[RolloutCollector(tasks_per_iteration=1)],
-    )
-    trainer.fit(agent, RolloutDataModule(CountingWorld(arenas=16), minibatches=1, epochs=1))
+    data = RolloutDataModule(CountingWorld(arenas=16), minibatches=1, epochs=1)
+    train_quietly(agent, data, RolloutCollector(tasks_per_iteration=1), updates=40)
     assert agent.act(torch.zeros(1, 3, FEATURES), torch.empty(1, 0))[..., 0].mean() > 0.9
 
 

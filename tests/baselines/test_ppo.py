@@ -8,7 +8,7 @@ import pytest
 import torch
 from pytorch_lightning import Trainer
 from tensordict import TensorDict
-from worlds import AGENTS, FEATURES, HORIZON, SPACE, CountingWorld, NumberedTasks
+from worlds import AGENTS, FEATURES, HORIZON, SPACE, CountingWorld, NumberedTasks, train_quietly
 
 from pearl_lightning.baselines import PPO, RolloutDataModule
 from pearl_lightning.callbacks import RolloutCollector
@@ -107,18 +107,9 @@ def test_it_comes_to_play_what_pays() -> None:
         discount=0.5,
         optimizer=partial(torch.optim.Adam, lr=0.01),
     )
-    trainer = Trainer(
-        max_steps=200,
-        accelerator="cpu",
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        limit_val_batches=0,
-        callbacks=[RolloutCollector(tasks_per_iteration=1)],
-    )
     before = agent.act(torch.zeros(1, 3, FEATURES), torch.empty(1, 0), deterministic=True)[..., 0].mean()
-    trainer.fit(agent, RolloutDataModule(env, minibatches=4, epochs=5))
+    data = RolloutDataModule(env, minibatches=4, epochs=5)
+    train_quietly(agent, data, RolloutCollector(tasks_per_iteration=1), updates=200)
     after = agent.act(torch.zeros(1, 3, FEATURES), torch.empty(1, 0), deterministic=True)[..., 0].mean()
     assert before < 0.3
     assert after > 0.8
