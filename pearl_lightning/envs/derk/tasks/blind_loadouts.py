@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from itertools import permutations, product
-from typing import Literal
 
 import torch
 
 from pearl_lightning.envs.derk.interface import AGENTS, ITEMS_BY_SLOT
 from pearl_lightning.envs.derk.tasks.drawing import check_counts, draw_loadouts, is_held_out
-from pearl_lightning.envs.derk.tasks.task import DerkTask, DerkTasks, named_bounties
+from pearl_lightning.envs.derk.tasks.task import BountyName, DerkTask, DerkTasks, named_bounties
 
 
 class BlindLoadoutTasks(DerkTasks):
@@ -23,7 +22,7 @@ class BlindLoadoutTasks(DerkTasks):
         test_tasks: Held-out tasks, at least 0.
         seed: Fixes both splits; at least 0.
         opponent: Who plays the other team, a name in ``pearl_lightning.envs.derk.opponents.OPPONENTS``.
-        bounties: Reward weights of both teams: ``default``, ``shaped``, or weights by name.
+        bounties: Reward weights of both teams: ``default``, ``shaped``, ``duel``, or weights by name.
 
     Raises:
         ValueError: A setting outside its range, or more tasks of a split than there are.
@@ -36,7 +35,7 @@ class BlindLoadoutTasks(DerkTasks):
         test_tasks: int = 64,
         seed: int = 0,
         opponent: str = "random",
-        bounties: Literal["default", "shaped"] | dict[str, float] = "shaped",
+        bounties: BountyName | dict[str, float] = "shaped",
     ) -> None:
         check_counts(train_tasks=(train_tasks, 1), test_tasks=(test_tasks, 0), seed=(seed, 0))
         self.seed, self.opponent, self.bounties = seed, opponent, named_bounties(bounties)

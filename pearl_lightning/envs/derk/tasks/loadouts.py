@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
 
 import torch
 
 from pearl_lightning.envs.derk.interface import AGENTS, ITEMS_BY_SLOT
 from pearl_lightning.envs.derk.tasks.drawing import check_counts, draw_loadouts, draw_new, is_held_out
-from pearl_lightning.envs.derk.tasks.task import DerkTask, DerkTasks, Loadout, named_bounties
+from pearl_lightning.envs.derk.tasks.task import BountyName, DerkTask, DerkTasks, Loadout, named_bounties
 
 
 class LoadoutTasks(DerkTasks):
@@ -39,7 +38,7 @@ class LoadoutTasks(DerkTasks):
         test_tasks: int = 20,
         seed: int = 0,
         opponent: str = "random",
-        bounties: Literal["default", "shaped"] | dict[str, float] = "default",
+        bounties: BountyName | dict[str, float] = "default",
         filled_slots: float = 1.0,
     ) -> None:
         check_counts(train_tasks=(train_tasks, 1), test_tasks=(test_tasks, 0), seed=(seed, 0))

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
 
 import torch
 
 from pearl_lightning.envs.derk.interface import ITEMS_BY_SLOT
 from pearl_lightning.envs.derk.opponents import opponent_class
 from pearl_lightning.envs.derk.tasks.drawing import check_counts, draw_loadouts, draw_new, is_held_out
-from pearl_lightning.envs.derk.tasks.task import DerkTask, DerkTasks, Loadout, named_bounties
+from pearl_lightning.envs.derk.tasks.task import BountyName, DerkTask, DerkTasks, Loadout, named_bounties
+
+SHOOTERS: Mapping[str, Sequence[str]] = {"arms": ("Pistol", "Magnum", "Blaster"), "tail": ("ParalyzingDart",)}
+"""Items, by slot, of a team that harms from a distance."""
 
 
 class OpponentTasks(DerkTasks):
@@ -18,20 +20,22 @@ class OpponentTasks(DerkTasks):
 
     Every style comes equally often, each with items it can use. There are two test splits: ``known_styles``, loadouts
     never met in training in the hands of styles that were, and ``new_styles``, styles never trained against. What the
-    learner's team holds is drawn too, and seen.
+    learner's team holds is drawn too, and seen; it always shoots, with bullets and darts, for with claws it would be at
+    the mercy of whoever shoots and keeps away, whatever it knew of him.
 
     Args:
         styles: Opponents to train against, names that ``pearl_lightning.envs.derk.opponents.make_opponent`` knows: the
             scripted ones, ``checkpoint:runs/NAME/checkpoints/last.ckpt``, or ``selves:hard``, the learner as it was
             (see ``SelfPlayPool``; no fixed opponent, so in neither test split).
         new_styles: Opponents of the second test split, none of ``styles``.
+        own_items: What the learner's agents may hold, by slot (``ITEMS_BY_SLOT``); anything where it says nothing.
         train_tasks: Tasks to train on, at least 1.
         test_tasks: Held-out tasks of each of the two test splits, at least 0.
         seed: Fixes all splits; at least 0.
-        bounties: Reward weights of both teams: ``default``, ``shaped``, or weights by name.
+        bounties: Reward weights of both teams: ``default``, ``shaped``, ``duel``, or weights by name.
 
     Raises:
-        ValueError: A setting outside its range, an unknown style, or one on both lists.
+        ValueError: A setting outside its range, an unknown style, slot or item, or a style on both lists.
     """
 
     def __init__(
@@ -39,10 +43,11 @@ class OpponentTasks(DerkTasks):
         *,
         styles: Sequence[str] = ("attacker", "pusher", "sniper", "guardian", "healer", "gang"),
         new_styles: Sequence[str] = ("disruptor", "runner"),
+        own_items: Mapping[str, Sequence[str]] = SHOOTERS,
         train_tasks: int = 240,
         test_tasks: int = 32,
         seed: int = 0,
-        bounties: Literal["default", "shaped"] | dict[str, float] = "shaped",
+        bounties: BountyName | dict[str, float] = "duel",
     ) -> None:
         check_counts(train_tasks=(train_tasks, 1), test_tasks=(test_tasks, 0), seed=(seed, 0))
         if not styles:
@@ -51,6 +56,13 @@ class OpponentTasks(DerkTasks):
         both = sorted(set(styles) & set(new_styles))
         if both:
             raise ValueError(f"new_styles must not be among styles, got {', '.join(both)} in both")
+        unknown = sorted(set(own_items) - set(ITEMS_BY_SLOT))
+        if unknown:
+            raise ValueError(f"own_items must name slots among {', '.join(ITEMS_BY_SLOT)}, got {unknown[0]!r}")
+        self._own_items = {slot: tuple(own_items.get(slot, items)) for slot, items in ITEMS_BY_SLOT.items()}
+        for slot, items in self._own_items.items():
+            if not items:
+                raise ValueError(f"own_items must give at least one item for {slot}, got none")
         self.styles, self.new_styles, self.seed = tuple(styles), tuple(new_styles), seed
         self.bounties = named_bounties(bounties)
         self.train = self._draw("train_tasks", train_tasks, self.styles, (False,))
@@ -83,6 +95,6 @@ class OpponentTasks(DerkTasks):
                 return style, draw_loadouts(generator, self._items[style])
 
             _, away = draw_new(name, draw, seen, lambda hidden: is_held_out(self.seed, hidden) in sides)
-            home = draw_loadouts(generator, ITEMS_BY_SLOT)
+            home = draw_loadouts(generator, self._own_items)
             tasks.append(DerkTask(home_loadouts=home, away_loadouts=away, home_bounties=self.bounties, opponent=style))
         return tuple(tasks)
