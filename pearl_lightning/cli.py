@@ -15,6 +15,7 @@ commands:
   validate   play the held-out tasks of a config with a checkpoint
   test       the same, once, for a final figure
   evaluate   adaptation table, JSON and plot of a checkpoint: pearl evaluate runs/NAME/checkpoints/last.ckpt
+  watch      a match to look at:    pearl watch runs/NAME/checkpoints/last.ckpt --out match.html
   league     cross table and Elo of agents and opponents: pearl league runs/NAME/snapshots/*.ckpt attacker gang
   tasks      list the tasks of a config, split by split: pearl tasks configs/derk.yaml
   doctor     tell what the real game still needs on this machine
@@ -26,6 +27,7 @@ _COMMANDS = {
     "evaluate": "pearl_lightning.evaluation_cli:run",
     "league": "pearl_lightning.league_cli:run",
     "tasks": "pearl_lightning.tasks_cli:run",
+    "watch": "pearl_lightning.watch_cli:run",
 }
 """Imported when they are asked for: each takes a second or more."""
 

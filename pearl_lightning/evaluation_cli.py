@@ -78,7 +78,7 @@ def run(arguments: list[str]) -> None:
     options = _parser().parse_args(arguments)
     backends = BACKENDS if options.backend == "both" else (options.backend,)
     sides = SIDES if options.side == "both" else (options.side,)
-    overlay, split_name = _family(options.tasks)
+    overlay, split_name = family_overlay(options.tasks)
     entrants = _entrants(options, overlay)
     results: dict[str, AdaptationResult] = {}
     first_world: Any = None
@@ -134,14 +134,14 @@ def _entrants(options: Any, overlay: Sequence[Path]) -> list[Entrant]:
     """Those that the command names. A random one plays where the first of the others does."""
     given = [Path(config) for config in options.config or []]
     names = options.checkpoints or [str(SHIPPED)]
-    entrants = {name: _entrant(Path(name), given, overlay) for name in names if name != RANDOM}
+    entrants = {name: entrant(Path(name), given, overlay) for name in names if name != RANDOM}
     if not entrants and not given:
         raise ValueError(f"--config must name a config that holds data.init_args.env where {RANDOM} plays alone")
     first = next(iter(entrants.values()), Entrant(RANDOM, None, (*given, *overlay), Path("runs") / RANDOM))
     return [entrants.get(name) or replace(first, name=RANDOM, checkpoint=None) for name in names]
 
 
-def _entrant(checkpoint: Path, given: Sequence[Path], overlay: Sequence[Path]) -> Entrant:
+def entrant(checkpoint: Path, given: Sequence[Path], overlay: Sequence[Path]) -> Entrant:
     """A checkpoint with its own config, unless another is given, and the folder of its run."""
     if not checkpoint.is_file():
         raise FileNotFoundError(f"there is no checkpoint {checkpoint}")
@@ -184,7 +184,7 @@ def _variant(options: Any) -> str:
     return _joined(split_name, "wrong_context" if options.wrong_context else None)
 
 
-def _family(tasks: str) -> tuple[list[Path], str]:
+def family_overlay(tasks: str) -> tuple[list[Path], str]:
     """The overlay of a family that ``FAMILY/SPLIT`` names, none for a run's own tasks; and the split."""
     family, slash, split_name = tasks.rpartition("/")
     if not slash or family.split("/")[0].isdecimal():  # a mixture numbers its families
@@ -208,7 +208,13 @@ def split(env: MetaEnv, name: str) -> range:
 
 
 def make_env(
-    config: Path | Sequence[Path], backend: str | None = None, side: str | None = None, *, statistics: bool = False
+    config: Path | Sequence[Path],
+    backend: str | None = None,
+    side: str | None = None,
+    *,
+    arenas: int | None = None,
+    statistics: bool = False,
+    pictures: bool = False,
 ) -> MetaEnv:
     """The environment (``data.init_args.env``) of a config: a run's ``config.yaml``, or one that ``pearl fit`` takes.
 
@@ -216,7 +222,9 @@ def make_env(
         config: The file; of several, later ones override, as for ``pearl fit``.
         backend: Play Derk's Gym on this backend; with its default options, where the config names another.
         side: Play this team of Derk's Gym.
+        arenas: So many arenas; the config's when left out.
         statistics: Let Derk's simulator count kills and damage.
+        pictures: Let Derk's real game take a picture of every step.
     """
     settings: dict[str, Any] = {}
     files = [config] if isinstance(config, Path) else config
@@ -240,8 +248,12 @@ def make_env(
         world |= {"backend": backend, "backend_options": None, "count_events": False}
     if side is not None:
         world["side"] = side
+    if arenas is not None:
+        world["arenas"] = arenas
     if statistics and world.get("backend") == "simulator":
         world["count_events"] = True
+    if pictures:
+        world["backend_options"] = (world.get("backend_options") or {}) | {"pictures": True, "turbo": False}
     parser = PearlParser()
     parser.add_subclass_arguments(MetaEnv, "env", required=True)
     return parser.instantiate_classes(parser.parse_object({"env": settings})).env

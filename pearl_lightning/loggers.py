@@ -128,6 +128,14 @@ class TensorBoardEvents(RunLogger):
         self.writer().add_figure(name, figure, step, close=False)
 
     @rank_zero_only
+    def log_animation(self, name: str, gif: bytes, step: int) -> None:
+        """Play an animation among the run's images."""
+        from tensorboard.compat.proto.summary_pb2 import Summary
+
+        image = Summary.Image(encoded_image_string=gif)  # the browser reads its size
+        self.writer().file_writer.add_summary(Summary(value=[Summary.Value(tag=name, image=image)]), step)
+
+    @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
         for name, value in metrics.items():
             self.writer().add_scalar(name, value, step)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor
@@ -29,6 +29,16 @@ from pearl_lightning.envs.meta_env import EpisodeLost, MetaEnv
 _REWARD, _OPPONENT_REWARD = TEAM_STATS_KEYS.index("Reward"), TEAM_STATS_KEYS.index("OpponentReward")
 _STATISTICS = {"kills": BOUNTY_KEYS.index("killEnemyUnit"), "statue_damage": BOUNTY_KEYS.index("damageEnemyStatue")}
 _ITEM_FLAGS = slice(observation_index(f"Has{ITEMS[0]}"), observation_index(f"FocusHas{ITEMS[-1]}") + 1)
+
+
+class Spectator(Protocol):
+    """Sees the matches of an environment from the stands: what both teams do, and all that the backend tells."""
+
+    def begin(self, backend: DerkBackend, tasks: Sequence[DerkTask]) -> None:
+        """An episode has begun, with these tasks as the teams stand."""
+
+    def step(self, backend: DerkBackend, action: Tensor) -> None:
+        """A step was played with these actions ``[side, arena, agent, 5]``."""
 
 
 class DerkEnv(MetaEnv):
@@ -102,9 +112,10 @@ class DerkEnv(MetaEnv):
         self.observe_time, self.observe_task, self._styles = observe_time, observe_task, styles
         self._told: Tensor | None = None  # what this episode's tasks hide, [arena, agent, feature]
         self._flags_seen: Tensor | None = None  # 0 for arenas whose learner does not see items, [arena, 1, 1]
-        self._own = 0 if side == "home" else 1  # index of the learner's team among the sides
+        self.side, self._own = side, 0 if side == "home" else 1  # index of the learner's team among the sides
         self._counted = torch.zeros(arenas, AGENTS, self.events)  # so far, where they are counted
         self.opponents: dict[str, Opponent] = opponents
+        self.spectator: Spectator | None = None
         self._opponent_generator = torch.Generator(self.device)
         self._opponent_arenas: dict[str, Tensor] = {}  # arenas that each opponent plays in this episode
         self._backend: DerkBackend | None = None if isinstance(backend, str) else backend
@@ -127,6 +138,8 @@ class DerkEnv(MetaEnv):
             self.opponents[name].begin(len(arenas), self._opponent_generator)
         placed = tasks if self._own == 0 else [_swapped(task) for task in tasks]
         own, self._other_observation = self._split(backend.reset(placed, spawn_seed))
+        if self.spectator is not None:
+            self.spectator.begin(backend, placed)
         self._steps_left = self.horizon
         self._counted = torch.zeros(self.arenas, AGENTS, self.events, device=self.device)
         blind = torch.tensor([task.masks_items for task in tasks]).view(-1, 1, 1)
@@ -140,12 +153,15 @@ class DerkEnv(MetaEnv):
         if self._backend is None or self._other_observation is None:
             raise RuntimeError("no episode is running: reset the environment first")
         teams = [action, self._opponent_actions(self._other_observation)]
+        both = torch.stack(teams if self._own == 0 else teams[::-1])
         try:
-            observation, reward, done = self._backend.step(torch.stack(teams if self._own == 0 else teams[::-1]))
+            observation, reward, done = self._backend.step(both)
         except EpisodeLost:
             self._other_observation = None
             raise
         own, self._other_observation = self._split(observation)
+        if self.spectator is not None:
+            self.spectator.step(self._backend, both)
         self._steps_left -= 1
         result: dict[str, Tensor | bool] = {
             "observation": self._seen(own),

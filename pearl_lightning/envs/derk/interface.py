@@ -133,13 +133,6 @@ SHAPED_BOUNTIES: dict[str, float] = {
 }
 """Bounties dense enough to learn from: damage and kills pay; friendly fire, a hurt statue and falls cost."""
 
-DUEL_BOUNTIES: dict[str, float] = {
-    **SHAPED_BOUNTIES,
-    "damageTaken": -0.02,  # what the other team gets for a unit's 100 hitpoints and its kill
-    "statueDamageTaken": -0.02,  # each of three agents: what the other team gets for a statue's and its destruction
-}
-"""As shaped, but what the other team gains costs as much: who hurts more than he is hurt wins, not who hurts most."""
-
 TEAM_STATS_KEYS: tuple[str, ...] = ("Reward", "OpponentReward", "Hitpoints", "AliveTime", "CumulativeHitpoints")
 """Name of each number of a finished match's statistics, per team."""
 

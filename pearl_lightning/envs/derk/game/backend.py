@@ -39,6 +39,8 @@ class GameBackend:
         browser: Path of a Chromium or Chrome; the environment's ``DERK_CHROME_EXECUTABLE`` or what is on ``PATH`` when
             left out.
         read_state: Have the game tell its own state at every step, for ``state()``; steps take longer.
+        pictures: Take a picture of the page after every step, for ``picture()``; steps take longer, and turbo must be
+            off.
 
     Raises:
         ValueError: A setting outside its range.
@@ -56,6 +58,7 @@ class GameBackend:
         step_timeout: float = 20.0,
         browser: str | None = None,
         read_state: bool = False,
+        pictures: bool = False,
     ) -> None:
         for name, count in (("arenas", arenas), ("substeps", substeps)):
             if count < 1:
@@ -63,6 +66,8 @@ class GameBackend:
         for name, seconds in (("start_timeout", start_timeout), ("step_timeout", step_timeout)):
             if not seconds > 0:
                 raise ValueError(f"{name} must be above 0 s, got {seconds}")
+        if pictures and turbo:
+            raise ValueError("turbo must be false where pictures are taken: what a step draws is no picture of a match")
         if renderer not in RENDERERS:
             raise ValueError(f"renderer must be one of {', '.join(RENDERERS)}, got {renderer!r}")
         self.arenas = arenas
@@ -76,6 +81,7 @@ class GameBackend:
             "turbo": turbo,
             "substeps": substeps,
             "read_state": read_state,
+            "pictures": pictures,
             "start_timeout": start_timeout,
             "browser": find_browser(browser),
         }
@@ -87,6 +93,7 @@ class GameBackend:
         self._answer_timeout = start_timeout
         self._team_stats: Tensor | None = None
         self._state: Tensor | None = None
+        self._picture: Tensor | None = None
 
     def reset(self, tasks: Sequence[DerkTask], seed: int) -> Tensor:
         """Start a match per arena; returns observations ``[side, arena, agent, 64]``.
@@ -106,7 +113,7 @@ class GameBackend:
             raise ValueError(f"tasks must hold one task per arena ({self.arenas}), got {len(tasks)}")
         if self._child is None or self._playing:  # the game will open a new session
             self._answer_timeout = self.start_timeout
-        self._playing, self._team_stats, self._state = False, None, None
+        self._playing, self._team_stats, self._state, self._picture = False, None, None, None
         request = {
             "request": "reset",
             "timeout": self._answer_timeout,
@@ -135,6 +142,8 @@ class GameBackend:
         if check:
             action = checked_actions(action, self.arenas)
         header, arrays = self._ask(self._child, request, action)
+        if self._settings["pictures"]:
+            self._picture = arrays.pop()
         self._answer_timeout = self.step_timeout
         if header["done"]:
             self._playing, self._losses_in_a_row = False, 0
@@ -155,6 +164,12 @@ class GameBackend:
         if self._state is None:
             raise RuntimeError("state is there with read_state=True, once a step was played and until the next reset")
         return self._state.clone()
+
+    def picture(self) -> bytes:
+        """What the page shows after the last step, as JPEG."""
+        if self._picture is None:
+            raise RuntimeError("picture is there with pictures=True, once a step was played and until the next reset")
+        return self._picture.to(torch.uint8).numpy().tobytes()
 
     def report(self) -> dict[str, str | int]:
         """Versions of gym-derk and the browser, the WebGL renderer once it is known, and restarts after a fault."""

@@ -9,11 +9,13 @@ import logging
 from typing import Any
 from urllib.parse import urlsplit
 
+import numpy as np
 from pyppeteer.browser import Browser
 from pyppeteer.launcher import connect
 from pyppeteer.page import Page
 
 from pearl_lightning.envs.derk.game.install import APT_INSTALL, GameUnavailable
+from pearl_lightning.envs.derk.game.wire import Array
 
 with contextlib.redirect_stderr(io.StringIO()):  # gym, which it imports, prints a notice that it is unmaintained
     from gym_derk.derk_app_instance import DerkAppInstance
@@ -88,6 +90,11 @@ class GamePage:
     async def step(self) -> None:
         """Play one step with the actions that the session's server sends."""
         await self.app.episode_step()
+
+    async def picture(self) -> Array:
+        """What the page shows, as the bytes of a JPEG file."""
+        jpeg = await self.app.page.screenshot({"type": "jpeg", "quality": 85})
+        return np.frombuffer(jpeg, np.uint8).astype(np.float32)  # as everything on the wire
 
 
 async def _webgl_renderer(page: Page) -> str | None:

@@ -68,6 +68,10 @@ class Game:
         self._mid_episode = not result[2]
         return result
 
+    async def pictures(self, timeout: float) -> list[Array]:
+        """What the page shows, within ``timeout`` seconds, where pictures were asked for; nothing otherwise."""
+        return [await self._watched(self.page.picture(), timeout)] if self.settings["pictures"] else []
+
     async def _start(self) -> dict[str, str]:
         await self.server.start()
         self._browser = start_browser(self.settings["browser"], self.settings["renderer"], self.folder)
@@ -183,7 +187,7 @@ async def serve_backend(pipe: Connection, settings: dict[str, Any]) -> None:
                 pipe.send_bytes(pack({}, observation))
             else:
                 observation, reward, done, *extra = await game.step(arrays[0], header["timeout"])
-                told = [array for array in extra if array is not None]
+                told = [array for array in extra if array is not None] + await game.pictures(header["timeout"])
                 pipe.send_bytes(pack({"done": done}, observation, reward, *told))
     except Exception as error:
         pipe.send_bytes(pack({"broken": _told(error)}))

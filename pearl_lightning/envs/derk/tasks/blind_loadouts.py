@@ -22,7 +22,7 @@ class BlindLoadoutTasks(DerkTasks):
         test_tasks: Held-out tasks, at least 0.
         seed: Fixes both splits; at least 0.
         opponent: Who plays the other team, a name in ``pearl_lightning.envs.derk.opponents.OPPONENTS``.
-        bounties: Reward weights of both teams: ``default``, ``shaped``, ``duel``, or weights by name.
+        bounties: Reward weights of both teams: ``default``, ``shaped``, or weights by name.
 
     Raises:
         ValueError: A setting outside its range, or more tasks of a split than there are.

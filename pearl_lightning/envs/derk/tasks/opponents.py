@@ -32,7 +32,7 @@ class OpponentTasks(DerkTasks):
         train_tasks: Tasks to train on, at least 1.
         test_tasks: Held-out tasks of each of the two test splits, at least 0.
         seed: Fixes all splits; at least 0.
-        bounties: Reward weights of both teams: ``default``, ``shaped``, ``duel``, or weights by name.
+        bounties: Reward weights of both teams: ``default``, ``shaped``, or weights by name.
 
     Raises:
         ValueError: A setting outside its range, an unknown style, slot or item, or a style on both lists.
@@ -47,7 +47,7 @@ class OpponentTasks(DerkTasks):
         train_tasks: int = 240,
         test_tasks: int = 32,
         seed: int = 0,
-        bounties: BountyName | dict[str, float] = "duel",
+        bounties: BountyName | dict[str, float] = "shaped",
     ) -> None:
         check_counts(train_tasks=(train_tasks, 1), test_tasks=(test_tasks, 0), seed=(seed, 0))
         if not styles:

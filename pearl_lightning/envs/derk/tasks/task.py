@@ -14,7 +14,6 @@ from pearl_lightning.envs.derk.interface import (
     AGENTS,
     BOUNTY_KEYS,
     DEFAULT_BOUNTIES,
-    DUEL_BOUNTIES,
     ITEMS,
     PAID_PER_HITPOINT,
     SHAPED_BOUNTIES,
@@ -26,9 +25,9 @@ Loadout = tuple[str | None, ...]
 """The items in a Derkling's three slots; None is an empty slot."""
 Bounties = Mapping[str, float]
 """Reward weights by name."""
-BountyName = Literal["default", "shaped", "duel"]
-"""Ready-made bounties: the game's own, dense ones, and dense ones that let the other team's gains cost."""
-_NAMED_BOUNTIES = {"default": DEFAULT_BOUNTIES, "shaped": SHAPED_BOUNTIES, "duel": DUEL_BOUNTIES}
+BountyName = Literal["default", "shaped"]
+"""Ready-made bounties: the game's own, and dense ones."""
+_NAMED_BOUNTIES = {"default": DEFAULT_BOUNTIES, "shaped": SHAPED_BOUNTIES}
 
 
 @dataclass(frozen=True, init=False)
@@ -133,7 +132,7 @@ class DerkTasks(TaskDistribution[DerkTask]):
 
 
 def named_bounties(bounties: str | Bounties) -> dict[str, float]:
-    """Reward weights given by name (``default``, ``shaped`` or ``duel``) or in full, as a new dict."""
+    """Reward weights given by name (``default`` or ``shaped``) or in full, as a new dict."""
     if not isinstance(bounties, str):
         return dict(bounties)
     if bounties not in _NAMED_BOUNTIES:

@@ -1,0 +1,147 @@
+"""The page of a match: what it holds, and what a browser shows of it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import re
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from pyppeteer.launcher import launch
+from pyppeteer.page import Page
+
+from pearl_lightning.envs.derk.game import GameUnavailable
+from pearl_lightning.envs.derk.game.install import find_browser
+from pearl_lightning.envs.derk.interface import BOUNTY_KEYS
+from pearl_lightning.watching import MatchRecord
+from pearl_lightning.watching.page import match_page
+from tests.watching.small_matches import small_records
+
+TITLE = 'a <b>bold</b> "title" </script><script>throw 1</script>'
+
+
+@pytest.fixture(scope="module")
+def records() -> list[MatchRecord]:
+    return small_records()
+
+
+@pytest.fixture(scope="module")
+def page(records: list[MatchRecord]) -> str:
+    return match_page(records, TITLE, "small agent")
+
+
+def embedded(page: str) -> dict[str, Any]:
+    found = re.search(r"^const match = (.*);$", page, re.MULTILINE)
+    assert found
+    data: dict[str, Any] = json.loads(found[1])
+    return data
+
+
+def test_the_page_holds_the_match(page: str, records: list[MatchRecord]) -> None:
+    data = embedded(page)
+    assert data["title"] == TITLE
+    for shown, record in zip(data["episodes"], records, strict=True):
+        frames, members = record.states["hitpoints"].shape
+        assert shown["frames"] == frames
+        np.testing.assert_allclose(
+            np.reshape(shown["x"], (frames, members)), record.states["position"][..., 0], atol=0.006
+        )
+        np.testing.assert_allclose(
+            np.reshape(shown["hitpoints"], (frames, members)), record.states["hitpoints"], atol=0.06
+        )
+        own = sum(amount for _, agent, _, amount in shown["paid"] if agent < 3)
+        assert own == pytest.approx(record.returns[0], abs=0.02)
+        assert {data["bounties"][bounty] for _, _, bounty, _ in shown["paid"]} <= {"damageTaken", "killEnemyUnit"}
+        flying = [shot for shot in shown["shots"] if shot[0] == 20]
+        assert len(flying) == (record.shot_targets[20] >= 0).sum()
+    assert data["bounties"] == list(BOUNTY_KEYS)
+
+
+def test_the_page_needs_nothing_else_and_its_title_is_only_text(page: str) -> None:
+    assert len(page.encode()) < 2 * 2**20
+    assert not re.search(r'(src|href)\s*=\s*["\'](?!data:)', page)
+    assert "https://" not in page
+    assert "http://" not in page
+    assert "throw 1</script>" not in page
+    assert "<title>a &lt;b&gt;bold&lt;/b&gt;" in page
+
+
+def test_no_episode_is_refused() -> None:
+    with pytest.raises(ValueError, match="records must hold at least one episode, got none"):
+        match_page([], "nothing", "nobody")
+
+
+def in_browser(path: Path, look: Callable[[Page], Coroutine[Any, Any, Any]]) -> tuple[Any, list[str]]:
+    """What ``look`` finds on the page, and what went wrong there."""
+
+    async def visit() -> tuple[Any, list[str]]:
+        try:
+            executable = find_browser(None)
+        except GameUnavailable as error:
+            pytest.fail(f"this test opens a page in a browser: {error}", pytrace=False)
+        browser = await launch(
+            executablePath=executable,
+            args=["--no-sandbox", "--headless=new", "--disable-gpu", "--no-proxy-server"],
+            handleSIGINT=False,
+            handleSIGTERM=False,
+            handleSIGHUP=False,
+        )
+        try:
+            complaints: list[str] = []
+            page = await browser.newPage()
+            page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+            page.on("pageerror", lambda error: complaints.append(str(error)))
+            page.on("requestfailed", lambda request: complaints.append(request.url))
+            await page.setViewport({"width": 1280, "height": 1000})
+            await page.goto(path.as_uri())
+            return await look(page), complaints
+        finally:
+            with contextlib.suppress(Exception):
+                await browser.close()
+
+    return asyncio.run(asyncio.wait_for(visit(), timeout=120))
+
+
+@pytest.mark.game
+def test_a_browser_plays_scrubs_and_shows_the_final_score(
+    page: str, records: list[MatchRecord], tmp_path: Path
+) -> None:
+    path = tmp_path / "match.html"
+    path.write_text(page, encoding="utf-8")
+
+    async def look(browser: Page) -> dict[str, Any]:
+        found: dict[str, Any] = {"heading": await browser.evaluate("document.querySelector('h1').textContent")}
+        found["painted"] = await browser.evaluate(
+            "new Set(element('arena').getContext('2d').getImageData(0, 0, 200, 200).data).size"
+        )
+        await browser.keyboard.press("Space")
+        await browser.waitForFunction("now > 3 && playing", {"timeout": 60_000})
+        await browser.keyboard.press("Space")
+        found["playing"] = await browser.evaluate("playing")
+        for episode in range(len(records)):
+            await browser.keyboard.press(str(episode + 1))
+            await browser.evaluate(
+                "element('scrub').value = element('scrub').max; element('scrub').dispatchEvent(new Event('input'))",
+                force_expr=True,
+            )
+            found[f"score {episode}"] = await browser.evaluate("element('score').textContent")
+        found["row"] = await browser.evaluate("document.querySelector('#table tr.now').textContent")
+        found["agents"] = await browser.evaluate("document.querySelectorAll('.agent').length")
+        return found
+
+    found, complaints = in_browser(path, look)
+    assert complaints == []
+    assert found["heading"] == TITLE
+    assert found["painted"] > 20
+    assert found["playing"] is False
+    for episode, record in enumerate(records):
+        own, other = (float(number) for number in found[f"score {episode}"].split(":"))
+        assert own == pytest.approx(record.returns[0], abs=0.02)
+        assert other == pytest.approx(record.returns[1], abs=0.02)
+    assert found["row"].startswith(f"episode {len(records) - 1}")
+    assert found["agents"] == 6
