@@ -145,14 +145,18 @@ def entrant(checkpoint: Path, given: Sequence[Path], overlay: Sequence[Path]) ->
     """A checkpoint with its own config, unless another is given, and the folder of its run."""
     if not checkpoint.is_file():
         raise FileNotFoundError(f"there is no checkpoint {checkpoint}")
-    if checkpoint == SHIPPED:  # the package is no place to write to
-        name, folder, config = "shipped", Path("runs") / "shipped", SHIPPED.with_suffix(".yaml")
-    elif checkpoint.parent.name == "checkpoints":
-        folder = checkpoint.parent.parent
-        name, config = folder.name, folder / "config.yaml"
-    else:
-        name, folder, config = checkpoint.stem, checkpoint.parent, checkpoint.parent / "config.yaml"
+    name, folder, config = run_of(checkpoint)
     return Entrant(name, checkpoint, (*(given or [config]), *overlay), folder)
+
+
+def run_of(checkpoint: Path) -> tuple[str, Path, Path]:
+    """Name, folder and config of the run that a checkpoint is of."""
+    if checkpoint == SHIPPED:  # the package is no place to write to
+        return "shipped", Path("runs") / "shipped", SHIPPED.with_suffix(".yaml")
+    if checkpoint.parent.name == "checkpoints":
+        folder = checkpoint.parent.parent
+        return folder.name, folder, folder / "config.yaml"
+    return checkpoint.stem, checkpoint.parent, checkpoint.parent / "config.yaml"
 
 
 def _write(result: AdaptationResult, kinds: list[str], settings: dict[str, Any], paths: dict[str, Path]) -> None:

@@ -98,7 +98,8 @@ class PerAgentActor(Actor):
     def outputs(self, features: Tensor, agent: Tensor | None) -> Tensor:
         if agent is None:
             raise ValueError("agent must be given to an actor that tells agents apart, got None")
-        if (highest := int(agent.max())) >= self.agents:
+        # an exported program cannot look at numbers before it computes with them
+        if not torch.compiler.is_exporting() and (highest := int(agent.max())) >= self.agents:
             raise ValueError(f"agents must be at least {highest + 1}, those of a team of this world, got {self.agents}")
         of_all = self.body(features.flatten(0, -2))  # [agent, row, output]
         rows = torch.arange(of_all.shape[1], device=agent.device)
