@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import json
 import re
-from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from pyppeteer.launcher import launch
 from pyppeteer.page import Page
 
-from pearl_lightning.envs.derk.game import GameUnavailable
-from pearl_lightning.envs.derk.game.install import find_browser
+from benchmarks.pictures import in_browser
 from pearl_lightning.envs.derk.interface import BOUNTY_KEYS
 from pearl_lightning.watching import MatchRecord
 from pearl_lightning.watching.page import match_page
@@ -74,37 +69,6 @@ def test_the_page_needs_nothing_else_and_its_title_is_only_text(page: str) -> No
 def test_no_episode_is_refused() -> None:
     with pytest.raises(ValueError, match="records must hold at least one episode, got none"):
         match_page([], "nothing", "nobody")
-
-
-def in_browser(path: Path, look: Callable[[Page], Coroutine[Any, Any, Any]]) -> tuple[Any, list[str]]:
-    """What ``look`` finds on the page, and what went wrong there."""
-
-    async def visit() -> tuple[Any, list[str]]:
-        try:
-            executable = find_browser(None)
-        except GameUnavailable as error:
-            pytest.fail(f"this test opens a page in a browser: {error}", pytrace=False)
-        browser = await launch(
-            executablePath=executable,
-            args=["--no-sandbox", "--headless=new", "--disable-gpu", "--no-proxy-server"],
-            handleSIGINT=False,
-            handleSIGTERM=False,
-            handleSIGHUP=False,
-        )
-        try:
-            complaints: list[str] = []
-            page = await browser.newPage()
-            page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
-            page.on("pageerror", lambda error: complaints.append(str(error)))
-            page.on("requestfailed", lambda request: complaints.append(request.url))
-            await page.setViewport({"width": 1280, "height": 1000})
-            await page.goto(path.as_uri())
-            return await look(page), complaints
-        finally:
-            with contextlib.suppress(Exception):
-                await browser.close()
-
-    return asyncio.run(asyncio.wait_for(visit(), timeout=120))
 
 
 @pytest.mark.game
