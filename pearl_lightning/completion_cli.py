@@ -106,7 +106,5 @@ def shown_options(command: str) -> list[str]:
     shown = io.StringIO()
     with contextlib.redirect_stdout(shown), contextlib.suppress(SystemExit):
         main([command, "--help"])
-    lines = re.findall(
-        r"^  (-.*)", shown.getvalue(), flags=re.MULTILINE
-    )  # what an option means is further to the right
-    return [name for line in lines for name in re.findall(r"(?<!\S)--[\w.]+\+?", re.split("   +", line)[0])]
+    named = re.findall(r"^  (-\S.*?)(?:  |$)", shown.getvalue(), flags=re.MULTILINE)  # its meaning is further right
+    return [option for names in named for option in re.findall(r"(?<!\S)--[\w.]+\+?", names)]
