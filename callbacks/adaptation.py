@@ -13,6 +13,7 @@ from pearl_lightning.data import world_data
 from pearl_lightning.evaluation import AdaptationResult, evaluate_adaptation, format_table, write_json
 from pearl_lightning.loggers import TensorBoardEvents
 from pearl_lightning.plots import plot_adaptation, plot_belief, plot_curve
+from pearl_lightning.progress_bar import progress_bar
 
 
 class AdaptationEvaluation(Callback):
@@ -41,15 +42,18 @@ class AdaptationEvaluation(Callback):
     def evaluate(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, float]:
         """Play the test split; returns the metrics."""
         env = world_data(trainer).env
-        self.last = evaluate_adaptation(
-            env,
-            cast(Agent, pl_module),
-            env.tasks.test_indices,
-            episodes=self.episodes,
-            matches=self.matches,
-            deterministic=self.deterministic,
-            seed=self.seed,
-        )
+        watched = trainer.progress_bar_callback is not None and trainer.is_global_zero
+        with progress_bar("held-out tasks", "episodes", watched) as progress:
+            self.last = evaluate_adaptation(
+                env,
+                cast(Agent, pl_module),
+                env.tasks.test_indices,
+                episodes=self.episodes,
+                matches=self.matches,
+                deterministic=self.deterministic,
+                seed=self.seed,
+                progress=progress,
+            )
         self.env_steps += self.last.env_steps
         table = self.last.table()
         metrics = {"evaluation/gain": table["gain"]["mean"], "evaluation/env_steps": float(self.env_steps)}

@@ -41,6 +41,7 @@ class UpdateProgress(ProgressBar):
             total=trainer.max_steps if trainer.max_steps > 0 else None,
             initial=trainer.global_step,
             mininterval=self.seconds if sys.stderr.isatty() else self.log_seconds,
+            smoothing=0,  # time left by the mean over the run: collections and evaluations come in between
             disable=not self._enabled,
             dynamic_ncols=True,
         )

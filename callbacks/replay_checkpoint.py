@@ -41,6 +41,7 @@ class ReplayCheckpoint(Checkpoint):
             raise ValueError(f"every_n_updates must be at least 1, got {every_n_updates}")
         self.every_n_updates, self.folder = every_n_updates, folder
         self.saved_step = -1
+        self.last: Path | None = None  # the last.ckpt that this process wrote
         self._side: str | None = None  # name of the side directory that the checkpoint being written commits
         self._restore: dict[str, Any] | None = None
         self._signal = 0  # the signal that asked this process to stop
@@ -107,7 +108,7 @@ class ReplayCheckpoint(Checkpoint):
                 f"cannot write the checkpoint of update {trainer.global_step} to {folder} "
                 f"({shutil.disk_usage(folder).free / 2**20:.0f} MiB free): {error}"
             ) from error
-        self.saved_step = trainer.global_step
+        self.saved_step, self.last = trainer.global_step, folder / "last.ckpt"
         if trainer.is_global_zero:
             for old in folder.glob("last-*-*"):
                 if old.name != self._side:

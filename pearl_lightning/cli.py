@@ -2,36 +2,54 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import pkgutil
 import re
 import sys
-from collections.abc import Callable
+from typing import NoReturn
+
+from pearl_lightning import __version__
 
 USAGE = """usage: pearl COMMAND [options]
 
 commands:
-  fit        meta-train:            pearl fit --config configs/point_robot.yaml
-  validate   play the held-out tasks of a config with a checkpoint
-  test       the same, once, for a final figure
-  evaluate   adaptation table, JSON and plot of a checkpoint: pearl evaluate runs/NAME/checkpoints/last.ckpt
-  watch      a match to look at:    pearl watch runs/NAME/checkpoints/last.ckpt --out match.html
-  league     cross table and Elo of agents and opponents: pearl league runs/NAME/snapshots/*.ckpt attacker gang
-  export     policy and encoder as .pt2 and ONNX: pearl export runs/NAME/checkpoints/last.ckpt
-  tasks      list the tasks of a config, split by split: pearl tasks configs/derk.yaml
-  doctor     tell what the real game still needs on this machine
+  fit         meta-train:            pearl fit --config configs/point_robot.yaml
+  validate    play the held-out tasks of a config with a checkpoint
+  test        the same, once, for a final figure
+  evaluate    adaptation table, JSON and plot of a checkpoint: pearl evaluate runs/NAME/checkpoints/last.ckpt
+  watch       a match to look at:    pearl watch runs/NAME/checkpoints/last.ckpt --out match.html
+  league      cross table and Elo of agents and opponents: pearl league runs/NAME/snapshots/*.ckpt attacker gang
+  export      policy and encoder as .pt2 and ONNX: pearl export runs/NAME/checkpoints/last.ckpt
+  tasks       list the tasks of a config, split by split: pearl tasks configs/derk.yaml
+  configs     list the ready-made configs, and how they are put together
+  init        copy a ready-made config here, to be edited: pearl init derk
+  doctor      tell what the real game still needs on this machine
+  completion  print a script that completes commands, options and names of configs: pearl completion bash
 
-pearl COMMAND --help shows a command's options. --traceback shows where an error came from."""
+pearl COMMAND --help shows a command's options. --traceback shows where an error came from.
+pearl --version tells the version."""
 
 
-_COMMANDS = {
+COMMANDS = tuple(re.findall(r"^  (\w+) ", USAGE, flags=re.MULTILINE))
+_ENTRIES = {
     "evaluate": "pearl_lightning.evaluation_cli:run",
     "export": "pearl_lightning.export_cli:run",
     "league": "pearl_lightning.league_cli:run",
     "tasks": "pearl_lightning.tasks_cli:run",
     "watch": "pearl_lightning.watch_cli:run",
+    "configs": "pearl_lightning.configs_cli:run",
+    "init": "pearl_lightning.configs_cli:run_init",
+    "completion": "pearl_lightning.completion_cli:run",
 }
-"""Imported when they are asked for: each takes a second or more."""
+"""Imported when they are asked for: some take a second or more."""
+
+
+class PlainParser(argparse.ArgumentParser):
+    """A parser of commands that need no torch; it raises its complaints, without pages of usage."""
+
+    def error(self, message: str) -> NoReturn:
+        raise ValueError(message)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -43,24 +61,25 @@ def main(argv: list[str] | None = None) -> int:
     if command in ("-h", "--help"):
         print(USAGE)
         return 0
+    if command == "--version":
+        print(f"pearl-lightning {__version__}")
+        return 0
     if command == "doctor":
         from pearl_lightning import doctor
 
         return doctor.main(arguments[1:])
-    if command in _COMMANDS:
-        return _readable(pkgutil.resolve_name(_COMMANDS[command]), arguments[1:], traceback)
+    if command in _ENTRIES:
+        return _readable(_ENTRIES[command], arguments[1:], traceback)
     if command in ("fit", "validate", "test"):
-        from pearl_lightning.training_cli import run
-
-        return _readable(run, arguments, traceback)
+        return _readable("pearl_lightning.training_cli:run", arguments, traceback)
     print(f"pearl: error: unknown command {command!r}: see pearl --help", file=sys.stderr)
     return 2
 
 
-def _readable(command: Callable[[list[str]], None], arguments: list[str], traceback: bool) -> int:
-    """Run a command; whatever goes wrong becomes one line on stderr."""
+def _readable(entry: str, arguments: list[str], traceback: bool) -> int:
+    """Import and run a command; whatever goes wrong becomes one line on stderr."""
     try:
-        command(arguments)
+        pkgutil.resolve_name(entry)(arguments)
     except KeyboardInterrupt:
         print("pearl: interrupted", file=sys.stderr)
         return 130
@@ -68,7 +87,7 @@ def _readable(command: Callable[[list[str]], None], arguments: list[str], traceb
         if traceback:
             raise
         message = readable(str(error))
-        if not message or not isinstance(error, _speaking_errors()):
+        if not message or not _speaks(error):
             message = f"{type(error).__name__}: {message}"
         process = os.environ.get("LOCAL_RANK", "0")
         where = "" if process == "0" else f" (process {process})"
@@ -96,8 +115,10 @@ def readable(message: str) -> str:
     return line
 
 
-def _speaking_errors() -> tuple[type[Exception], ...]:
-    """Those whose message says enough without the error's name."""
+def _speaks(error: Exception) -> bool:
+    """Whether its message says enough without the error's name."""
+    if isinstance(error, (ValueError, TypeError, OSError, RuntimeError, ArithmeticError)):
+        return True
     from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
-    return ValueError, TypeError, OSError, RuntimeError, ArithmeticError, MisconfigurationException
+    return isinstance(error, MisconfigurationException)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -148,6 +148,7 @@ def evaluate_adaptation(
     deterministic: bool = True,
     wrong_context: bool = False,
     seed: int = 0,
+    progress: Callable[[int, int], None] | None = None,
 ) -> AdaptationResult:
     """Play each task ``matches`` times, from the prior on, for ``episodes`` episodes (design: adaptation, measured).
 
@@ -163,6 +164,7 @@ def evaluate_adaptation(
         deterministic: Play the policy's mode rather than a sample.
         wrong_context: Give each belief the episodes of another task: a control, which must show no gain.
         seed: Fixes the evaluation.
+        progress: Told how many episodes are played, of how many: at the start, and as the arenas end theirs.
     """
     for name, value in (("episodes", episodes), ("matches", matches), ("tasks", len(tasks))):
         if value < 1:
@@ -170,7 +172,8 @@ def evaluate_adaptation(
     saved_tasks, saved_state = env.next_tasks, env.random_state()
     try:
         env.set_seed(seed)
-        played, trace, env_steps = _play(env, agent, tasks, episodes, matches, deterministic, wrong_context, seed)
+        tell = progress or (lambda done, total: None)
+        played, trace, env_steps = _play(env, agent, tasks, episodes, matches, deterministic, wrong_context, seed, tell)
     finally:
         env.load_random_state(saved_state)
         env.set_tasks(saved_tasks)
@@ -199,6 +202,7 @@ def _play(
     deterministic: bool,
     wrong_context: bool,
     seed: int,
+    tell: Callable[[int, int], None],
 ) -> tuple[dict[str, Tensor], BeliefTrace | None, int]:
     """Scores and posteriors ``[task times match, episode, ...]``, the belief's way, the environment steps taken."""
     generator, pairing = (torch.Generator().manual_seed(seed) for _ in range(2))
@@ -206,6 +210,7 @@ def _play(
     rounds: list[TensorDict] = []
     traces: list[Tensor] = []  # mean and standard deviation [match, point, 2, latent]
     points = [0]  # transitions read at each
+    tell(0, len(plan) * episodes)
     for first in range(0, len(plan), env.arenas):
         chunk = plan[first : first + env.arenas]
         filler = plan[torch.arange(env.arenas - len(chunk)) % len(plan)]  # idle arenas repeat tasks, uncounted
@@ -229,6 +234,7 @@ def _play(
                 scores["outcomes"] = rows["outcome"][:, -1]
             scores |= env.episode_statistics()
             played.append(TensorDict(scores, batch_size=[env.arenas]))
+            tell(first * episodes + len(played) * len(chunk), len(plan) * episodes)
         rounds.append(TensorDict.stack(played, dim=1)[: len(chunk)])
         traces.append(torch.stack(trace, dim=1)[: len(chunk)])
     mean, std = torch.cat(traces).double().cpu().numpy().transpose(2, 0, 1, 3)

@@ -24,6 +24,7 @@ from pearl_lightning.evaluation import (
     write_matches,
 )
 from pearl_lightning.plots import plot_adaptation, plot_belief
+from pearl_lightning.progress_bar import progress_bar
 from pearl_lightning.rollout import MetaAgent
 from pearl_lightning.training_cli import PearlParser, quiet
 
@@ -92,16 +93,18 @@ def run(arguments: list[str]) -> None:
                     f"{entrant.checkpoint} has other tasks, arenas or steps in its config than the first checkpoint"
                 )
             first_world = world
-            result = evaluate_adaptation(
-                env,
-                agent,
-                indices,
-                episodes=options.episodes,
-                matches=options.matches,
-                deterministic=not options.sampled,
-                wrong_context=options.wrong_context,
-                seed=options.seed,
-            )
+            with progress_bar(_joined("evaluation", entrant.name, backend, side), "episodes") as progress:
+                result = evaluate_adaptation(
+                    env,
+                    agent,
+                    indices,
+                    episodes=options.episodes,
+                    matches=options.matches,
+                    deterministic=not options.sampled,
+                    wrong_context=options.wrong_context,
+                    seed=options.seed,
+                    progress=progress,
+                )
             kinds = [env.tasks.kind(index) for index in indices]
         finally:
             env.close(raise_if_closed=False)

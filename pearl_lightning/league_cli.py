@@ -11,6 +11,7 @@ from pearl_lightning.envs.derk.opponents import Opponent, make_opponent
 from pearl_lightning.envs.derk.tasks import LoadoutTasks
 from pearl_lightning.evaluation import write_json
 from pearl_lightning.plots import plot_cross_table
+from pearl_lightning.progress_bar import progress_bar
 from pearl_lightning.training_cli import PearlParser, quiet
 
 
@@ -27,7 +28,10 @@ def run(arguments: list[str]) -> None:
     tasks = LoadoutTasks(train_tasks=options.matches, test_tasks=0, seed=options.seed).train
     backend = make_backend(options.backend, options.arenas)
     try:
-        table = cross_table(backend, list(tasks), players, matches=options.matches, seed=options.seed)
+        with progress_bar("league", "matches") as progress:
+            table = cross_table(
+                backend, list(tasks), players, matches=options.matches, seed=options.seed, progress=progress
+            )
     finally:
         backend.close()
     print(table)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import shlex
+import signal
+import sys
 import warnings
 from pathlib import Path
 from typing import Any, NoReturn
@@ -13,12 +16,15 @@ from jsonargparse import Namespace
 from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from pytorch_lightning.utilities import rank_zero_only
+from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from pearl_lightning.agent import Agent
+from pearl_lightning.callbacks import ReplayCheckpoint
 from pearl_lightning.callbacks.progress import UpdateProgress
 from pearl_lightning.checkpoints import load_checkpoint
 from pearl_lightning.cli import readable
 from pearl_lightning.data import WorldDataModule
+from pearl_lightning.pearl import PEARL
 
 OWN_LOGGERS = "pearl_lightning.loggers."
 
@@ -97,25 +103,48 @@ class PearlCLI(LightningCLI):
             raise
 
     def fit(self, **kwargs: Any) -> None:
-        """Train; the world is closed even where Lightning skips its tear-down hooks, after an error or a signal."""
+        """Train; who stops it is told how it goes on."""
         try:
-            self.trainer.fit(weights_only=True, **kwargs)
-        finally:
-            self.datamodule.teardown("fit")
+            self._run(self.trainer.fit, **kwargs)
+        except (KeyboardInterrupt, SystemExit) as stop:
+            if self.trainer.is_global_zero:
+                sys.stderr.write(f"pearl: {self._how_it_goes_on()}\n")
+            sys.exit(stop.code if isinstance(stop, SystemExit) else 128 + signal.SIGINT)
 
     def validate(self, **kwargs: Any) -> None:
         """Play the held-out tasks."""
-        self._evaluate(self.trainer.validate, **kwargs)
+        self._run(self.trainer.validate, **kwargs)
 
     def test(self, **kwargs: Any) -> None:
         """Play the held-out tasks."""
-        self._evaluate(self.trainer.test, **kwargs)
+        self._run(self.trainer.test, **kwargs)
 
-    def _evaluate(self, evaluate: Any, **kwargs: Any) -> None:
+    def _run(self, loop: Any, **kwargs: Any) -> None:
+        """Run a loop of Lightning, which on a signal exits with a status that does not tell of it.
+
+        The world is closed even where Lightning skips its tear-down hooks, after an error or a signal.
+        """
         try:
-            evaluate(weights_only=True, **kwargs)
+            loop(weights_only=True, **kwargs)
+        except SIGTERMException:
+            sys.exit(128 + signal.SIGTERM if self.trainer.is_global_zero else 0)  # as ReplayCheckpoint does
+        except SystemExit as stop:
+            if isinstance(stop.__context__, KeyboardInterrupt):
+                raise stop.__context__ from None
+            raise
         finally:
             self.datamodule.teardown(str(self.subcommand))
+
+    def _how_it_goes_on(self) -> str:
+        """What a run that was stopped has saved, and the command that takes it up."""
+        callbacks = self.trainer.callbacks  # type: ignore[attr-defined]
+        checkpoint = next((c for c in callbacks if isinstance(c, ReplayCheckpoint)), None)
+        if checkpoint is None:
+            return "stopped; nothing was saved, for there is no ReplayCheckpoint among the callbacks"
+        if checkpoint.last is None:
+            return "stopped; nothing was saved yet, so start it again as before"
+        command = ["pearl", "fit", "--config", self.run_folder / "config.yaml", "--ckpt_path", checkpoint.last]
+        return f"stopped after update {checkpoint.saved_step}; go on with: {shlex.join(map(str, command))}"
 
 
 def run_folder(runs: Path, name: str, ckpt_path: str | None, command: str) -> Path:
@@ -148,6 +177,7 @@ def run(arguments: list[str]) -> None:
         subclass_mode_model=True,
         subclass_mode_data=True,
         parser_class=PearlParser,
+        parser_kwargs={command: _says_what_it_takes(command) for command in PearlCLI.subcommands()},
         args=arguments,
         seed_everything_default=0,
         save_config_callback=SaveConfig,
@@ -155,6 +185,15 @@ def run(arguments: list[str]) -> None:
         auto_configure_optimizers=False,
         trainer_defaults={"num_sanity_val_steps": 0, "enable_model_summary": False, "use_distributed_sampler": False},
     )
+
+
+def _says_what_it_takes(command: str) -> dict[str, str]:
+    """The head of a command's help."""
+    return {
+        "usage": f"pearl {command} --config FILE [--config FILE ...] [--ckpt_path FILE] [--OPTION VALUE ...]",
+        "description": "Every option may stand in a config, and later ones override. Ready-made ones: pearl configs. "
+        f"The settings of a class: pearl {command} --model.help {PEARL.__module__}.{PEARL.__name__}",
+    }
 
 
 def _component(name: str, **init_args: Any) -> Namespace:

@@ -49,6 +49,19 @@ class Slow(Callback):
         time.sleep(self.seconds)
 
 
+class SlowAt(Callback):
+    """Stands still, once, in a hook after so many updates, and says so by a file in the current folder."""
+
+    def __init__(self, hook: str, updates: int = 0, seconds: float = 60.0) -> None:
+        self.updates, self.seconds, self.mark = updates, seconds, Path("standing")
+        setattr(self, hook, self.stand)
+
+    def stand(self, trainer: Trainer, *_: Any) -> None:
+        if trainer.global_step >= self.updates and not self.mark.exists():
+            self.mark.touch()
+            time.sleep(self.seconds)
+
+
 class NotANumber(Callback):
     """Spoils the actor after so many updates."""
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from pearl_lightning.cli import main, readable
+from pearl_lightning.cli import COMMANDS, main, readable
 
 FitError = Callable[..., str]
 
@@ -92,7 +92,9 @@ def test_a_traceback_is_shown_on_demand(tiny_config: Path) -> None:
 def test_help_lists_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == 0
     commands = re.findall(r"^  (\w+) ", capsys.readouterr().out, flags=re.MULTILINE)
-    assert commands == ["fit", "validate", "test", "evaluate", "league", "export", "tasks", "doctor"]
+    assert commands == list(COMMANDS)
+    learning, looking = ["fit", "validate", "test"], ["evaluate", "watch", "league", "export", "tasks"]
+    assert commands == [*learning, *looking, "configs", "init", "doctor", "completion"]
 
 
 def test_a_checkpoint_that_does_not_fit_is_told_by_its_first_difference() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import permutations
 from typing import Any
@@ -79,7 +79,13 @@ class CrossTable:
 
 
 def cross_table(
-    backend: DerkBackend, tasks: list[DerkTask], players: Mapping[str, Opponent], *, matches: int = 8, seed: int = 0
+    backend: DerkBackend,
+    tasks: list[DerkTask],
+    players: Mapping[str, Opponent],
+    *,
+    matches: int = 8,
+    seed: int = 0,
+    progress: Callable[[int, int], None] | None = None,
 ) -> CrossTable:
     """Every player against every other, on either side.
 
@@ -91,6 +97,7 @@ def cross_table(
         players: At least two, by name.
         matches: Of each pair on each side, at least 1.
         seed: Fixes starts and draws.
+        progress: Told how many matches are played, of how many, before each round of the arenas and at the end.
 
     Raises:
         ValueError: A setting outside its range.
@@ -105,7 +112,9 @@ def cross_table(
     plan = [(*pair, match) for pair in permutations(range(len(names)), 2) for match in range(matches)]
     generator = torch.Generator(backend.device).manual_seed(seed)
     scores = np.full((len(names), len(names)), np.nan)
+    tell = progress or (lambda done, total: None)
     for first in range(0, len(plan), backend.arenas):
+        tell(first, len(plan))
         chunk = plan[first : first + backend.arenas]
         filled = chunk + [plan[0]] * (backend.arenas - len(chunk))  # idle arenas repeat a match, uncounted
         seats = torch.tensor([[home for home, _, _ in filled], [away for _, away, _ in filled]])
@@ -113,6 +122,7 @@ def cross_table(
         points = _play(backend, held, seed + first, seats, list(players.values()), generator)
         for (home, away, _), point in zip(chunk, points.tolist(), strict=False):
             scores[home, away] = np.nan_to_num(scores[home, away]) + point / matches
+    tell(len(plan), len(plan))
     return CrossTable(tuple(names), scores, matches)
 
 
