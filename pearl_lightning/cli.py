@@ -16,6 +16,7 @@ commands:
   test       the same, once, for a final figure
   evaluate   adaptation table, JSON and plot of a checkpoint: pearl evaluate runs/NAME/checkpoints/last.ckpt
   league     cross table and Elo of agents and opponents: pearl league runs/NAME/snapshots/*.ckpt attacker gang
+  report     a run, or several compared, as one HTML page: pearl report runs/NAME
   tasks      list the tasks of a config, split by split: pearl tasks configs/derk.yaml
   doctor     tell what the real game still needs on this machine
 
@@ -25,6 +26,7 @@ pearl COMMAND --help shows a command's options. --traceback shows where an error
 _COMMANDS = {
     "evaluate": "pearl_lightning.evaluation_cli:run",
     "league": "pearl_lightning.league_cli:run",
+    "report": "pearl_lightning.report_cli:run",
     "tasks": "pearl_lightning.tasks_cli:run",
 }
 """Imported when they are asked for: each takes a second or more."""
