@@ -103,13 +103,13 @@ def _verdict(run: RunRecord) -> str:
     seen = "one episode" if len(episodes) == 2 else f"{len(episodes) - 1} episodes"
     if gain["low"] > 0:
         text = f"It adapts: after {seen} of a task, its return is higher by {interval(gain)}."
+        earlier = first["gain"]
+        if len(run.history) > 1 and is_known(earlier.get("low")) and earlier["low"] > 0:
+            text += f" But before training the gain was already {interval(earlier)}, so not all of it was learned."
     elif gain["high"] < 0:
         text = f"Experience of a task makes it worse: after {seen}, its return changes by {interval(gain)}."
     else:
         text = f"It shows no clear gain from experience of a task: {interval(gain)} after {seen}."
-    earlier = first["gain"]
-    if len(run.history) > 1 and is_known(earlier.get("low")) and earlier["low"] > 0:
-        text += f" But before training the gain was already {interval(earlier)}, so not all of it was learned."
     return f"{learned} {text}"
 
 
