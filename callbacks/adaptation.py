@@ -9,6 +9,7 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 
 from pearl_lightning.agent import Agent
 from pearl_lightning.callbacks.collector import collectors
+from pearl_lightning.callbacks.timing import Timed, timed
 from pearl_lightning.data import world_data
 from pearl_lightning.evaluation import AdaptationResult, evaluate_adaptation, format_table, write_json
 from pearl_lightning.loggers import TensorBoardEvents
@@ -16,7 +17,7 @@ from pearl_lightning.plots import plot_adaptation, plot_belief, plot_curve
 from pearl_lightning.progress_bar import progress_bar
 
 
-class AdaptationEvaluation(Callback):
+class AdaptationEvaluation(Timed, Callback):
     """Return (and win rate) on held-out tasks by number of episodes seen, at every validation.
 
     The trainer's ``val_check_interval`` says how often; an evaluation before the first update is always made. It plays
@@ -39,6 +40,7 @@ class AdaptationEvaluation(Callback):
         self.history: list[dict[str, Any]] = []
         self.last: AdaptationResult | None = None
 
+    @timed
     def evaluate(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, float]:
         """Play the test split; returns the metrics."""
         env = world_data(trainer).env

@@ -9,6 +9,7 @@ import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from tensordict import TensorDict
 
+from pearl_lightning.callbacks.timing import Timed
 from pearl_lightning.data import world_data
 from pearl_lightning.envs.meta_env import MetaEnv
 from pearl_lightning.randomness import make_generator
@@ -29,7 +30,7 @@ class ProcessCallback(Callback, ABC):
         """Take up what ``state`` gave, before anything is collected."""
 
 
-class Collector(ProcessCallback):
+class Collector(Timed, ProcessCallback):
     """Plays train tasks for the updates to learn from, one batched rollout of all arenas at a time.
 
     Args:
@@ -48,7 +49,7 @@ class Collector(ProcessCallback):
 
     @abstractmethod
     def collect(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """One iteration: every round is stored whole or, where the world lost it for good, ends the run."""
+        """One iteration: every round is stored whole or, where the world lost it for good, ends the run; ``timed``."""
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         if stage == "fit" and self.generator is None:

@@ -11,6 +11,7 @@ from tensordict import TensorDict
 
 from pearl_lightning.agent import Agent
 from pearl_lightning.callbacks.collector import Collector
+from pearl_lightning.callbacks.timing import timed
 from pearl_lightning.data import meta_batches
 from pearl_lightning.envs.meta_env import MetaEnv
 from pearl_lightning.rollout import adaptation_episodes, uniform_episodes
@@ -87,6 +88,7 @@ class EpisodeCollector(Collector):
         if age is not None:
             pl_module.log("train/context_age", age)
 
+    @timed
     @torch.no_grad()
     def collect(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """One iteration: every round is stored whole or, where the world lost it for good, ends the run."""

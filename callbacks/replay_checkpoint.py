@@ -18,10 +18,11 @@ from pytorch_lightning.callbacks import Checkpoint
 from pearl_lightning.agent import Agent
 from pearl_lightning.callbacks.adaptation import AdaptationEvaluation
 from pearl_lightning.callbacks.collector import process_callbacks
+from pearl_lightning.callbacks.timing import Timed, timed
 from pearl_lightning.data import world_data
 
 
-class ReplayCheckpoint(Checkpoint):
+class ReplayCheckpoint(Timed, Checkpoint):
     """Writes ``last.ckpt`` and, beside it, a folder per process with replay, random states and counters.
 
     The folder is written first, whole, under a new name; the ``.ckpt`` names it and is the commit mark, so a run killed
@@ -74,7 +75,11 @@ class ReplayCheckpoint(Checkpoint):
             self.save(trainer)  # again: a resumed run knows of the evaluation
         returns = _last_returns(trainer)
         if returns and returns[-1] == max(returns):
-            self._write(trainer, "best.ckpt")
+            self._save_best(trainer)
+
+    @timed
+    def _save_best(self, trainer: Trainer) -> None:
+        self._write(trainer, "best.ckpt")
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if self.saved_step != trainer.global_step:
@@ -92,6 +97,7 @@ class ReplayCheckpoint(Checkpoint):
 
     # --- writing ----------------------------------------------------------------------------------------------------
 
+    @timed
     def save(self, trainer: Trainer) -> None:
         """Write the side directory of every process, then the checkpoint that commits them."""
         folder = self._folder(trainer)

@@ -10,6 +10,7 @@ from pytorch_lightning import LightningModule, Trainer
 from pearl_lightning.baselines.on_policy import OnPolicyAgent
 from pearl_lightning.baselines.rollouts import rollout_data
 from pearl_lightning.callbacks.collector import Collector
+from pearl_lightning.callbacks.timing import timed
 from pearl_lightning.rollout import play_episode
 
 
@@ -37,6 +38,7 @@ class RolloutCollector(Collector):
             self.collect(trainer, pl_module)
         super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
 
+    @timed
     @torch.no_grad()
     def collect(self, trainer: Trainer, pl_module: LightningModule) -> None:
         data, agent = rollout_data(trainer), cast(OnPolicyAgent, pl_module)

@@ -74,7 +74,11 @@ def test_a_wheel_from_the_sdist_and_one_from_the_tree_hold_the_same(built: Path,
         with zipfile.ZipFile(wheel) as archive:
             contents.append(sorted(archive.namelist()))
     assert contents[0] == contents[1]
-    assert {"pearl_lightning/trained/derk.ckpt", "pearl_lightning/trained/derk.yaml"} <= set(contents[0])
+    assert {
+        "pearl_lightning/trained/derk.ckpt",
+        "pearl_lightning/trained/derk.yaml",
+        "pearl_lightning/report/page.css",
+    } <= set(contents[0])
     for name in LINKED:
         prefix = f"pearl_lightning/{name}/"
         assert {entry.removeprefix(prefix) for entry in contents[0] if entry.startswith(prefix)} == names(name)

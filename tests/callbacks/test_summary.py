@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from pytorch_lightning.loggers import CSVLogger
 from worlds import FEATURES, HORIZON, SPACE, CountingWorld
 
 from pearl_lightning.callbacks import EpisodeCollector, RunSummary
+from pearl_lightning.callbacks.summary import split
+from pearl_lightning.callbacks.timing import Timed, timed
 from pearl_lightning.data import MetaBatchDataModule
 from pearl_lightning.pearl import PEARL
 
@@ -41,7 +44,12 @@ def test_the_summary_counts_what_was_played_and_repeats_the_worlds_report(
     trainer.fit(PEARL(FEATURES, SPACE), data)
     facts: dict[str, Any] = json.loads((tmp_path / "run" / "summary.json").read_text())
     episodes = 2 * 2 * env.arenas  # two iterations of a prior and a posterior episode; none after the last update
-    assert facts.pop("seconds") >= 0
+    seconds, parts = facts.pop("seconds"), facts.pop("seconds_by_part")
+    assert parts.keys() == {"collection", "evaluation", "checkpoints", "updates"}
+    assert sum(parts.values()) == pytest.approx(seconds, abs=0.3)  # each is rounded
+    assert (parts["evaluation"], parts["checkpoints"]) == (0, 0)  # nobody does either
+    assert facts.pop("versions")["torch"] == torch.__version__
+    assert facts.pop("hardware")["cores"] == os.cpu_count()
     assert facts == {
         "updates": 4,
         "iterations": 2,
@@ -65,3 +73,45 @@ def test_the_seconds_of_a_resumed_run_are_added_up(monkeypatch: pytest.MonkeyPat
     second.load_state_dict(state)
     second.on_fit_start(None, None)  # type: ignore[arg-type]
     assert (state["seconds"], second.state_dict()["seconds"]) == (7.0, 10.0)
+
+
+class Sleeper(Timed):
+    """Its work takes as long as it is told."""
+
+    def __init__(self, clock: list[float]) -> None:
+        self.clock = clock
+
+    @timed
+    def work(self, seconds: float, fails: bool = False) -> float:
+        self.clock[0] += seconds
+        if fails:
+            raise OSError("the work failed")
+        return seconds
+
+
+def test_timed_work_is_added_up_also_where_it_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [50.0]
+    monkeypatch.setattr("pearl_lightning.callbacks.timing.time.monotonic", lambda: clock[0])
+    first, other = Sleeper(clock), Sleeper(clock)
+    assert first.work(3.0) == 3.0
+    with pytest.raises(OSError, match="the work failed"):
+        first.work(seconds=2.0, fails=True)
+    assert (first.busy_seconds, other.busy_seconds) == (5.0, 0.0)
+
+
+def test_what_each_part_took_is_added_up_over_a_resume() -> None:
+    collector, trainer = EpisodeCollector(), Trainer(callbacks=[], logger=False, enable_checkpointing=False)
+    trainer.callbacks = [collector]  # type: ignore[attr-defined]
+    summaries = RunSummary(), RunSummary()
+    for summary, seconds in zip(summaries, (4.0, 1.5), strict=True):
+        if summary is summaries[1]:
+            summary.load_state_dict(summaries[0].state_dict())
+        summary.setup(trainer, PEARL(FEATURES, SPACE), "fit")
+        summary.on_fit_start(trainer, PEARL(FEATURES, SPACE))
+        collector.busy_seconds += seconds
+    assert summaries[1].state_dict()["parts"] == {"collection": 5.5, "evaluation": 0.0, "checkpoints": 0.0}
+
+
+def test_the_updates_have_what_no_part_took() -> None:
+    assert split(10.0, {"collection": 6.0, "evaluation": 1.0}) == {"collection": 6.0, "evaluation": 1.0, "updates": 3.0}
+    assert split(1.0, {"collection": 1.1})["updates"] == 0  # clocks are read one after the other

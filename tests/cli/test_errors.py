@@ -93,7 +93,7 @@ def test_help_lists_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == 0
     commands = re.findall(r"^  (\w+) ", capsys.readouterr().out, flags=re.MULTILINE)
     assert commands == list(COMMANDS)
-    learning, looking = ["fit", "validate", "test"], ["evaluate", "watch", "league", "export", "tasks"]
+    learning, looking = ["fit", "validate", "test"], ["evaluate", "watch", "league", "report", "export", "tasks"]
     assert commands == [*learning, *looking, "configs", "init", "doctor", "completion"]
 
 

@@ -1,0 +1,47 @@
+"""Settings of runs side by side: those in which they differ."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+PLACES = ("name", "runs_dir", "trainer.default_root_dir", "trainer.logger")
+"""Settings, with all below them, that only say where a run writes: they differ between any two."""
+
+
+def flat(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Every single setting by its dotted name, without ``init_args``; parts of a list by their class, else as one.
+
+    ``trainer.callbacks.EpisodeCollector.every_n_updates`` is one setting wherever in the list the collector stands.
+    """
+    return dict(_flat("", config))
+
+
+def differences(configs: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
+    """Settings that are not the same in all configs, with each one's value.
+
+    A config that has no such setting counts as one in which it is None. Those of ``PLACES`` are left out.
+    """
+    all_flat = [flat(config) for config in configs]
+    names = list(dict.fromkeys(name for each in all_flat for name in each))
+    values = {name: [each.get(name) for each in all_flat] for name in names if not _is_place(name)}
+    return {name: each for name, each in values.items() if any(value != each[0] for value in each[1:])}
+
+
+def _flat(prefix: str, value: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, Mapping) and value:
+        for name, part in value.items():
+            yield from _flat(prefix if name == "init_args" else f"{prefix}.{name}".lstrip("."), part)
+    elif (
+        isinstance(value, list) and value and all(isinstance(part, Mapping) and "class_path" in part for part in value)
+    ):
+        names = [str(part["class_path"]).rpartition(".")[2] for part in value]
+        for index, (name, part) in enumerate(zip(names, value, strict=True)):
+            earlier = names[:index].count(name)
+            yield from _flat(f"{prefix}.{name}" + (f" {earlier + 1}" if earlier else ""), part)
+    else:
+        yield prefix, value
+
+
+def _is_place(name: str) -> bool:
+    return any(name == place or name.startswith(f"{place}.") for place in PLACES)
