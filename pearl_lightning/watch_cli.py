@@ -58,7 +58,9 @@ def _write_simulator(env: DerkEnv, agent: MetaAgent, task: int, settings: dict[s
     """Write what the simulator played; returns one line per episode."""
     records = record_adaptation(env, agent, task, **settings)
     if out.suffix == ".html":
-        out.write_text(match_page(records, f"{name} against {records[0].task.opponent}, task {task}", name), encoding="utf-8")
+        out.write_text(
+            match_page(records, f"{name} against {records[0].task.opponent}, task {task}", name), encoding="utf-8"
+        )
     elif out.suffix == ".gif":
         frames = match_frames(records, _GIF_PIXELS, _GIF_EVERY)  # half of them at the same pace: twice the speed
         out.write_bytes(gif_bytes(frames, float(FRAMES_PER_SECOND)))
