@@ -116,8 +116,8 @@ def run(arguments: list[str]) -> None:
             print(f"{label}:")
         print(format_table(result.table()))
         settings = {"checkpoint": str(entrant.checkpoint or RANDOM), "config": str(entrant.configs[0])}
-        settings |= {"backend": backend, "side": side}
-        settings |= {name: options[name] for name in ("tasks", "sampled", "wrong_context", "seed")}
+        settings |= {"split": options.tasks, "backend": backend, "side": side}
+        settings |= {name: options[name] for name in ("sampled", "wrong_context", "seed")}
         stem = entrant.checkpoint.stem if entrant.checkpoint else RANDOM
         is_one = len(entrants) * len(backends) * len(sides) == 1
         paths = {

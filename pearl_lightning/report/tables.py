@@ -19,7 +19,7 @@ PARTS = {
     "checkpoints": "writing checkpoints",
 }
 """What a run's time is split into, in the order of the bars."""
-TOLD = ("checkpoint", "config", "backend", "side", "sampled", "wrong_context", "seed")
+TOLD = ("checkpoint", "config", "split", "backend", "side", "sampled", "wrong_context", "seed")
 """What ``pearl evaluate`` says of an evaluation."""
 RETURN, WIN = ("return_mean", "return_low", "return_high"), ("win_rate", "win_low", "win_high")
 KNOWN_COLUMNS = {"episode", "return_iqm", *RETURN, *WIN}

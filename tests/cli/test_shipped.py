@@ -23,7 +23,7 @@ def test_without_a_checkpoint_the_packages_own_agent_plays(
     assert main(["evaluate", *options]) == 0
     assert "written: runs/shipped/evaluation-derk-loadouts-test.json" in capfd.readouterr().out
     table = json.loads((tmp_path / "runs" / "shipped" / "evaluation-derk-loadouts-test.json").read_text())
-    assert table["tasks"] == 64
+    assert (table["tasks"], table["split"]) == (64, "loadouts/test")
     assert table["episodes"][0]["win_rate"] > 0.9  # against random actions
 
 

@@ -49,7 +49,7 @@ def section(page: Element, metric: str) -> Element:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     folder = write_run(tmp_path / "robot", summary=SUMMARY, history=HISTORY)
-    table = {"checkpoint": "last.ckpt", "sampled": True} | adaptation_table([-9.0, -4.5, -3.25], wins=[0.25, 0.5, 0.75])
+    table = {"checkpoint": "last.ckpt", "split": "test", "sampled": True} | adaptation_table([-9.0, -4.5, -3.25], wins=[0.25, 0.5, 0.75])
     (folder / "evaluation-last.json").write_text(json.dumps(table))
     return folder
 
@@ -90,7 +90,7 @@ def test_evaluations_are_tables_with_intervals_and_gain(folder: Path) -> None:
     assert evaluated.one("h4").text() == "evaluation-last"
     assert evaluated.one("table").rows()[2] == ["2", "-3.25 [-4.25, -2.25]", "-3.00", "75.0% [65.0%, 85.0%]"]
     assert "Gain, last minus first: 5.75 [5.25, 6.25]" in evaluated.text()
-    assert "checkpoint: last.ckpt, sampled: True" in evaluated.text()
+    assert "checkpoint: last.ckpt, split: test, sampled: True" in evaluated.text()
 
 
 def test_the_sentence_says_what_was_trained_on_what_for_how_long(folder: Path) -> None:
