@@ -17,6 +17,7 @@ commands:
   evaluate   adaptation table, JSON and plot of a checkpoint: pearl evaluate runs/NAME/checkpoints/last.ckpt
   watch      a match to look at:    pearl watch runs/NAME/checkpoints/last.ckpt --out match.html
   league     cross table and Elo of agents and opponents: pearl league runs/NAME/snapshots/*.ckpt attacker gang
+  serve      an agent server for anybody's gym-derk session: pearl serve runs/NAME/checkpoints/last.ckpt
   export     policy and encoder as .pt2 and ONNX: pearl export runs/NAME/checkpoints/last.ckpt
   tasks      list the tasks of a config, split by split: pearl tasks configs/derk.yaml
   doctor     tell what the real game still needs on this machine
@@ -28,6 +29,7 @@ _COMMANDS = {
     "evaluate": "pearl_lightning.evaluation_cli:run",
     "export": "pearl_lightning.export_cli:run",
     "league": "pearl_lightning.league_cli:run",
+    "serve": "pearl_lightning.serve_cli:run",
     "tasks": "pearl_lightning.tasks_cli:run",
     "watch": "pearl_lightning.watch_cli:run",
 }

@@ -92,7 +92,7 @@ def test_a_traceback_is_shown_on_demand(tiny_config: Path) -> None:
 def test_help_lists_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == 0
     commands = re.findall(r"^  (\w+) ", capsys.readouterr().out, flags=re.MULTILINE)
-    assert commands == ["fit", "validate", "test", "evaluate", "league", "export", "tasks", "doctor"]
+    assert commands == ["fit", "validate", "test", "evaluate", "watch", "league", "serve", "export", "tasks", "doctor"]
 
 
 def test_a_checkpoint_that_does_not_fit_is_told_by_its_first_difference() -> None:

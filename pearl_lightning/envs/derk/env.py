@@ -16,19 +16,17 @@ from pearl_lightning.envs.derk.interface import (
     AGENTS,
     BOUNTY_KEYS,
     EPISODE_TICKS,
-    ITEMS,
     OBSERVATION_FEATURES,
     TEAM_STATS_KEYS,
     TICKS_PER_STEP,
-    observation_index,
 )
 from pearl_lightning.envs.derk.opponents import Opponent, make_opponent
 from pearl_lightning.envs.derk.tasks import DerkTask, DerkTasks
+from pearl_lightning.envs.derk.view import learner_view
 from pearl_lightning.envs.meta_env import EpisodeLost, MetaEnv
 
 _REWARD, _OPPONENT_REWARD = TEAM_STATS_KEYS.index("Reward"), TEAM_STATS_KEYS.index("OpponentReward")
 _STATISTICS = {"kills": BOUNTY_KEYS.index("killEnemyUnit"), "statue_damage": BOUNTY_KEYS.index("damageEnemyStatue")}
-_ITEM_FLAGS = slice(observation_index(f"Has{ITEMS[0]}"), observation_index(f"FocusHas{ITEMS[-1]}") + 1)
 
 
 class Spectator(Protocol):
@@ -208,16 +206,8 @@ class DerkEnv(MetaEnv):
 
     def _seen(self, observation: Tensor) -> Tensor:
         """What the learner's team sees of an observation ``[arena, agent, 64]``."""
-        if self._flags_seen is not None:
-            observation = observation.clone()
-            observation[..., _ITEM_FLAGS] *= self._flags_seen
-        features = [observation]
-        if self.observe_time:
-            left = observation.new_full((*observation.shape[:-1], 1), self._steps_left / self.horizon)
-            features.append(left)
-        if self._told is not None:
-            features.append(self._told)
-        return torch.cat(features, dim=-1) if len(features) > 1 else observation
+        time_left = self._steps_left / self.horizon if self.observe_time else None
+        return learner_view(observation, flags_seen=self._flags_seen, time_left=time_left, told=self._told)
 
     def _split(self, both: Tensor) -> tuple[Tensor, Tensor]:
         """The learner's and the opponents' part of something ``[side, ...]``."""
