@@ -150,14 +150,15 @@ class DerkEnv(MetaEnv):
     def advance(self, action: Tensor) -> dict[str, Tensor | bool]:
         if self._backend is None or self._other_observation is None:
             raise RuntimeError("no episode is running: reset the environment first")
-        teams = [action, self._opponent_actions(self._other_observation)]
-        both = torch.stack(teams if self._own == 0 else teams[::-1])
         try:
+            teams = [action, self._opponent_actions(self._other_observation)]
+            both = torch.stack(teams if self._own == 0 else teams[::-1])
             observation, reward, done = self._backend.step(both)
+            own, self._other_observation = self._split(observation)
+            self._tell_opponents(self._other_observation, reward, done)
         except EpisodeLost:
             self._other_observation = None
             raise
-        own, self._other_observation = self._split(observation)
         if self.spectator is not None:
             self.spectator.step(self._backend, both)
         self._steps_left -= 1
@@ -192,6 +193,8 @@ class DerkEnv(MetaEnv):
         """Stop the backend; closing again does nothing. One given by name is started anew by the next reset."""
         super().close(raise_if_closed=raise_if_closed)
         self._other_observation = None
+        for opponent in self.opponents.values():
+            opponent.close()
         backend, self._backend = self._backend, None
         if backend is not None:
             backend.close()
@@ -219,6 +222,14 @@ class DerkEnv(MetaEnv):
         for name, arenas in self._opponent_arenas.items():
             action[arenas] = self.opponents[name](observation[arenas], self._opponent_generator)
         return action
+
+    def _tell_opponents(self, observation: Tensor, reward: Tensor, done: bool) -> None:
+        """What a step gave, to those who want to know it."""
+        for name, arenas in self._opponent_arenas.items():
+            if (opponent := self.opponents[name]).follows:
+                assert self._backend is not None
+                statistics = self._backend.team_stats()[1 - self._own, arenas] if done else None
+                opponent.follow(observation[arenas], reward[1 - self._own, arenas], statistics)
 
 
 def make_backend(name: str, arenas: int, options: Mapping[str, Any] | None = None) -> DerkBackend:
