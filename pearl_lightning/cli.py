@@ -21,6 +21,7 @@ commands:
   watch       a match to look at:    pearl watch runs/NAME/checkpoints/last.ckpt --out match.html
   league      cross table and Elo of agents and opponents: pearl league runs/NAME/snapshots/*.ckpt attacker gang
   report      a run, or several compared, as one HTML page: pearl report runs/NAME
+  serve       an agent server for anybody's gym-derk session: pearl serve runs/NAME/checkpoints/last.ckpt
   export      policy and encoder as .pt2 and ONNX: pearl export runs/NAME/checkpoints/last.ckpt
   tasks       list the tasks of a config, split by split: pearl tasks configs/derk.yaml
   configs     list the ready-made configs, and how they are put together
@@ -38,6 +39,7 @@ _ENTRIES = {
     "export": "pearl_lightning.export_cli:run",
     "league": "pearl_lightning.league_cli:run",
     "report": "pearl_lightning.report_cli:run",
+    "serve": "pearl_lightning.serve_cli:run",
     "tasks": "pearl_lightning.tasks_cli:run",
     "watch": "pearl_lightning.watch_cli:run",
     "configs": "pearl_lightning.configs_cli:run",

@@ -54,7 +54,7 @@ def _names(players: list[str]) -> list[str]:
     for given in players:
         path = Path(given.removeprefix("checkpoint:"))
         in_run = path.stem in ("last", "best") and path.parent.name == "checkpoints"
-        short.append(path.parent.parent.name if in_run else path.stem)
+        short.append(given if "://" in given else path.parent.parent.name if in_run else path.stem)
     return [name if short.count(name) == 1 else given for name, given in zip(short, players, strict=True)]
 
 

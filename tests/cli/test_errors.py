@@ -93,8 +93,8 @@ def test_help_lists_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == 0
     commands = re.findall(r"^  (\w+) ", capsys.readouterr().out, flags=re.MULTILINE)
     assert commands == list(COMMANDS)
-    learning, looking = ["fit", "validate", "test"], ["evaluate", "watch", "league", "report", "export", "tasks"]
-    assert commands == [*learning, *looking, "configs", "init", "doctor", "completion"]
+    playing = ["evaluate", "watch", "league", "report", "serve", "export", "tasks"]
+    assert commands == ["fit", "validate", "test", *playing, "configs", "init", "doctor", "completion"]
 
 
 def test_a_checkpoint_that_does_not_fit_is_told_by_its_first_difference() -> None:

@@ -49,7 +49,9 @@ def section(page: Element, metric: str) -> Element:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     folder = write_run(tmp_path / "robot", summary=SUMMARY, history=HISTORY)
-    table = {"checkpoint": "last.ckpt", "split": "test", "sampled": True} | adaptation_table([-9.0, -4.5, -3.25], wins=[0.25, 0.5, 0.75])
+    table = {"checkpoint": "last.ckpt", "split": "test", "sampled": True} | adaptation_table(
+        [-9.0, -4.5, -3.25], wins=[0.25, 0.5, 0.75]
+    )
     (folder / "evaluation-last.json").write_text(json.dumps(table))
     return folder
 

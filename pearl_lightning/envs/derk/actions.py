@@ -34,9 +34,25 @@ def checked_actions(action: Tensor, arenas: int, device: torch.device | str = "c
         raise ValueError(f"action must be a tensor of shape {expected} [side, arena, agent, action], got {got}")
     if action.device.type != torch.device(device).type:
         raise ValueError(f"action must be on {device}, where the matches are, got {action.device}")
+    return _legal(action, arenas)
+
+
+def checked_team_actions(action: Tensor) -> Tensor:
+    """Actions of one team in each of many arenas as contiguous float32.
+
+    Args:
+        action: ``[arena, agent, 5]``.
+
+    Raises:
+        ValueError: An entry that ``checked_actions`` would refuse; the message names the first such entry.
+    """
+    return _legal(action, len(action))
+
+
+def _legal(action: Tensor, arenas: int) -> Tensor:
     action = action.detach().to(torch.float32).contiguous()
-    rows = action.flatten(1)
     low, high, whole = _bounds(arenas, action.device)
+    rows = action.view(-1, len(low))
     if not torch.equal(rows.clamp(low, high), rows) or (rows.frac() * whole).any():  # NaN equals nothing
         legal = (rows >= low) & (rows <= high) & (rows.frac() * whole == 0)
         raise ValueError(_first_fault(action, legal.view_as(action)))
@@ -55,9 +71,11 @@ def _bounds(arenas: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _first_fault(action: Tensor, legal: Tensor) -> str:
-    side, arena, agent, key = (~legal).nonzero()[0].tolist()
-    value = action[side, arena, agent, key].item()
-    name = f"action[side={side}, arena={arena}, agent={agent}, {ACTION_KEYS[key]}]"
+    *place, key = (~legal).nonzero()[0].tolist()
+    value = action[(*place, key)].item()
+    axes = ("side", "arena", "agent")[-len(place) :]
+    where = ", ".join(f"{axis}={index}" for axis, index in zip(axes, place, strict=True))
+    name = f"action[{where}, {ACTION_KEYS[key]}]"
     if not math.isfinite(value):
         return f"{name} must be finite, got {value}"
     if key >= ACTION_SPACE.continuous:

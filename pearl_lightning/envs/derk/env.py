@@ -16,19 +16,17 @@ from pearl_lightning.envs.derk.interface import (
     AGENTS,
     BOUNTY_KEYS,
     EPISODE_TICKS,
-    ITEMS,
     OBSERVATION_FEATURES,
     TEAM_STATS_KEYS,
     TICKS_PER_STEP,
-    observation_index,
 )
 from pearl_lightning.envs.derk.opponents import Opponent, make_opponent
 from pearl_lightning.envs.derk.tasks import DerkTask, DerkTasks
+from pearl_lightning.envs.derk.view import learner_view
 from pearl_lightning.envs.meta_env import EpisodeLost, MetaEnv
 
 _REWARD, _OPPONENT_REWARD = TEAM_STATS_KEYS.index("Reward"), TEAM_STATS_KEYS.index("OpponentReward")
 _STATISTICS = {"kills": BOUNTY_KEYS.index("killEnemyUnit"), "statue_damage": BOUNTY_KEYS.index("damageEnemyStatue")}
-_ITEM_FLAGS = slice(observation_index(f"Has{ITEMS[0]}"), observation_index(f"FocusHas{ITEMS[-1]}") + 1)
 
 
 class Spectator(Protocol):
@@ -152,14 +150,15 @@ class DerkEnv(MetaEnv):
     def advance(self, action: Tensor) -> dict[str, Tensor | bool]:
         if self._backend is None or self._other_observation is None:
             raise RuntimeError("no episode is running: reset the environment first")
-        teams = [action, self._opponent_actions(self._other_observation)]
-        both = torch.stack(teams if self._own == 0 else teams[::-1])
         try:
+            teams = [action, self._opponent_actions(self._other_observation)]
+            both = torch.stack(teams if self._own == 0 else teams[::-1])
             observation, reward, done = self._backend.step(both)
+            own, self._other_observation = self._split(observation)
+            self._tell_opponents(self._other_observation, reward, done)
         except EpisodeLost:
             self._other_observation = None
             raise
-        own, self._other_observation = self._split(observation)
         if self.spectator is not None:
             self.spectator.step(self._backend, both)
         self._steps_left -= 1
@@ -194,6 +193,8 @@ class DerkEnv(MetaEnv):
         """Stop the backend; closing again does nothing. One given by name is started anew by the next reset."""
         super().close(raise_if_closed=raise_if_closed)
         self._other_observation = None
+        for opponent in self.opponents.values():
+            opponent.close()
         backend, self._backend = self._backend, None
         if backend is not None:
             backend.close()
@@ -208,16 +209,8 @@ class DerkEnv(MetaEnv):
 
     def _seen(self, observation: Tensor) -> Tensor:
         """What the learner's team sees of an observation ``[arena, agent, 64]``."""
-        if self._flags_seen is not None:
-            observation = observation.clone()
-            observation[..., _ITEM_FLAGS] *= self._flags_seen
-        features = [observation]
-        if self.observe_time:
-            left = observation.new_full((*observation.shape[:-1], 1), self._steps_left / self.horizon)
-            features.append(left)
-        if self._told is not None:
-            features.append(self._told)
-        return torch.cat(features, dim=-1) if len(features) > 1 else observation
+        time_left = self._steps_left / self.horizon if self.observe_time else None
+        return learner_view(observation, flags_seen=self._flags_seen, time_left=time_left, told=self._told)
 
     def _split(self, both: Tensor) -> tuple[Tensor, Tensor]:
         """The learner's and the opponents' part of something ``[side, ...]``."""
@@ -229,6 +222,14 @@ class DerkEnv(MetaEnv):
         for name, arenas in self._opponent_arenas.items():
             action[arenas] = self.opponents[name](observation[arenas], self._opponent_generator)
         return action
+
+    def _tell_opponents(self, observation: Tensor, reward: Tensor, done: bool) -> None:
+        """What a step gave, to those who want to know it."""
+        for name, arenas in self._opponent_arenas.items():
+            if (opponent := self.opponents[name]).follows:
+                assert self._backend is not None
+                statistics = self._backend.team_stats()[1 - self._own, arenas] if done else None
+                opponent.follow(observation[arenas], reward[1 - self._own, arenas], statistics)
 
 
 def make_backend(name: str, arenas: int, options: Mapping[str, Any] | None = None) -> DerkBackend:

@@ -142,7 +142,8 @@ def _play(
             for number, player in enumerate(players):
                 player.begin(int((seats == number).sum()), generator)
             while not done:
-                observation, _, done = backend.step(_actions(observation, seats, players, generator))
+                observation, reward, done = backend.step(_actions(observation, seats, players, generator))
+                _tell(players, seats, observation, reward, backend.team_stats() if done else None)
             break
         except EpisodeLost:
             if attempt == attempts - 1:
@@ -159,3 +160,11 @@ def _actions(observation: Tensor, seats: Tensor, players: list[Opponent], genera
         if mine.any():
             action[mine] = player(observation[mine], generator)
     return action
+
+
+def _tell(players: list[Opponent], seats: Tensor, observation: Tensor, reward: Tensor, stats: Tensor | None) -> None:
+    """What a step gave, to those players who want to know it."""
+    for number, player in enumerate(players):
+        mine = (seats == number).to(observation.device)
+        if player.follows and mine.any():
+            player.follow(observation[mine], reward[mine], None if stats is None else stats[mine])

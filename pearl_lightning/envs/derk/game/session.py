@@ -1,18 +1,25 @@
-"""The game's end of the wire: a WebSocket server that the page connects to, and the layout of its messages."""
+"""The game's end of the wire: a WebSocket server that the page connects to."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 
-import numpy as np
 from websockets.legacy.server import WebSocketServer, WebSocketServerProtocol, serve
 
+from pearl_lightning.envs.derk.game.protocol import (
+    AGENTS,
+    FEATURES,
+    STATISTICS,
+    decode_observation,
+    decode_result,
+    decode_reward,
+    decode_statistics,
+    decode_teams,
+)
 from pearl_lightning.envs.derk.game.state import parse_state
 from pearl_lightning.envs.derk.game.wire import Array
 
-_SIDES, _AGENTS, _FEATURES, _STATISTICS = 2, 3, 64, 5
-_COMPONENTS = 4  # the page stores an observation as textures of four components per texel
+_SIDES = 2
 
 
 class SessionServer:
@@ -46,7 +53,7 @@ class SessionServer:
     async def observation(self) -> Array:
         """The observation ``[side, arena, agent, 64]`` that the game sends at a reset."""
         session = await self._connected()
-        return self._decode_observation(await session.recv())
+        return self._by_side(decode_observation(await session.recv(), _SIDES * self.arenas), AGENTS, FEATURES)
 
     async def play(self, action: Array) -> tuple[Array, Array, bool, Array | None, Array | None]:
         """Send actions ``[side, arena, agent, 5]``; returns what the step gave.
@@ -55,20 +62,17 @@ class SessionServer:
             Observation, reward ``[side, arena, agent]``, done, at the end ``[side, arena, 5]`` statistics, and the
             state ``[arena, member, field]`` where the game tells it.
         """
-        session = await self._connected()
+        session, teams = await self._connected(), _SIDES * self.arenas
         await session.send(action.tobytes())
-        observation = self._decode_observation(await session.recv())
-        message = await session.recv()
-        assert isinstance(message, bytes)
-        reward = np.frombuffer(message, np.float32).reshape(_SIDES, self.arenas, _AGENTS)
-        result = json.loads(await session.recv())
-        done = all(result["done"])
-        statistics = self._decode_statistics(await session.recv()) if done else None
-        told = result.get("info", {}).get("gameState")
+        observation = self._by_side(decode_observation(await session.recv(), teams), AGENTS, FEATURES)
+        reward = self._by_side(decode_reward(await session.recv(), teams), AGENTS)
+        done, info = decode_result(await session.recv())
+        statistics = self._by_side(decode_statistics(await session.recv(), teams), STATISTICS) if done else None
+        told = info.get("gameState")
         return observation, reward, done, statistics, None if told is None else parse_state(told, self.arenas)
 
     async def _accept(self, websocket: WebSocketServerProtocol) -> None:
-        teams = json.loads(await websocket.recv())["nTeams"]
+        teams = decode_teams(await websocket.recv())
         if teams != _SIDES * self.arenas:
             raise ValueError(f"the game must offer {_SIDES * self.arenas} teams, got {teams}")
         if self._session is not None and not self._session.done():
@@ -79,11 +83,6 @@ class SessionServer:
         assert self._session is not None
         return await self._session
 
-    def _decode_observation(self, message: bytes | str) -> Array:
-        assert isinstance(message, bytes)
-        layers = np.frombuffer(message, np.float32).reshape(_FEATURES // _COMPONENTS, -1, _COMPONENTS)
-        return layers.swapaxes(0, 1).reshape(_SIDES, self.arenas, _AGENTS, _FEATURES)
-
-    def _decode_statistics(self, message: bytes | str) -> Array:
-        assert isinstance(message, bytes)
-        return np.frombuffer(message, np.float32).reshape(_STATISTICS, _SIDES, self.arenas).transpose(1, 2, 0)
+    def _by_side(self, rows: Array, *shape: int) -> Array:
+        """Rows of teams, home's first, as ``[side, arena, *shape]``."""
+        return rows.reshape(_SIDES, self.arenas, *shape)

@@ -33,6 +33,7 @@ OPPONENTS: dict[str, type[Opponent]] = {
 SOURCES: dict[str, str] = {
     "checkpoint": "pearl_lightning.frozen:CheckpointOpponent",
     "selves": "pearl_lightning.envs.derk.opponents.past_selves:PastSelves",
+    "server": "pearl_lightning.envs.derk.opponents.server:ServerOpponent",
 }
 """Classes of which ``name:what`` makes an opponent from ``what``; by name only, for worlds know nothing of learning."""
 

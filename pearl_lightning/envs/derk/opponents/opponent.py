@@ -13,13 +13,16 @@ from pearl_lightning.envs.derk.interface import ITEMS_BY_SLOT
 
 
 class Opponent(ABC):
-    """A policy for the three agents of a team that sees observations only.
+    """A policy for the three agents of a team that sees observations only, unless it ``follows``.
 
     What it remembers it forgets when ``begin`` is called; most remember nothing.
     """
 
     items: ClassVar[Mapping[str, tuple[str, ...]]] = ITEMS_BY_SLOT
     """What its agents may hold in each natural slot, for families that give every style what it can use."""
+
+    follows: ClassVar[bool] = False
+    """Whether it wants to know what every step gave: who plays it calls ``follow``."""
 
     def begin(self, arenas: int, generator: torch.Generator) -> None:  # noqa: B027  (nothing, unless it remembers)
         """An episode starts in so many arenas: those of every call until the next start."""
@@ -38,3 +41,10 @@ class Opponent(ABC):
 
     def end(self, outcome: Tensor) -> None:  # noqa: B027
         """The episode is over: 1 won by the *other* team, 0 tied, -1 lost ``[arena]``; where there is a winner."""
+
+    def follow(self, observation: Tensor, reward: Tensor, statistics: Tensor | None) -> None:  # noqa: B027
+        """A step was played: what its teams see now ``[arena, 3, 64]``, what they were paid ``[arena, 3]``, and after
+        the last step their statistics ``[arena, 5]``; only for those who follow."""
+
+    def close(self) -> None:  # noqa: B027
+        """No more is played for now; let go of what is held."""
