@@ -51,6 +51,23 @@ def test_the_observation_is_left_alone(name: str) -> None:
     torch.testing.assert_close(observation, before, rtol=0, atol=0)
 
 
+def test_an_own_opponent_goes_by_its_class_path() -> None:
+    assert type(make_opponent(f"{AttackerOpponent.__module__}.AttackerOpponent")) is AttackerOpponent
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("nowhere.Dancer", "opponent 'nowhere.Dancer' cannot be imported: No module named 'nowhere'"),
+        ("torch.Dancer", "opponent 'torch.Dancer' cannot be imported: module 'torch' has no attribute 'Dancer'"),
+        ("torch.nn.Linear", "opponent 'torch.nn.Linear' must be a subclass of .*Opponent, got .*Linear"),
+    ],
+)
+def test_a_class_path_that_leads_to_no_opponent_is_refused(name: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        make_opponent(name)
+
+
 def test_idle_does_nothing() -> None:
     assert not make_opponent("idle")(random_observations(20, 3), None).any()
 

@@ -28,7 +28,7 @@ OPPONENTS: dict[str, type[Opponent]] = {
     "disruptor": DisruptorOpponent,
     "runner": RunnerOpponent,
 }
-"""Opponents by the name a task calls them; add to it before making an environment."""
+"""Opponents by the name a task calls them; any other goes by its class path, ``module.Class``."""
 
 SOURCES: dict[str, str] = {
     "checkpoint": "pearl_lightning.frozen:CheckpointOpponent",
@@ -41,7 +41,7 @@ __all__ = ["OPPONENTS", "SOURCES", "Opponent", "make_opponent", "opponent_class"
 
 
 def make_opponent(name: str) -> Opponent:
-    """The opponent a task calls ``name``: one of ``OPPONENTS``, or made by one of ``SOURCES``.
+    """The opponent a task calls ``name``: one of ``OPPONENTS``, of another class path, or made by one of ``SOURCES``.
 
     Raises:
         ValueError: No opponent has that name.
@@ -54,13 +54,25 @@ def opponent_class(name: str) -> type[Opponent]:
     """The class of the opponent a task calls ``name``.
 
     Raises:
-        ValueError: No opponent has that name.
+        ValueError: No opponent has that name, or a class path leads to none.
     """
     source, _, what = name.partition(":")
     if what and source in SOURCES:
         found: type[Opponent] = pkgutil.resolve_name(SOURCES[source])
         return found
-    if name not in OPPONENTS:
-        known = [*OPPONENTS, *(f"{source}:..." for source in SOURCES)]
-        raise ValueError(f"unknown opponent {name!r}; known ones: {', '.join(known)}")
-    return OPPONENTS[name]
+    if name in OPPONENTS:
+        return OPPONENTS[name]
+    if "." in name and ":" not in name:
+        return _at_class_path(name)
+    known = [*OPPONENTS, *(f"{source}:..." for source in SOURCES), "module.Class"]
+    raise ValueError(f"unknown opponent {name!r}; known ones: {', '.join(known)}")
+
+
+def _at_class_path(path: str) -> type[Opponent]:
+    try:
+        found = pkgutil.resolve_name(path)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ValueError(f"opponent {path!r} cannot be imported: {error}") from error
+    if not (isinstance(found, type) and issubclass(found, Opponent)):
+        raise ValueError(f"opponent {path!r} must be a subclass of {Opponent.__module__}.Opponent, got {found!r}")
+    return found

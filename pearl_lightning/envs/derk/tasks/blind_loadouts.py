@@ -21,7 +21,7 @@ class BlindLoadoutTasks(DerkTasks):
         train_tasks: Tasks to train on, at least 1.
         test_tasks: Held-out tasks, at least 0.
         seed: Fixes both splits; at least 0.
-        opponent: Who plays the other team, a name in ``pearl_lightning.envs.derk.opponents.OPPONENTS``.
+        opponent: Who plays the other team, a name that ``pearl_lightning.envs.derk.opponents.make_opponent`` knows.
         bounties: Reward weights of both teams: ``default``, ``shaped``, or weights by name.
 
     Raises:

@@ -41,7 +41,7 @@ class BountyTasks(DerkTasks):
         train_tasks: Tasks to train on, at least 1.
         test_tasks: Held-out mixtures, at least 0.
         seed: Fixes all splits; at least 0.
-        opponent: Who plays the other team, a name in ``pearl_lightning.envs.derk.opponents.OPPONENTS``.
+        opponent: Who plays the other team, a name that ``pearl_lightning.envs.derk.opponents.make_opponent`` knows.
 
     Raises:
         ValueError: A setting outside its range.

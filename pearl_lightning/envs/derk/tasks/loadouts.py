@@ -22,7 +22,7 @@ class LoadoutTasks(DerkTasks):
         train_tasks: Tasks to train on, at least 1.
         test_tasks: Held-out tasks, at least 0.
         seed: Fixes both splits; at least 0.
-        opponent: Who plays the other team, a name in ``pearl_lightning.envs.derk.opponents.OPPONENTS``.
+        opponent: Who plays the other team, a name that ``pearl_lightning.envs.derk.opponents.make_opponent`` knows.
         bounties: Reward weights of both teams: ``default`` (the game's), ``shaped`` (damage pays too; friendly fire and
             falls cost), or weights by name that are merged over the game's.
         filled_slots: Probability that a slot holds an item, in (0, 1].

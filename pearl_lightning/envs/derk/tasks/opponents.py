@@ -26,8 +26,8 @@ class OpponentTasks(DerkTasks):
     Args:
         styles: Opponents to train against, names that ``pearl_lightning.envs.derk.opponents.make_opponent`` knows: the
             scripted ones, ``checkpoint:runs/NAME/checkpoints/last.ckpt``, ``server:ws://127.0.0.1:8789``, an agent
-            server of gym-derk's, or ``selves:hard``, the learner as it was (see ``SelfPlayPool``; no fixed opponent, so
-            in neither test split).
+            server of gym-derk's, an own one's ``module.Class``, or ``selves:hard``, the learner as it was (see
+            ``SelfPlayPool``; no fixed opponent, so in neither test split).
         new_styles: Opponents of the second test split, none of ``styles``.
         own_items: What the learner's agents may hold, by slot (``ITEMS_BY_SLOT``); anything where it says nothing.
         train_tasks: Tasks to train on, at least 1.

@@ -40,7 +40,7 @@ class DerkTask:
         home_bounties: Reward weights of the home team, one mapping for all agents or one per agent, merged over the
             game's defaults: kills pay unless set to 0.
         away_bounties: The same for the other team; the home team's when left out.
-        opponent: Who plays the other team, a name in ``pearl_lightning.envs.derk.opponents.OPPONENTS``.
+        opponent: Who plays the other team, a name that ``pearl_lightning.envs.derk.opponents.make_opponent`` knows.
         masks_items: The home team does not see who holds what: its 30 item flags are 0.
 
     Raises:
