@@ -49,7 +49,10 @@ def make_hyperparameters_plain(module: LightningModule) -> None:
     """
     if "_instantiator" in module.hparams:
         return
-    defaults = {name: p.default for name, p in inspect.signature(type(module).__init__).parameters.items()}
+    defaults: dict[str, Any] = {}
+    for cls in reversed(type(module).__mro__):  # a subclass may pass on what it does not name
+        if "__init__" in vars(cls):
+            defaults |= {name: p.default for name, p in inspect.signature(vars(cls)["__init__"]).parameters.items()}
     given = {name: value for name, value in module.hparams.items() if value is not defaults.get(name)}
     plain = {name: _plain(value) for name, value in given.items()}
     module.hparams.clear()

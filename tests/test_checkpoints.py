@@ -27,6 +27,14 @@ class OwnEncoder(GaussianProductEncoder):
     """A user's encoder."""
 
 
+class OwnPEARL(PEARL):
+    """A user's agent, which passes on what it does not name."""
+
+    def __init__(self, *args: Any, patience: int = 3, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.patience = patience
+
+
 def saved(model: PEARL, folder: Path) -> Path:
     trainer = Trainer(logger=False, accelerator="cpu", enable_progress_bar=False)
     trainer.strategy.connect(model)
@@ -71,6 +79,13 @@ def test_own_classes_with_their_arguments_are_rebuilt(tmp_path: Path) -> None:
     optimizer = rebuilt.configure_optimizers()[0]
     assert isinstance(optimizer, SGD)
     assert optimizer.defaults["lr"] == 0.125
+
+
+def test_an_own_agent_is_rebuilt_with_the_defaults_of_its_base(tmp_path: Path) -> None:
+    model = OwnPEARL(6, SPACE, patience=5, z_steps=7)
+    again = OwnPEARL.load_from_checkpoint(saved(model, tmp_path), weights_only=True)
+    assert (again.patience, again.z_steps) == (5, 7)
+    assert_same_weights(model, again)
 
 
 def test_a_function_that_no_config_can_name_has_to_be_given_again(tmp_path: Path) -> None:
