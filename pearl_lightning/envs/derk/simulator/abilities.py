@@ -63,6 +63,7 @@ DART_BEHIND, DART_HEIGHT = f32(0.3068), f32(2.1917)
 
 @rule
 def is_performing(n, me, ability):
+    """Whether a unit performs an ability in this tick."""
     return n[CAST_STATE + me] == PERFORMING and n[ABILITY + me] == ability
 
 
@@ -79,6 +80,7 @@ def armour(n, member):
 
 @rule
 def perform_abilities(u, n, shots, shot_targets, weights, events, settings):
+    """Let the units that perform in this tick strike, shoot, heal and blow (rules, section 6)."""
     performed = 0  # one bit per ability: most ticks have none
     for me in range(MEMBERS):
         if n[CAST_STATE + me] == PERFORMING:

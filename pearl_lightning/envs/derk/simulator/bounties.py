@@ -92,6 +92,7 @@ def strike(u, weights, events, settings, me, target, damage):
 
 @rule
 def land_strikes(u):
+    """Take the damage that was dealt at once from everybody's hitpoints."""
     for member in range(MEMBERS):
         u[HP + member] -= u[HURT + member]
         u[HURT + member] = f32(0)
@@ -99,6 +100,7 @@ def land_strikes(u):
 
 @rule
 def pay_heal(u, weights, events, settings, me, target):
+    """Pay for what a heal restores, by whose unit it is."""
     healed = clip(u[HP + target] + HEAL, f32(0), FULL_HP) - u[HP + target]
     bounty = HEAL_ENEMY
     if target // SIDE_MEMBERS == me // SIDE_MEMBERS:

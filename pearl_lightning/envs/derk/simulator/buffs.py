@@ -8,6 +8,7 @@ from pearl_lightning.envs.derk.simulator.state import CRIPPLE, DAZE, HELIUM, IRO
 
 @rule
 def update_buffs(u, n):
+    """Let buffs run down; who floats rises (rules, section 7)."""
     for member in range(MEMBERS):
         for buff in (DAZE, IRON, HELIUM, CRIPPLE):
             if n[buff + member] > 0:

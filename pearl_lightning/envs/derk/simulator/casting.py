@@ -45,6 +45,7 @@ from pearl_lightning.envs.derk.simulator.state import (
 
 @rule
 def update_casts(u, n, tick, recorded):
+    """Move every cast on by a tick: start, wind up, perform, wind down (rules, section 6.1)."""
     for me in range(MEMBERS):
         if me % SIDE_MEMBERS == 0:
             continue
@@ -79,6 +80,7 @@ def update_casts(u, n, tick, recorded):
 
 @rule
 def enter(n, me, state, start):
+    """Put a unit's cast into a state, from a tick on."""
     n[CAST_STATE + me] = state
     n[START + me] = start
 

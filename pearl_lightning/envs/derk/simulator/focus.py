@@ -22,6 +22,7 @@ def choice_member(me, choice):
 
 @rule
 def update_focus(u, n):
+    """Take up the focus that was asked for, or drop it (rules, section 5.4)."""
     for me in range(MEMBERS):
         if me % SIDE_MEMBERS == 0:
             continue

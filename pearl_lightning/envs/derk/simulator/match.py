@@ -42,7 +42,12 @@ def step_match(u, n, shots, shot_targets, weights, events, terrain, settings, ti
     """Play the ticks of a step that follow ``tick``.
 
     Args:
-        u, n, shots, shot_targets, weights, events: The arena's rows of the state's tensors.
+        u: The arena's row of ``MatchState.numbers``.
+        n: Its row of ``MatchState.counts``.
+        shots: Its row of ``MatchState.shots``.
+        shot_targets: Its row of ``MatchState.shot_targets``.
+        weights: Its row of ``MatchState.weights``.
+        events: Its row of ``MatchState.events``.
         terrain: Terrain.
         settings: Settings.
         tick: Ticks played so far.

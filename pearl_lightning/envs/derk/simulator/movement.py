@@ -40,6 +40,7 @@ from pearl_lightning.envs.derk.simulator.state import (
 
 @rule
 def update_movement(u, n, recorded):
+    """Turn and walk as the actions say (rules, sections 5.2 and 5.3)."""
     for me in range(MEMBERS):
         focus = max(n[FOCUS + me], 0)
         u[TO_X + me], u[TO_Y + me] = u[X + focus] - u[X + me], u[Y + focus] - u[Y + me]

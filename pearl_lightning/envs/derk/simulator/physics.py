@@ -60,6 +60,7 @@ NOTHING, SLOPE, GROUND_BELOW = i32(0), i32(1), i32(2)
 
 @rule
 def move_units(u, n, terrain, weights, events, settings):
+    """Move every unit over the ground, let it fall and bump (rules, section 8)."""
     for me in range(lanes(u)):
         _set_out(u, n, me)
     for me in range(MEMBERS):

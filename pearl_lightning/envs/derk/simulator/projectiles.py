@@ -42,6 +42,7 @@ from pearl_lightning.envs.derk.simulator.state import (
 
 @rule
 def fly_shots(u, n, shots, shot_targets, weights, events, settings):
+    """Fly every shot on by a tick; those that arrive hit (rules, section 6.4)."""
     flying = 0
     for shot in range(SHOTS):
         flying |= int(shot_targets[shot] >= 0)

@@ -29,7 +29,7 @@ class TerrainUnavailable(RuntimeError):
 class Terrain(NamedTuple):
     """A grid of texels of 1/8 m; a compiled argument.
 
-    Args:
+    Attributes:
         height: Metres ``[row, column]``, float32; row 0 is the lowest y.
         steep: Whether the texel blocks whoever walks uphill ``[row, column]``, uint8.
     """
@@ -51,6 +51,7 @@ def ground(terrain, x, y):
 
 @rule
 def is_steep(terrain, x, y):
+    """Whether the ground blocks whoever walks uphill there."""
     return terrain.steep[_texel(y), _texel(x)] != 0
 
 
