@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install train test lint results agent clean
+.PHONY: install train test lint docs results agent clean
 
 install: .venv/.installed
 
@@ -24,6 +24,10 @@ lint: install
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
+# The documentation, in site/; fails on any warning.
+docs: install
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
 # The tables and figures of docs/results, three seeds each: about a day on two cores. SIZE=small takes one seed.
 SIZE ?= full
 SEEDS := $(if $(filter small,$(SIZE)),0,0 1 2)
@@ -37,4 +41,4 @@ agent: install
 	$(BIN)/python -m benchmarks.ship runs/agent
 
 clean:
-	rm -rf .venv runs build dist
+	rm -rf .venv runs build dist site

@@ -1,0 +1,113 @@
+"""What mkdocs does beside rendering: pages made from the code, files outside of docs/, marks for tests taken off."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import api_pages
+import command_help
+import config_options
+import derk_tables
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files, InclusionLevel
+from mkdocs.structure.pages import Page
+
+ROOT = Path(__file__).parent.parent.parent
+"""The repository."""
+DOCS = ROOT / "docs"
+LINK = re.compile(r"(?<=\]\()(\.\./[^)#\s]+)")
+"""Links that may leave docs/."""
+MARKS = re.compile(r"^(```\w+) (?:run|no-run)$", flags=re.MULTILINE)
+"""What tells tests how to treat a block (see CONTRIBUTING.md)."""
+FOLLOWED = ("Guides", "Results")
+"""Parts of the site that hold every page of the folder of that name."""
+
+
+def on_config(config: MkDocsConfig) -> MkDocsConfig:
+    """List what the navigation leaves to folders and to the code."""
+    for part in config.nav or []:
+        for title, entries in part.items():
+            if title in FOLLOWED:
+                given = {
+                    posixpath.normpath(entry if isinstance(entry, str) else next(iter(entry.values())))
+                    for entry in entries
+                }
+                folder = DOCS / title.lower()
+                entries += [
+                    f"{folder.name}/{p.name}"
+                    for p in sorted(folder.glob("*.md"))
+                    if f"{folder.name}/{p.name}" not in given
+                ]
+            if title == "Reference":
+                entries.append({"Python": [{package: _api_path(package)} for package in api_pages.pages()]})
+    return config
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Add the pages made from the code, and those of linked files."""
+    for path, content in generated_pages().items():
+        is_listed = not path.startswith("files/")
+        inclusion = InclusionLevel.INCLUDED if is_listed else InclusionLevel.NOT_IN_NAV
+        files.append(File.generated(config, path, content=content, inclusion=inclusion))
+    return files
+
+
+def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Lead links out of docs/ to the pages of those files, and take off the marks for tests."""
+    folder = posixpath.dirname(page.file.src_uri)
+
+    def lead(match: re.Match[str]) -> str:
+        outside = _outside(DOCS / folder, match[1])
+        return posixpath.relpath(_file_page(outside), folder or ".") if outside else match[1]
+
+    return MARKS.sub(r"\1", LINK.sub(lead, markdown))
+
+
+def generated_pages() -> dict[str, str]:
+    """Markdown by path below docs/."""
+    pages = {
+        "reference/derk.md": derk_tables.page(),
+        "reference/settings.md": config_options.page(),
+        "reference/commands.md": command_help.page(),
+        "reference/configs.md": _configs(),
+        "changelog.md": (ROOT / "CHANGELOG.md").read_text(),
+        "contributing.md": (ROOT / "CONTRIBUTING.md").read_text(),
+    }
+    pages |= {_api_path(package): content for package, content in api_pages.pages().items()}
+    return pages | {_file_page(path): _shown(path, 1) for path in sorted(set(_linked()))}
+
+
+def _configs() -> str:
+    head = "# Ready-made configs\n\nThey come with the package; in a copy of the repository they lie in `configs/`.\n\n"
+    return head + "\n".join(_shown(path, 2) for path in sorted((ROOT / "configs").rglob("*.yaml")))
+
+
+def _linked() -> Iterator[Path]:
+    for page in DOCS.rglob("*.md"):
+        for target in LINK.findall(page.read_text()):
+            outside = _outside(page.parent, target)
+            if outside:
+                yield outside
+
+
+def _outside(folder: Path, target: str) -> Path | None:
+    """The file of the repository, outside of docs/, that a link leads to."""
+    path = Path(os.path.normpath(folder / target))
+    return path if path.is_file() and path.is_relative_to(ROOT) and not path.is_relative_to(DOCS) else None
+
+
+def _shown(path: Path, level: int) -> str:
+    language = {".py": "python", ".yaml": "yaml"}.get(path.suffix, "text")
+    return f"{'#' * level} {path.relative_to(ROOT)}\n\n~~~~ {language}\n{path.read_text()}~~~~\n"
+
+
+def _file_page(path: Path) -> str:
+    return f"files/{path.relative_to(ROOT)}.md"
+
+
+def _api_path(package: str) -> str:
+    return f"reference/api/{package}.md"
