@@ -5,11 +5,13 @@ from __future__ import annotations
 import ast
 import inspect
 import pkgutil
+import re
+import sys
 import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass, is_dataclass
 from importlib import import_module
-from typing import Any
+from typing import Any, Literal, get_origin
 
 import docstring_parser
 import yaml
@@ -51,6 +53,9 @@ TOP_LEVEL = {
 
 FILLED_IN = {"observation_features", "action_space", "context_features", "features", "outputs", "inputs"}
 """Arguments that the library gives: sizes that follow from the world and from the other settings."""
+
+UNNAMED = (SacConfig, SimulatorBackend, GameBackend)
+"""Classes that a config gives settings without naming them."""
 
 GROUPS: tuple[tuple[str, str, type], ...] = (
     ("Agents", "Under `model`.", Agent),
@@ -113,7 +118,7 @@ def settings(cls: type) -> list[Setting]:
     return [
         Setting(
             name=parameter.name,
-            type=str(parameter.annotation),
+            type=_type(str(parameter.annotation), cls),
             default=_default(parameter, defaults),
             meaning=meanings.get(parameter.name, ""),
         )
@@ -121,20 +126,34 @@ def settings(cls: type) -> list[Setting]:
     ]
 
 
+def class_path(cls: type) -> str:
+    """The shortest path by which a config may name a class: that of the package that exports it, if one does."""
+    packages = cls.__module__.split(".")
+    for depth in range(1, len(packages)):
+        package = ".".join(packages[:depth])
+        if cls.__name__ in getattr(import_module(package), "__all__", ()):
+            return f"{package}.{cls.__name__}"
+    return f"{cls.__module__}.{cls.__qualname__}"
+
+
 def page() -> str:
     """The page's Markdown."""
     parts = [HEAD, "## Top level\n", table(("key", "holds"), [(f"`{k}`", v) for k, v in TOP_LEVEL.items()])]
     for heading, place, base in GROUPS:
         parts += [f"## {heading}\n\n{place}\n", *map(_section, classes(base))]
-    parts += ["## Backends of Derk's Gym\n\nUnder `backend_options` of the environment.\n", *map(_section, BACKENDS)]
+    parts += [
+        "## Backends of Derk's Gym\n\nUnder `backend_options` of the environment, which gives the arenas itself.\n",
+        *map(_section, BACKENDS),
+    ]
     return "\n".join([*parts, _opponents()])
 
 
 def _section(cls: type) -> str:
     path = f"{cls.__module__}.{cls.__qualname__}"
+    named = "" if cls in UNNAMED else f"`class_path: {class_path(cls)}` "
     summary = docstring_parser.parse(cls.__doc__ or "").short_description or ""
     rows = [(f"`{s.name}`", f"`{s.type}`", s.default, s.meaning) for s in settings(cls)]
-    text = f"### {cls.__name__}\n\n{summary}\n\n`class_path: {path}` ([more][{path}])\n\n"
+    text = f"### {cls.__name__}\n\n{summary}\n\n{named}([more][{path}])\n\n"
     return text + (table(("name", "type", "default", "meaning"), rows) if rows else "It has no settings.\n")
 
 
@@ -154,6 +173,16 @@ def _summary(path: str) -> str:
 
 def _is_complete(cls: type) -> bool:
     return not inspect.isabstract(cls) and not cls.__name__.startswith("_") and cls.__init__ is not object.__init__
+
+
+def _type(annotation: str, cls: type) -> str:
+    """An annotation with the values that its own names stand for."""
+
+    def spell_out(match: re.Match[str]) -> str:
+        value = getattr(sys.modules[cls.__module__], match[0], None)
+        return str(value).removeprefix("typing.") if get_origin(value) is Literal else match[0]
+
+    return re.sub(r"\b[A-Z]\w+\b", spell_out, annotation)
 
 
 def _default_sources(cls: type) -> dict[str, str]:

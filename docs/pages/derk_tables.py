@@ -41,7 +41,9 @@ def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 
 def _cell(content: object) -> str:
-    return str(content).replace("|", "\\|")
+    """Text whose bars do not end the cell; in code they do not anyway."""
+    prose_and_code = str(content).split("`")
+    return "`".join(part if i % 2 else part.replace("|", "\\|") for i, part in enumerate(prose_and_code))
 
 
 def observation_meaning(name: str) -> str:

@@ -20,6 +20,7 @@ from doc_blocks import ROOT
 
 from pearl_lightning.cli import main
 from pearl_lightning.envs.derk import interface
+from pearl_lightning.envs.point_robot import GoalTasks
 from pearl_lightning.pearl import PEARL
 
 
@@ -125,7 +126,7 @@ def named_in(content: Any) -> list[tuple[str, set[str]]]:
     found = []
     if isinstance(content, dict):
         if str(content.get("class_path", "")).startswith("pearl_lightning."):
-            found.append((content["class_path"].rpartition(".")[2], set(content.get("init_args") or {})))
+            found.append((content["class_path"], set(content.get("init_args") or {})))
         found += [each for value in content.values() for each in named_in(value)]
     if isinstance(content, list):
         found += [each for value in content for each in named_in(value)]
@@ -134,11 +135,13 @@ def named_in(content: Any) -> list[tuple[str, set[str]]]:
 
 def test_every_setting_of_the_ready_made_configs_is_on_the_page() -> None:
     documented = {cls.__name__: {s.name for s in config_options.settings(cls)} for cls in every_class()}
+    paths = {config_options.class_path(cls) for cls in every_class()}
     for path in (ROOT / "configs").rglob("*.yaml"):
         content = yaml.safe_load(path.read_text())
         assert set(content) <= set(config_options.TOP_LEVEL), path
-        for name, given in named_in(content):
-            assert given <= documented[name], (path, name)
+        for class_path, given in named_in(content):
+            assert class_path in paths, (path, class_path)
+            assert given <= documented[class_path.rpartition(".")[2]], (path, class_path)
 
 
 def test_defaults_are_written_as_a_config_would() -> None:
@@ -147,6 +150,10 @@ def test_defaults_are_written_as_a_config_would() -> None:
     assert pearl["bf16"] == "`false`"
     assert pearl["optimizer"] == "`lambda parameters: Adam(parameters, lr=0.0003, fused=True)`"
     assert pearl["observation_features"] == "filled in"
+
+
+def test_types_are_spelled_out() -> None:
+    assert {s.name: s.type for s in config_options.settings(GoalTasks)}["goals"] == "Literal['square', 'half_circle']"
 
 
 def test_the_reference_holds_every_public_module_once() -> None:
