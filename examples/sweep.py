@@ -25,8 +25,11 @@ def held_out_return(configs: list[str], settings: dict[str, Any], runs: Path, na
     """Train with some settings; the mean return of the last episode on held-out tasks.
 
     Raises:
+        FileExistsError: There is a run of that name.
         RuntimeError: The run ended in an error, which ``pearl`` has printed.
     """
+    if (runs / name).exists():
+        raise FileExistsError(f"{runs / name} is there already: name another folder with --runs")
     options = [f"--config={config}" for config in configs] + [f"--{key}={value}" for key, value in settings.items()]
     if updates is not None:
         options += [f"--trainer.max_steps={updates}", f"--trainer.val_check_interval={updates}"]

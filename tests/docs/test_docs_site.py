@@ -59,8 +59,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_every_page_is_there(site: Path) -> None:
     for page in (ROOT / "docs").rglob("*.md"):
-        path = page.relative_to(ROOT / "docs").with_suffix("")
-        assert (site / ("" if path.name == "index" else path) / "index.html").is_file(), path
+        path = page.relative_to(ROOT / "docs").with_suffix(".html")
+        assert (site / path).is_file(), path
 
 
 def test_nothing_is_fetched_from_elsewhere(site: Path) -> None:
@@ -74,21 +74,21 @@ def test_nothing_is_fetched_from_elsewhere(site: Path) -> None:
 
 
 def test_marks_for_tests_are_not_shown_and_titles_are(site: Path) -> None:
-    text = (site / "guides" / "python" / "index.html").read_text()
+    text = (site / "guides" / "python.html").read_text()
     assert "no-run" not in text
-    assert "boat.py" in (site / "guides" / "own_environment" / "index.html").read_text()
+    assert "boat.py" in (site / "guides" / "own_environment.html").read_text()
 
 
 def test_links_to_files_outside_of_docs_lead_to_their_text(site: Path) -> None:
-    text = (site / "guides" / "sweeps" / "index.html").read_text()
+    text = (site / "guides" / "sweeps.html").read_text()
     (target,) = re.findall(r'href="([^"]*examples/sweep\.py[^"]*)"', text)
-    shown = (site / "guides" / "sweeps" / target / "index.html").resolve().read_text()
+    shown = (site / "guides" / target).resolve().read_text()
     assert "suggest_float" in shown
 
 
 def test_settings_link_to_the_reference(site: Path) -> None:
-    text = (site / "reference" / "settings" / "index.html").read_text()
-    assert 'href="../api/pearl_lightning/#pearl_lightning.pearl.PEARL"' in text
+    text = (site / "reference" / "settings.html").read_text()
+    assert 'href="api/pearl_lightning.html#pearl_lightning.pearl.PEARL"' in text
 
 
 def test_the_tables_of_derk_are_those_of_the_interface() -> None:
