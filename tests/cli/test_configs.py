@@ -27,6 +27,7 @@ CONFIGS = {
     "derk": ["derk"],
     "derk_gpu": ["derk", "derk_gpu"],
     "derk_game": ["derk_game"],
+    "ray": ["derk_game", "ray"],
     "reference": ["point_robot", "reference"],
     "ddp": ["point_robot", "ddp"],
     "self_play": ["derk", "self_play"],
