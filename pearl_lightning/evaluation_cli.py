@@ -229,7 +229,7 @@ def make_env(
         config: The file; of several, later ones override, as for ``pearl fit``.
         backend: Play Derk's Gym on this backend; with its default options, where the config names another.
         side: Play this team of Derk's Gym.
-        arenas: So many arenas; the config's when left out.
+        arenas: So many arenas, in this process; those of the config, where it says, when left out.
         statistics: Let Derk's simulator count kills and damage.
         pictures: Let Derk's real game take a picture of every step.
     """
@@ -247,7 +247,9 @@ def make_env(
         raise ValueError(
             f"{files[-1]} names no class_path under data.init_args.env: give the config it is an overlay for first"
         )
-    world = settings.get("init_args", {})
+    if arenas is not None:
+        settings = one_workers(settings)
+    world = one_workers(settings).get("init_args", {})
     for option, value in (("backend", backend), ("side", side)):
         if value is not None and "backend" not in world:
             raise ValueError(f"--{option} {value} is for Derk's Gym, but the env of {files[-1]} names no backend")
@@ -264,6 +266,12 @@ def make_env(
     parser = PearlParser()
     parser.add_subclass_arguments(MetaEnv, "env", required=True)
     return parser.instantiate_classes(parser.parse_object({"env": settings})).env
+
+
+def one_workers(env: dict[str, Any]) -> dict[str, Any]:
+    """The settings of an env; of one that is spread over workers (``RayEnv``), those of one worker's."""
+    inner = env.get("init_args", {}).get("env")
+    return one_workers(inner) if isinstance(inner, dict) else env
 
 
 def _merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from pearl_lightning.agent import load_agent
-from pearl_lightning.evaluation_cli import SHIPPED, run_of
+from pearl_lightning.evaluation_cli import SHIPPED, one_workers, run_of
 from pearl_lightning.export import export_agent
 from pearl_lightning.training_cli import PearlParser, quiet
 
@@ -34,7 +34,8 @@ def _shown(config: Path) -> dict[str, bool | None]:
     if not config.is_file():
         return dict.fromkeys(_SHOWN)
     try:
-        world: dict[str, Any] = yaml.safe_load(config.read_text())["data"]["init_args"]["env"]["init_args"]
+        env = yaml.safe_load(config.read_text())["data"]["init_args"]["env"]
+        world: dict[str, Any] = one_workers(env)["init_args"]
     except (KeyError, TypeError) as error:
         raise ValueError(f"{config} must hold an environment under data.init_args.env") from error
     return {name: bool(world.get(name, False)) for name in _SHOWN}

@@ -64,10 +64,11 @@ def _sentence(run: RunRecord) -> str:
     what = f"<b>{escape(learner(run))}</b>"
     if kind in LEARNERS and learner(run) == kind:
         what += f" ({escape(LEARNERS[kind])})"
-    family, backend = run.class_name("data.env.tasks"), run.setting("data.env.backend")
+    world = "data.env" if run.setting("data.env.env") is None else "data.env.env"  # one worker's, of several
+    family, backend = run.class_name(f"{world}.tasks"), run.setting(f"{world}.backend")
     where = ""
     if family is not None:
-        where = f" on <b>{escape(family)}</b> ({escape(WORLDS.get(family, run.class_name('data.env') or ''))}"
+        where = f" on <b>{escape(family)}</b> ({escape(WORLDS.get(family, run.class_name(world) or ''))}"
         where += (
             f", played in the {'real game' if backend == 'game' else escape(backend)})"
             if isinstance(backend, str)

@@ -16,7 +16,7 @@ from pearl_lightning.baselines.on_policy import OnPolicyAgent
 from pearl_lightning.callbacks import AdaptationEvaluation, EpisodeCollector, ReplayCheckpoint
 from pearl_lightning.callbacks.collector import Collector
 from pearl_lightning.cli import main
-from pearl_lightning.evaluation_cli import _family, make_env
+from pearl_lightning.evaluation_cli import family_overlay, make_env
 from pearl_lightning.objectives import SacConfig
 from pearl_lightning.training_cli import run
 
@@ -27,6 +27,7 @@ CONFIGS = {
     "derk": ["derk"],
     "derk_gpu": ["derk", "derk_gpu"],
     "derk_game": ["derk_game"],
+    "ray": ["derk_game", "ray"],
     "reference": ["point_robot", "reference"],
     "ddp": ["point_robot", "ddp"],
     "self_play": ["derk", "self_play"],
@@ -129,13 +130,13 @@ def test_evaluate_plays_derk_on_the_backend_it_is_told() -> None:
 
 
 def test_evaluate_plays_another_family_on_demand() -> None:
-    overlay, name = _family("opponents/new_styles")
+    overlay, name = family_overlay("opponents/new_styles")
     tasks = make_env([ROOT / "configs" / "derk.yaml", *overlay]).tasks
     assert {tasks[index].opponent for index in tasks.splits[name]} == {"disruptor", "runner"}
-    assert _family("known_styles") == ([], "known_styles")
-    assert _family("0/test") == ([], "0/test")
+    assert family_overlay("known_styles") == ([], "known_styles")
+    assert family_overlay("0/test") == ([], "0/test")
     with pytest.raises(ValueError, match="one of the families blind_loadouts, .*, opponents, got 'chess'"):
-        _family("chess/test")
+        family_overlay("chess/test")
 
 
 def test_evaluate_keeps_the_options_of_the_configs_own_backend(tmp_path: Path) -> None:
