@@ -26,8 +26,8 @@ from matplotlib.figure import Figure
 from benchmarks.runs import train
 from pearl_lightning.agent import load_agent
 from pearl_lightning.baselines import UniformAgent
+from pearl_lightning.commands.worlds import make_env
 from pearl_lightning.evaluation import AdaptationResult, compare, evaluate_adaptation, format_comparison
-from pearl_lightning.evaluation_cli import make_env
 from pearl_lightning.rollout import MetaAgent
 
 FAMILIES = {  # overlay, and the splits that are played

@@ -13,7 +13,7 @@ import torch
 import yaml
 
 from pearl_lightning.checkpoints import load_checkpoint
-from pearl_lightning.evaluation_cli import SHIPPED
+from pearl_lightning.commands.entrants import SHIPPED
 
 KEPT = ("state_dict", "hyper_parameters", "global_step", "pytorch-lightning_version")
 

@@ -35,16 +35,16 @@ pearl --version tells the version."""
 
 COMMANDS = tuple(re.findall(r"^  (\w+) ", USAGE, flags=re.MULTILINE))
 _ENTRIES = {
-    "evaluate": "pearl_lightning.evaluation_cli:run",
-    "export": "pearl_lightning.export_cli:run",
-    "league": "pearl_lightning.league_cli:run",
-    "report": "pearl_lightning.report_cli:run",
-    "serve": "pearl_lightning.serve_cli:run",
-    "tasks": "pearl_lightning.tasks_cli:run",
-    "watch": "pearl_lightning.watch_cli:run",
-    "configs": "pearl_lightning.configs_cli:run",
-    "init": "pearl_lightning.configs_cli:run_init",
-    "completion": "pearl_lightning.completion_cli:run",
+    "evaluate": "pearl_lightning.commands.evaluate:run",
+    "export": "pearl_lightning.commands.export:run",
+    "league": "pearl_lightning.commands.league:run",
+    "report": "pearl_lightning.commands.report:run",
+    "serve": "pearl_lightning.commands.serve:run",
+    "tasks": "pearl_lightning.commands.tasks:run",
+    "watch": "pearl_lightning.commands.watch:run",
+    "configs": "pearl_lightning.commands.configs:run",
+    "init": "pearl_lightning.commands.configs:run_init",
+    "completion": "pearl_lightning.commands.completion:run",
 }
 """Imported when they are asked for: some take a second or more."""
 
@@ -69,13 +69,13 @@ def main(argv: list[str] | None = None) -> int:
         print(f"pearl-lightning {__version__}")
         return 0
     if command == "doctor":
-        from pearl_lightning import doctor
+        from pearl_lightning.commands import doctor
 
         return doctor.main(arguments[1:])
     if command in _ENTRIES:
         return _readable(_ENTRIES[command], arguments[1:], traceback)
     if command in ("fit", "validate", "test"):
-        return _readable("pearl_lightning.training_cli:run", arguments, traceback)
+        return _readable("pearl_lightning.commands.training:run", arguments, traceback)
     print(f"pearl: error: unknown command {command!r}: see pearl --help", file=sys.stderr)
     return 2
 

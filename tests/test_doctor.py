@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pearl_lightning import doctor
 from pearl_lightning.cli import main
+from pearl_lightning.commands import doctor
 from pearl_lightning.envs.derk.game.install import APT_INSTALL, PIP_INSTALL
 
 

@@ -173,7 +173,7 @@ def _summary(path: str) -> str:
 
 def _is_complete(cls: type) -> bool:
     """Whether a config can make it; what the commands make by themselves lies in their own modules."""
-    if cls.__module__.endswith("_cli"):
+    if cls.__module__.startswith("pearl_lightning.commands."):
         return False
     return not inspect.isabstract(cls) and not cls.__name__.startswith("_") and cls.__init__ is not object.__init__
 

@@ -16,9 +16,9 @@ from pearl_lightning.baselines.on_policy import OnPolicyAgent
 from pearl_lightning.callbacks import AdaptationEvaluation, EpisodeCollector, ReplayCheckpoint
 from pearl_lightning.callbacks.collector import Collector
 from pearl_lightning.cli import main
-from pearl_lightning.evaluation_cli import family_overlay, make_env
+from pearl_lightning.commands.training import run
+from pearl_lightning.commands.worlds import family_overlay, make_env
 from pearl_lightning.objectives import SacConfig
-from pearl_lightning.training_cli import run
 
 ROOT = Path(__file__).parent.parent.parent
 CONFIGS = {

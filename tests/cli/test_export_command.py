@@ -14,7 +14,7 @@ import pytest
 from examples import play_exported
 from pearl_lightning import export
 from pearl_lightning.cli import main
-from pearl_lightning.export_cli import _shown
+from pearl_lightning.commands.export import _shown
 
 ROOT = Path(__file__).parents[2]
 FILES = ["policy.pt2", "policy.onnx", "encoder.pt2", "encoder.onnx", "agent.json"]
@@ -84,7 +84,7 @@ def test_what_the_world_shows_is_the_configs_or_unknown(tmp_path: Path) -> None:
 def test_the_packages_own_agent_goes_into_the_current_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     folders = []
     monkeypatch.setattr(
-        "pearl_lightning.export_cli.export_agent", lambda agent, folder, world: folders.append(folder) or []
+        "pearl_lightning.commands.export.export_agent", lambda agent, folder, world: folders.append(folder) or []
     )
     assert main(["export"]) == 0
     assert folders == [Path("export")]

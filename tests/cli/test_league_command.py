@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pearl_lightning.cli import main
-from pearl_lightning.league_cli import _names
+from pearl_lightning.commands.league import _names
 
 
 def test_a_league_is_printed_written_and_drawn(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

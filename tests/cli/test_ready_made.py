@@ -13,7 +13,7 @@ import yaml
 
 from pearl_lightning import __version__
 from pearl_lightning.cli import main
-from pearl_lightning.configs_cli import FOLDER, purpose, ready_made
+from pearl_lightning.commands.configs import FOLDER, purpose, ready_made
 
 WITHOUT_TORCH = """
 import sys

@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from pearl_lightning.cli import main
-from pearl_lightning.evaluation_cli import SHIPPED
+from pearl_lightning.commands.entrants import SHIPPED
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = ROOT / "configs"

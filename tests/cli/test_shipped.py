@@ -12,7 +12,7 @@ import yaml
 from benchmarks import ship
 from pearl_lightning.agent import load_agent
 from pearl_lightning.cli import main
-from pearl_lightning.evaluation_cli import SHIPPED
+from pearl_lightning.commands.entrants import SHIPPED
 
 
 def test_without_a_checkpoint_the_packages_own_agent_plays(

@@ -13,6 +13,7 @@ from fake_backend import FakeBackend
 from jsonargparse import ArgumentParser
 
 from pearl_lightning.cli import main
+from pearl_lightning.commands.worlds import make_env
 from pearl_lightning.envs.derk.env import DerkEnv
 from pearl_lightning.envs.derk.interface import (
     BOUNTY_KEYS,
@@ -34,7 +35,6 @@ from pearl_lightning.envs.derk.tasks import (
     OpponentTasks,
 )
 from pearl_lightning.envs.derk.tasks.bounties import GOALS
-from pearl_lightning.evaluation_cli import make_env
 from pearl_lightning.rollout import play_episode
 
 CONFIGS = Path(__file__).parent.parent.parent / "configs"

@@ -17,7 +17,7 @@ from doc_blocks import PAGES, ROOT, Block, blocks, pearl_commands, write_titled
 from pytorch_lightning import Trainer
 
 from pearl_lightning.cli import main
-from pearl_lightning.training_cli import PearlParser
+from pearl_lightning.commands.training import PearlParser
 
 SHELLS = ("sh", "bash")
 UPDATES = 10

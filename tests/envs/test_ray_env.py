@@ -23,6 +23,7 @@ from torch import Tensor
 from torchrl.envs.utils import check_env_specs
 
 from pearl_lightning.cli import main
+from pearl_lightning.commands.worlds import make_env
 from pearl_lightning.envs import ray_env
 from pearl_lightning.envs.derk.env import DerkEnv
 from pearl_lightning.envs.derk.tasks import LoadoutTasks
@@ -30,7 +31,6 @@ from pearl_lightning.envs.meta_env import EpisodeLost, MetaEnv
 from pearl_lightning.envs.point_robot import GoalTasks, PointRobot
 from pearl_lightning.envs.ray_env import RayEnv
 from pearl_lightning.envs.ray_workers import RayWorkers
-from pearl_lightning.evaluation_cli import make_env
 from pearl_lightning.rollout import play_episode
 
 ray = pytest.importorskip("ray", reason="Ray is optional")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from pearl_lightning.commands.training import PearlParser, quiet
 from pearl_lightning.report import RunRecord, make_page, read_run
-from pearl_lightning.training_cli import PearlParser, quiet
 
 
 def run(arguments: list[str]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
+from pearl_lightning.commands.training import PearlParser, quiet
 from pearl_lightning.envs.derk.env import make_backend
 from pearl_lightning.envs.derk.league import cross_table
 from pearl_lightning.envs.derk.opponents import Opponent, make_opponent
@@ -12,7 +13,6 @@ from pearl_lightning.envs.derk.tasks import LoadoutTasks
 from pearl_lightning.evaluation import write_json
 from pearl_lightning.plots import plot_cross_table
 from pearl_lightning.progress_bar import progress_bar
-from pearl_lightning.training_cli import PearlParser, quiet
 
 
 def run(arguments: list[str]) -> None:

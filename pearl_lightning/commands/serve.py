@@ -8,11 +8,12 @@ from pathlib import Path
 
 import torch
 
+from pearl_lightning.commands.entrants import add_checkpoint_argument, entrant
+from pearl_lightning.commands.training import PearlParser, quiet
+from pearl_lightning.commands.worlds import add_config_argument, make_env
 from pearl_lightning.envs.derk.env import DerkEnv
 from pearl_lightning.envs.derk.game.agent_server import LONGEST_EPISODE, AgentServer
-from pearl_lightning.evaluation_cli import SHIPPED, entrant, make_env
 from pearl_lightning.serving import AdaptingPlayer
-from pearl_lightning.training_cli import PearlParser, quiet
 
 
 def run(arguments: list[str]) -> None:
@@ -50,19 +51,8 @@ def _parser() -> PearlParser:
         description="An agent server of gym-derk's own protocol: sessions that name it among their agent_hosts play "
         "against the agent, which adapts from episode to episode of a session.",
     )
-    parser.add_argument(
-        "checkpoint",
-        type=str,
-        nargs="?",
-        default=str(SHIPPED),
-        help="A .ckpt of pearl fit on Derk's Gym; the agent that comes with the package when left out.",
-    )
-    parser.add_argument(
-        "--config",
-        type=str,
-        action="append",
-        help="Holds data.init_args.env; the run's own config.yaml when left out. Given again, later ones override.",
-    )
+    add_checkpoint_argument(parser)
+    add_config_argument(parser)
     parser.add_argument("--port", type=int, default=8789, help="Of 127.0.0.1 to listen on; 0 picks a free one.")
     parser.add_argument("--sampled", action="store_true", help="Play samples of the policy rather than its mode.")
     return parser

@@ -8,9 +8,10 @@ from typing import Any
 import yaml
 
 from pearl_lightning.agent import load_agent
-from pearl_lightning.evaluation_cli import SHIPPED, one_workers, run_of
+from pearl_lightning.commands.entrants import SHIPPED, run_of
+from pearl_lightning.commands.training import PearlParser, quiet
+from pearl_lightning.commands.worlds import one_workers
 from pearl_lightning.export import export_agent
-from pearl_lightning.training_cli import PearlParser, quiet
 
 FOLDER = "export"
 """Where it goes, in the run's folder."""

@@ -8,7 +8,7 @@ import io
 import re
 
 from pearl_lightning.cli import COMMANDS, PlainParser, main
-from pearl_lightning.configs_cli import ready_made
+from pearl_lightning.commands.configs import ready_made
 
 SCRIPTS = {
     "bash": """\

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pearl_lightning.cli import PlainParser
 
-FOLDER = Path(__file__).parent / "configs"
+FOLDER = Path(__file__).parent.parent / "configs"
 """Where the ready-made configs lie."""
 GROUPS = {
     "worlds": "Worlds, complete configs",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pearl_lightning.evaluation_cli import make_env
-from pearl_lightning.training_cli import PearlParser, quiet
+from pearl_lightning.commands.training import PearlParser, quiet
+from pearl_lightning.commands.worlds import make_env
 
 
 def run(arguments: list[str]) -> None:

@@ -10,12 +10,19 @@ from typing import Any, Literal
 import torch
 from PIL import Image
 
+from pearl_lightning.commands.entrants import add_checkpoint_argument, entrant
+from pearl_lightning.commands.training import PearlParser, quiet
+from pearl_lightning.commands.worlds import (
+    add_config_argument,
+    add_tasks_argument,
+    family_overlay,
+    make_env,
+    split,
+)
 from pearl_lightning.envs.derk.backend import DerkBackend
 from pearl_lightning.envs.derk.env import DerkEnv
 from pearl_lightning.envs.derk.tasks import DerkTask
-from pearl_lightning.evaluation_cli import SHIPPED, entrant, family_overlay, make_env, split
 from pearl_lightning.rollout import MetaAgent, adaptation_episodes
-from pearl_lightning.training_cli import PearlParser, quiet
 from pearl_lightning.watching.page import match_page
 from pearl_lightning.watching.pictures import FRAMES_PER_SECOND, gif_bytes, match_frames, video_codec, write_video
 from pearl_lightning.watching.record import record_adaptation
@@ -107,28 +114,15 @@ class _PageCamera:
 
 def _parser() -> PearlParser:
     parser = PearlParser(prog="pearl watch", description="A match to look at: a page, an animation or a video.")
-    parser.add_argument(
-        "checkpoint",
-        type=str,
-        nargs="?",
-        default=str(SHIPPED),
-        help="A .ckpt of pearl fit on Derk's Gym; the agent that comes with the package when left out.",
-    )
+    add_checkpoint_argument(parser)
     parser.add_argument(
         "--out",
         type=str,
         default="match.html",
         help="What is written: .html plays in any browser, .gif, or .mp4 (needs the extra video).",
     )
-    parser.add_argument(
-        "--config",
-        type=str,
-        action="append",
-        help="Holds data.init_args.env; the run's own config.yaml when left out. Given again, later ones override.",
-    )
-    parser.add_argument(
-        "--tasks", type=str, default="test", help="SPLIT of the run's tasks, or FAMILY/SPLIT; see pearl tasks."
-    )
+    add_config_argument(parser)
+    add_tasks_argument(parser)
     parser.add_argument("--task", type=int, default=0, help="Index of the task in the split.")
     parser.add_argument("--episodes", type=int, default=3, help="Episodes, at least 1.")
     parser.add_argument("--sampled", action="store_true", help="Play samples of the policy rather than its mode.")
