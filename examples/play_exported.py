@@ -93,6 +93,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--episodes", type=int, default=3)
     parser.add_argument("--sampled", action="store_true", help="Play samples of the policy rather than its mode.")
     options = parser.parse_args(arguments)
+    if not (options.folder / "agent.json").is_file():
+        parser.error(f"{options.folder} holds no exported agent: write one with pearl export --out {options.folder}")
 
     player = Player(options.folder, options.arenas, options.sampled)
     tasks = LoadoutTasks(train_tasks=options.arenas, test_tasks=0, opponent=options.opponent, bounties="shaped")

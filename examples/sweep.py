@@ -48,6 +48,8 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, default=Path("runs/sweep"), help="Where the runs are kept.")
     parser.add_argument("--storage", help="Database of the search, such as sqlite:///sweep.db; none when left out.")
     options = parser.parse_args()
+    if options.storage is None and options.runs.exists():
+        parser.error(f"{options.runs} holds an earlier search: name another folder with --runs, or its --storage")
 
     def objective(trial: optuna.Trial) -> float:
         return held_out_return(options.config, suggest(trial), options.runs, f"trial-{trial.number}", options.updates)

@@ -37,6 +37,7 @@ COMMANDS = tuple(re.findall(r"^  (\w+) ", USAGE, flags=re.MULTILINE))
 _ENTRIES = {
     "evaluate": "pearl_lightning.commands.evaluate:run",
     "export": "pearl_lightning.commands.export:run",
+    "doctor": "pearl_lightning.commands.doctor:main",
     "league": "pearl_lightning.commands.league:run",
     "report": "pearl_lightning.commands.report:run",
     "serve": "pearl_lightning.commands.serve:run",
@@ -68,10 +69,6 @@ def main(argv: list[str] | None = None) -> int:
     if command == "--version":
         print(f"pearl-lightning {__version__}")
         return 0
-    if command == "doctor":
-        from pearl_lightning.commands import doctor
-
-        return doctor.main(arguments[1:])
     if command in _ENTRIES:
         return _readable(_ENTRIES[command], arguments[1:], traceback)
     if command in ("fit", "validate", "test"):
@@ -83,7 +80,11 @@ def main(argv: list[str] | None = None) -> int:
 def _readable(entry: str, arguments: list[str], traceback: bool) -> int:
     """Import and run a command; whatever goes wrong becomes one line on stderr."""
     try:
-        pkgutil.resolve_name(entry)(arguments)
+        status: int | None = pkgutil.resolve_name(entry)(arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:  # who reads has seen enough, as head has
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except KeyboardInterrupt:
         print("pearl: interrupted", file=sys.stderr)
         return 130
@@ -97,7 +98,7 @@ def _readable(entry: str, arguments: list[str], traceback: bool) -> int:
         where = "" if process == "0" else f" (process {process})"
         sys.stderr.write(f"pearl: error{where}: {message}\n")  # in one piece: other processes may write at once
         return 1
-    return 0
+    return status or 0
 
 
 def readable(message: str) -> str:

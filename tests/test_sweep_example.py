@@ -54,10 +54,13 @@ def test_a_failed_trial_does_not_end_the_search(
     assert printed.err.count("discount must be in (0, 1], got 7.0") == 2
 
 
-def test_an_earlier_searchs_runs_are_not_taken_for_new_ones(search: Any, tmp_path: Path) -> None:
+def test_an_earlier_searchs_runs_are_not_taken_for_new_ones(
+    search: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "runs" / "trial-0").mkdir(parents=True)
-    with pytest.raises(FileExistsError, match="trial-0 is there already: name another folder with --runs"):
+    with pytest.raises(SystemExit):
         search("--trials", "1")
+    assert "holds an earlier search: name another folder with --runs" in capsys.readouterr().err
 
 
 def test_a_stored_search_goes_on(search: Any, tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import ctypes
 import importlib.metadata
 import os
@@ -12,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pearl_lightning.cli import PlainParser
 from pearl_lightning.envs.derk.game.install import (
     APT_INSTALL,
     GYM_DERK_VERSION,
@@ -72,7 +72,7 @@ def main(arguments: list[str]) -> int:
     Args:
         arguments: The command line behind ``pearl doctor``.
     """
-    argparse.ArgumentParser(
+    PlainParser(
         prog="pearl doctor",
         description="Tell what the real game (gym-derk in a headless browser) still needs on this machine, with the "
         "commands that install it, and play one step of it. Exit status 0 if the game can be played, 1 otherwise. "

@@ -82,7 +82,7 @@ def run_of(checkpoint: Path) -> tuple[str, Path, Path]:
     """Name, folder and config of the run that a checkpoint is of."""
     if checkpoint == SHIPPED:  # the package is no place to write to
         return "shipped", Path("runs") / "shipped", SHIPPED.with_suffix(".yaml")
-    if checkpoint.parent.name == "checkpoints":
+    if checkpoint.parent.name in ("checkpoints", "snapshots"):
         folder = checkpoint.parent.parent
         return folder.name, folder, folder / "config.yaml"
     return checkpoint.stem, checkpoint.parent, checkpoint.parent / "config.yaml"

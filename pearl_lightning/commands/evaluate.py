@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pearl_lightning.commands.entrants import RANDOM, entrants
+from pearl_lightning.commands.outputs import output_file
 from pearl_lightning.commands.training import PearlParser, quiet
 from pearl_lightning.commands.worlds import (
     add_config_argument,
@@ -40,6 +41,9 @@ def run(arguments: list[str]) -> None:
     options = _parser().parse_args(arguments)
     backends = BACKENDS if options.backend == "both" else (options.backend,)
     sides = SIDES if options.side == "both" else (options.side,)
+    for kind in ("json", "png", "csv"):
+        if options[kind] is not None:
+            output_file(kind, options[kind], f".{kind}")
     overlay, split_name = family_overlay(options.tasks)
     entered = entrants(options.checkpoints, options.config or [], overlay)
     results: dict[str, AdaptationResult] = {}

@@ -25,7 +25,8 @@ def run(arguments: list[str]) -> None:
     checkpoint = Path(options.checkpoint or SHIPPED)
     agent = load_agent(checkpoint)
     _, folder, config = run_of(checkpoint)
-    folder = Path(FOLDER) if checkpoint == SHIPPED else folder / FOLDER
+    name = FOLDER if checkpoint.stem == "last" else f"{FOLDER}-{checkpoint.stem}"  # of several, each its own
+    folder = Path(FOLDER) if checkpoint == SHIPPED else folder / name
     written = export_agent(agent, Path(options.out) if options.out else folder, _shown(config))
     print(f"written: {', '.join(str(path) for path in written)}")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
+from pearl_lightning.commands.outputs import output_file
 from pearl_lightning.commands.training import PearlParser, quiet
 from pearl_lightning.envs.derk.env import make_backend
 from pearl_lightning.envs.derk.league import cross_table
@@ -22,6 +23,9 @@ def run(arguments: list[str]) -> None:
     for name in ("matches", "arenas"):
         if options[name] < 1:
             raise ValueError(f"{name} must be at least 1, got {options[name]}")
+    for kind in ("json", "png"):
+        if options[kind] is not None:
+            output_file(kind, options[kind], f".{kind}")
     if len(set(options.players)) < len(options.players):
         raise ValueError(f"players must be different ones, got {', '.join(options.players)}")
     players = dict(zip(_names(options.players), map(_player, options.players), strict=True))
@@ -38,7 +42,6 @@ def run(arguments: list[str]) -> None:
     if options.json is not None:
         write_json(table.to_json(), Path(options.json))
     if options.png is not None:
-        Path(options.png).parent.mkdir(parents=True, exist_ok=True)
         plot_cross_table(table).savefig(options.png)
 
 

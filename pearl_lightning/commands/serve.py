@@ -21,7 +21,7 @@ def run(arguments: list[str]) -> None:
     quiet()
     options = _parser().parse_args(arguments)
     served = entrant(Path(options.checkpoint), [Path(config) for config in options.config or []], ())
-    env = make_env(served.configs)
+    env = make_env(served.configs, arenas=1)
     if not isinstance(env, DerkEnv):
         raise ValueError(f"only agents of Derk's Gym can be served, but the env of {served.configs[-1]} is another")
     if env.observe_task:

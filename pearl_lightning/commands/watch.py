@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 
 from pearl_lightning.commands.entrants import add_checkpoint_argument, entrant
+from pearl_lightning.commands.outputs import output_file
 from pearl_lightning.commands.training import PearlParser, quiet
 from pearl_lightning.commands.worlds import (
     add_config_argument,
@@ -27,7 +28,7 @@ from pearl_lightning.watching.page import match_page
 from pearl_lightning.watching.pictures import FRAMES_PER_SECOND, gif_bytes, match_frames, video_codec, write_video
 from pearl_lightning.watching.record import record_adaptation
 
-_FORMATS = (".html", ".gif", ".mp4")
+_PAGE, _FILMS = ".html", (".gif", ".mp4")  # the page is of the simulator's matches
 _GIF_PIXELS, _GIF_EVERY = 320, 2  # a GIF of all frames would be many megabytes
 
 
@@ -35,16 +36,12 @@ def run(arguments: list[str]) -> None:
     """Play one task for some episodes and write what was to be seen."""
     quiet()
     options = _parser().parse_args(arguments)
-    out = Path(options.out)
-    if out.suffix not in _FORMATS:
-        raise ValueError(f"out must end in one of {', '.join(_FORMATS)}, got {options.out}")
-    if options.backend == "game" and out.suffix == ".html":
-        raise ValueError("out must end in .gif or .mp4 with --backend game: the page is of the simulator's matches")
+    is_game = options.backend == "game"
+    out = output_file("out", options.out, *(_FILMS if is_game else (_PAGE, *_FILMS)))
     if out.suffix == ".mp4":
         video_codec()  # before a match is played that could not be written
     overlay, split_name = family_overlay(options.tasks)
     player = entrant(Path(options.checkpoint), [Path(config) for config in options.config or []], overlay)
-    is_game = options.backend == "game"
     env = make_env(player.configs, options.backend, options.side, arenas=1, statistics=True, pictures=is_game)
     try:
         assert isinstance(env, DerkEnv)  # no other world has a backend
@@ -54,7 +51,6 @@ def run(arguments: list[str]) -> None:
         task = tasks[options.task]
         settings = {name: options[name] for name in ("episodes", "seed")} | {"deterministic": not options.sampled}
         write = _write_game if is_game else _write_simulator
-        out.parent.mkdir(parents=True, exist_ok=True)
         print(write(env, agent, task, settings, out, player.name))
     finally:
         env.close(raise_if_closed=False)
@@ -106,7 +102,8 @@ class _PageCamera:
         self.pictures: list[bytes] = []
 
     def begin(self, backend: DerkBackend, tasks: Sequence[DerkTask]) -> None:
-        """Nothing is drawn yet."""
+        """Nothing is drawn yet; an episode that the game lost is played again, and its pictures are dropped."""
+        del self.pictures[len(self.pictures) // backend.episode_steps * backend.episode_steps :]
 
     def step(self, backend: DerkBackend, action: torch.Tensor) -> None:
         self.pictures.append(backend.picture())  # type: ignore[attr-defined]

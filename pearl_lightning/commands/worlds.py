@@ -61,11 +61,14 @@ def make_env(
     files = [config] if isinstance(config, Path) else config
     for file in files:
         if not file.is_file():
-            raise FileNotFoundError(f"there is no config {file}: name one that holds data.init_args.env with --config")
-        content = yaml.safe_load(file.read_text())
+            raise FileNotFoundError(f"there is no config file {file}: name one that holds data.init_args.env")
         try:
-            settings = _merged(settings, content["data"]["init_args"]["env"])
-        except (KeyError, TypeError) as error:
+            content = yaml.safe_load(file.read_text())
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise ValueError(f"{file} is no YAML: {' '.join(str(error).split())}") from error
+        try:
+            settings = _merged(settings, content["data"]["init_args"].get("env", {}) if "data" in content else {})
+        except (AttributeError, KeyError, TypeError) as error:
             raise ValueError(f"{file} must hold an environment under data.init_args.env") from error
     if "class_path" not in settings:
         raise ValueError(

@@ -67,7 +67,8 @@ class RunRecord:
         for key in path.split("."):
             if not isinstance(value, dict):
                 return None
-            value = value[key] if key in value else (value.get("init_args") or {}).get(key)
+            inner = value.get("init_args")
+            value = value[key] if key in value else inner.get(key) if isinstance(inner, dict) else None
         return value
 
     def class_name(self, path: str) -> str | None:
@@ -94,7 +95,11 @@ def read_run(folder: Path) -> RunRecord:
     metrics = _series(rows)
     notes += [_not_finite(name, points) for name, points in metrics.items() if not _all_finite(points)]
     summary = _json(folder / "summary.json") or {}
+    if not isinstance(summary.get("updates", 0), int):
+        raise ValueError(f"{folder / 'summary.json'} must count updates, got {summary['updates']!r}")
     history = (_json(folder / "adaptation.json") or {}).get("history", [])
+    if not (isinstance(history, list) and all(isinstance(point, dict) for point in history)):
+        raise ValueError(f"{folder / 'adaptation.json'} must hold a history of evaluations, got {history!r:.80}")
     updates = max([summary.get("updates", 0), *(point.update for each in metrics.values() for point in each)])
     env_steps = max([0, *(row["env_steps"] for row in rows if row.get("env_steps", math.nan) >= 0)])
     if not summary or summary.get("updates", 0) < updates or len(history) < len(metrics.get("evaluation/gain", ())):
@@ -137,7 +142,10 @@ def _rows(path: Path, notes: list[str]) -> Iterator[dict[str, float]]:
         notes.append("Nothing was measured yet: metrics.csv is missing or holds no whole row.")
     for row in (reader := csv.DictReader(lines)):
         try:
-            yield {name: float(cell) for name, cell in row.items() if cell}
+            measured = {name: float(cell) for name, cell in row.items() if cell}
+            if not all(math.isfinite(measured.get(name, 0.0)) for name in COUNTERS):
+                raise ValueError(f"{' and '.join(COUNTERS)} must be finite")
+            yield measured
         except (TypeError, ValueError) as error:  # of a row with more cells than columns, too
             raise ValueError(f"line {reader.line_num} of {path} must hold numbers alone: {error}") from error
 

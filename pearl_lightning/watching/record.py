@@ -202,7 +202,7 @@ def record_adaptation(
         for _ in adaptation_episodes(
             env, watched, episodes, deterministic=deterministic, generator=generator, belief=belief
         ):
-            z, watched.z = torch.stack(watched.z), []
+            z, watched.z = torch.stack(watched.z[-env.horizon :]), []  # an attempt that was lost came before
             records.append(camera.record(z, before, ("home", "away").index(env.side)))
             before = _first(belief)
     finally:

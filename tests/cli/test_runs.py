@@ -226,8 +226,8 @@ def test_evaluate_names_what_is_wrong(
     for options, message in (
         ([str(tmp_path / "no.ckpt")], f"there is no checkpoint {tmp_path / 'no.ckpt'}"),
         ([checkpoint, "--episodes", "0"], "episodes must be at least 1, got 0"),
-        ([checkpoint, "--config", str(tmp_path / "no.yaml")], f"there is no config {tmp_path / 'no.yaml'}"),
-        ([checkpoint, "--config", str(tmp_path / "empty.yaml")], "must hold an environment under data.init_args.env"),
+        ([checkpoint, "--config", str(tmp_path / "no.yaml")], f"there is no config file {tmp_path / 'no.yaml'}"),
+        ([checkpoint, "--config", str(tmp_path / "empty.yaml")], "names no class_path under data.init_args.env"),
         ([checkpoint, "--speed", "3"], "unrecognized arguments: --speed"),
         ([checkpoint, "--tasks", "hard"], "tasks must be a split that holds any, one of train, test, got 'hard'"),
         ([checkpoint, "--side", "away"], "--side away is for Derk's Gym, but the env of"),

@@ -34,8 +34,8 @@ def test_the_suffix_says_what_is_written(tmp_path: Path, capsys: pytest.CaptureF
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--out", "match.avi"], "out must end in one of .html, .gif, .mp4, got match.avi"),
-        (["--backend", "game"], "out must end in .gif or .mp4 with --backend game"),
+        (["--out", "match.avi"], "out must end in .html or .gif or .mp4, got match.avi"),
+        (["--backend", "game"], "out must end in .gif or .mp4, got match.html"),
         (["--task", "64"], "task must be in [0, 64), an index in the split, got 64"),
         (["--task", "-1"], "task must be in [0, 64), an index in the split, got -1"),
         (["--tasks", "nowhere/test"], "tasks must name one of the families"),

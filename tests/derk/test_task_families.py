@@ -269,7 +269,7 @@ def test_pearl_tasks_lists_every_split(capsys: pytest.CaptureFixture[str], tmp_p
     assert main(["tasks", str(config), "--limit", "-1"]) == 1
     assert "limit must be at least 0, got -1" in capsys.readouterr().err
     assert main(["tasks", str(tmp_path / "none.yaml")]) == 1
-    assert "there is no config" in capsys.readouterr().err
+    assert "there is no config file" in capsys.readouterr().err
 
 
 def test_pearl_tasks_takes_overlays_as_fit_does(capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,6 +12,7 @@ from pearl_lightning.baselines import UniformAgent
 from pearl_lightning.envs.derk.env import DerkEnv
 from pearl_lightning.envs.derk.interface import BOUNTY_KEYS
 from pearl_lightning.envs.derk.tasks import LoadoutTasks
+from pearl_lightning.envs.meta_env import EpisodeLost
 from pearl_lightning.evaluation import evaluate_adaptation
 from pearl_lightning.watching import record_adaptation
 from pearl_lightning.watching.record import one_arena
@@ -67,6 +68,24 @@ def test_a_frame_is_the_state_before_its_step_and_one_comes_after_the_last(env: 
     assert (statues == [[51.0, 51.0], [77.0, 77.0]]).all()
     stride = np.linalg.norm(np.diff(record.states["position"][..., :2], axis=0), axis=-1)
     assert 0.5 < stride.max() < 12 * 8 / 60 + 1.5  # a step's walk at full speed, and a push by whoever stands there
+
+
+def test_an_attempt_that_the_world_lost_is_no_part_of_the_record(env: DerkEnv, monkeypatch: pytest.MonkeyPatch) -> None:
+    undisturbed = record_adaptation(env, small_agent(env), 0, episodes=2, seed=5)
+    advance, played = env.advance, []
+
+    def lose_one(action: torch.Tensor) -> dict[str, torch.Tensor | bool]:
+        played.append(action)
+        if len(played) == 40:
+            raise EpisodeLost("the game broke")
+        return advance(action)
+
+    monkeypatch.setattr(env, "advance", lose_one)
+    records = record_adaptation(env, small_agent(env), 0, episodes=2, seed=5)
+    for record in records:
+        assert len(record.actions) == len(record.z) == env.horizon
+        assert len(record.states["hitpoints"]) == env.horizon + 1
+    assert records[0].states["position"][0].tolist() != undisturbed[0].states["position"][0].tolist()  # another start
 
 
 def test_recording_leaves_the_environment_as_it_was(env: DerkEnv) -> None:

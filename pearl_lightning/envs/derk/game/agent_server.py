@@ -28,6 +28,7 @@ _MOST_TEAMS = 4096
 _LONGEST_MESSAGE = 2**26  # bytes; a game that tells its state sends some megabytes
 _CLOSING = 1.0  # seconds for which a client may take its time to say goodbye
 _UNSUPPORTED, _BROKEN = 1003, 1011  # why a session ends, as WebSocket has it
+_LONGEST_REASON = 120  # bytes
 
 
 class Player(Protocol):
@@ -105,7 +106,7 @@ class AgentServer:
             self.tell(f"{session}: the game left {session.where}")
         except WrongMessage as error:
             self.tell(f"{session}: ended {session.where}: {error}")
-            await websocket.close(_UNSUPPORTED, str(error)[:100])
+            await websocket.close(_UNSUPPORTED, str(error).encode()[:_LONGEST_REASON].decode(errors="ignore"))
         except Exception as error:  # a player's: the others play on
             self.tell(f"{session}: broke {session.where}: {type(error).__name__}: {error}")
             await websocket.close(_BROKEN)
