@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import shlex
+import shutil
 import signal
 import sys
 import warnings
@@ -110,6 +111,10 @@ class PearlCLI(LightningCLI):
             if self.trainer.is_global_zero:
                 sys.stderr.write(f"pearl: {self._how_it_goes_on()}\n")
             sys.exit(stop.code if isinstance(stop, SystemExit) else 128 + signal.SIGINT)
+        except Exception:
+            if {path.name for path in self.run_folder.glob("*")} == {"config.yaml"}:  # it never began
+                shutil.rmtree(self.run_folder)
+            raise
 
     def validate(self, **kwargs: Any) -> None:
         """Play the held-out tasks."""

@@ -59,3 +59,14 @@ def test_a_reader_that_has_seen_enough_is_no_error() -> None:
     process.stdout.close()
     _, complaint = process.communicate(timeout=60)
     assert (process.returncode, complaint) == (0, b"")
+
+
+def test_a_resume_that_is_refused_leaves_no_folder(
+    tiny_config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fit = ["fit", "--config", str(tiny_config), "--runs_dir", str(tmp_path), "--trainer.max_steps"]
+    assert main([*fit, "1"]) == 0
+    moved = (tmp_path / "tiny" / "checkpoints" / "last.ckpt").rename(tmp_path / "moved.ckpt")
+    assert main([*fit, "2", "--ckpt_path", str(moved)]) == 1
+    assert "replay directory" in capsys.readouterr().err
+    assert not (tmp_path / "tiny-2").exists()
