@@ -9,7 +9,7 @@ from html import escape
 from itertools import groupby
 
 WIDTH, HEIGHT = 480, 270
-LEFT, RIGHT, TOP, BOTTOM = 58, 12, 10, 40
+LEFT, RIGHT, TOP, BOTTOM = 58, 24, 10, 40
 """Margins of the plotted area within ``WIDTH`` x ``HEIGHT``."""
 MAX_DRAWN = 240
 """Points of a line; of more, neighbours are averaged."""
