@@ -18,7 +18,6 @@ from pearl_lightning.envs.derk.interface import (
     CASTING_SLOT,
     CHANGE_FOCUS,
     ITEMS,
-    SIDES,
     TICKS_PER_STEP,
 )
 from pearl_lightning.watching.record import MEMBERS_PER_SIDE, MatchRecord
@@ -106,7 +105,6 @@ def _episode(record: MatchRecord) -> dict[str, Any]:
         ],
         "returns": _numbers(record.returns, 3),
         "kills": _numbers(record.kills),
-        "z": _numbers(record.z[-1], 2),
         "zMean": _numbers(record.z_mean, 3),
         "zStd": _numbers(record.z_std, 3),
     }
@@ -118,6 +116,3 @@ def _numbers(array: np.ndarray, decimals: int = 0) -> list[float] | list[int]:
         return array.astype(int).ravel().tolist()
     rounded = np.round(array.astype(np.float64).ravel(), decimals)
     return [int(number) if number == int(number) else number for number in rounded.tolist()]
-
-
-assert SIDES == 2  # the page draws home and away

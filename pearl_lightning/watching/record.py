@@ -47,8 +47,7 @@ class MatchRecord:
         shot_targets: The member that a shot flies to, or -1 for one that does not fly, ``[frame, shot]``.
         actions: ``[step, side, agent, 5]``.
         rewards: What each bounty paid in a step, ``[step, side, agent, bounty]`` as ``BOUNTY_KEYS`` names it.
-        z: What the learner's team acted on ``[step, latent]``.
-        z_mean: Mean of the belief that it was drawn from ``[latent]``.
+        z_mean: Mean of the belief that the learner's team drew its z from ``[latent]``.
         z_std: Its standard deviation.
         own_side: Where the learner's team stands: 0 is home, 1 away.
     """
@@ -58,7 +57,6 @@ class MatchRecord:
     shot_targets: np.ndarray
     actions: np.ndarray
     rewards: np.ndarray
-    z: np.ndarray
     z_mean: np.ndarray
     z_std: np.ndarray
     own_side: int
@@ -97,11 +95,10 @@ class MatchCamera:
         self.frames.append(self._frame(backend))
         self.actions.append(action[:, self.arena].cpu())
 
-    def record(self, z: Tensor, posterior: tuple[Tensor, Tensor], own_side: int) -> MatchRecord:
+    def record(self, posterior: tuple[Tensor, Tensor], own_side: int) -> MatchRecord:
         """The episode that has ended, as one record.
 
         Args:
-            z: What was acted on ``[step, latent]``.
             posterior: Mean and standard deviation ``[latent]`` of the belief before the episode.
             own_side: Where the learner's team stands.
         """
@@ -120,7 +117,6 @@ class MatchCamera:
             states=frames,
             actions=torch.stack(self.actions).numpy(),
             rewards=paid,
-            z=z.numpy(),
             z_mean=posterior[0].numpy(),
             z_std=posterior[1].numpy(),
             own_side=own_side,
@@ -129,27 +125,6 @@ class MatchCamera:
     def _frame(self, backend: Any) -> dict[str, Tensor]:
         state = backend.state()
         return {name: state[name][self.arena].cpu() for name in (*_STATES, "shot_targets", "gold", "events", "weights")}
-
-
-class _Watched:
-    """An agent whose z of each step in one arena is kept."""
-
-    def __init__(self, agent: MetaAgent, arena: int) -> None:
-        self.agent, self.arena = agent, arena
-        self.z_steps = agent.z_steps
-        self.z: list[Tensor] = []
-
-    def prior(self, arenas: int) -> Belief:
-        return self.agent.prior(arenas)
-
-    def act(
-        self, observation: Tensor, z: Tensor, deterministic: bool = False, generator: torch.Generator | None = None
-    ) -> Tensor:
-        self.z.append(z[self.arena].cpu())
-        return self.agent.act(observation, z, deterministic, generator)
-
-    def context_features(self, episodes: Any) -> Tensor:
-        return self.agent.context_features(episodes)
 
 
 def one_arena(env: DerkEnv) -> DerkEnv:
@@ -191,7 +166,7 @@ def record_adaptation(
         raise ValueError("env must be of the simulator, with count_events: true")
     if episodes < 1:
         raise ValueError(f"episodes must be at least 1, got {episodes}")
-    camera, watched = MatchCamera(), _Watched(agent, arena=0)
+    camera = MatchCamera()
     saved_tasks, saved_state, records = env.next_tasks, env.random_state(), []
     try:
         env.set_seed(seed)
@@ -200,10 +175,9 @@ def record_adaptation(
         belief, generator = agent.prior(env.arenas), torch.Generator().manual_seed(seed)
         before = _first(belief)
         for _ in adaptation_episodes(
-            env, watched, episodes, deterministic=deterministic, generator=generator, belief=belief
+            env, agent, episodes, deterministic=deterministic, generator=generator, belief=belief
         ):
-            z, watched.z = torch.stack(watched.z[-env.horizon :]), []  # an attempt that was lost came before
-            records.append(camera.record(z, before, ("home", "away").index(env.side)))
+            records.append(camera.record(before, ("home", "away").index(env.side)))
             before = _first(belief)
     finally:
         env.spectator = None

@@ -109,15 +109,30 @@ def test_every_style_comes_equally_often_and_holds_what_it_can_use() -> None:
     assert {tasks[index].opponent for index in tasks.splits["new_styles"]} == {"runner"}
 
 
+def test_the_learners_team_holds_what_it_may_and_anything_where_nothing_is_said() -> None:
+    tasks = OpponentTasks(own_items={"arms": ["Pistol"], "misc": ["Shell", "Trombone"]})
+    for task in (*tasks.train, *tasks.test):
+        for arms, _, misc in task.home_loadouts:
+            assert arms == "Pistol"
+            assert misc in ("Shell", "Trombone")
+    tails = {loadout[1] for task in tasks.train for loadout in task.home_loadouts}
+    assert tails == set(ITEMS_BY_SLOT["tail"])
+    arms = {loadout[0] for task in tasks.train for loadout in task.away_loadouts}
+    assert arms == set(ITEMS_BY_SLOT["arms"])  # the other team's are its style's
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
+        ({"own_items": {"wings": ["Talons"]}}, "own_items must name slots among arms, tail, misc, got 'wings'"),
+        ({"own_items": {"tail": []}}, "own_items must give at least one item for tail, got none"),
+        ({"own_items": {"arms": ["Spoon"]}}, "unknown item 'Spoon'"),
         ({"styles": ["sniper", "wizard"]}, "unknown opponent 'wizard'; known ones: random, idle"),
         ({"styles": []}, "styles must hold at least one opponent, got none"),
         ({"new_styles": ["gang", "runner"]}, "new_styles must not be among styles, got gang in both"),
     ],
 )
-def test_wrong_styles_are_refused(settings: dict[str, Any], message: str) -> None:
+def test_wrong_styles_and_items_are_refused(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         OpponentTasks(**settings)
 
