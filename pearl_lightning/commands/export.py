@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
-
-import yaml
 
 from pearl_lightning.agent import load_agent
 from pearl_lightning.commands.entrants import SHIPPED, run_of
 from pearl_lightning.commands.training import PearlParser, quiet
-from pearl_lightning.commands.worlds import one_workers
+from pearl_lightning.commands.worlds import env_settings, one_workers
 from pearl_lightning.export import export_agent
 
 FOLDER = "export"
@@ -35,11 +32,7 @@ def _shown(config: Path) -> dict[str, bool | None]:
     """What the world of a config shows beside the game's own observation; null where there is no config to tell."""
     if not config.is_file():
         return dict.fromkeys(_SHOWN)
-    try:
-        env = yaml.safe_load(config.read_text())["data"]["init_args"]["env"]
-        world: dict[str, Any] = one_workers(env)["init_args"]
-    except (KeyError, TypeError) as error:
-        raise ValueError(f"{config} must hold an environment under data.init_args.env") from error
+    world = one_workers(env_settings([config])).get("init_args", {})
     return {name: bool(world.get(name, False)) for name in _SHOWN}
 
 

@@ -38,6 +38,32 @@ def split(env: MetaEnv, name: str) -> range:
     return splits[name]
 
 
+def env_settings(files: Sequence[Path]) -> dict[str, Any]:
+    """What configs hold under ``data.init_args.env``, later ones over earlier ones, as YAML has it.
+
+    Raises:
+        FileNotFoundError: One is not there.
+        ValueError: One is no YAML, or together they name no environment.
+    """
+    settings: dict[str, Any] = {}
+    for file in files:
+        if not file.is_file():
+            raise FileNotFoundError(f"there is no config file {file}: name one that holds data.init_args.env")
+        try:
+            content = yaml.safe_load(file.read_text())
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise ValueError(f"{file} is no YAML: {' '.join(str(error).split())}") from error
+        try:
+            settings = _merged(settings, content["data"]["init_args"].get("env", {}) if "data" in content else {})
+        except (AttributeError, KeyError, TypeError) as error:
+            raise ValueError(f"{file} must hold an environment under data.init_args.env") from error
+    if "class_path" not in settings:
+        raise ValueError(
+            f"{files[-1]} names no class_path under data.init_args.env: give the config it is an overlay for first"
+        )
+    return settings
+
+
 def make_env(
     config: Path | Sequence[Path],
     backend: str | None = None,
@@ -57,23 +83,8 @@ def make_env(
         statistics: Let Derk's simulator count kills and damage.
         pictures: Let Derk's real game take a picture of every step.
     """
-    settings: dict[str, Any] = {}
     files = [config] if isinstance(config, Path) else config
-    for file in files:
-        if not file.is_file():
-            raise FileNotFoundError(f"there is no config file {file}: name one that holds data.init_args.env")
-        try:
-            content = yaml.safe_load(file.read_text())
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise ValueError(f"{file} is no YAML: {' '.join(str(error).split())}") from error
-        try:
-            settings = _merged(settings, content["data"]["init_args"].get("env", {}) if "data" in content else {})
-        except (AttributeError, KeyError, TypeError) as error:
-            raise ValueError(f"{file} must hold an environment under data.init_args.env") from error
-    if "class_path" not in settings:
-        raise ValueError(
-            f"{files[-1]} names no class_path under data.init_args.env: give the config it is an overlay for first"
-        )
+    settings = env_settings(files)
     if arenas is not None:
         settings = one_workers(settings)
     world = one_workers(settings).get("init_args", {})

@@ -74,10 +74,10 @@ def test_a_runs_checkpoint_is_exported_into_its_folder(
 def test_what_the_world_shows_is_the_configs_or_unknown(tmp_path: Path) -> None:
     config = tmp_path / "config.yaml"
     assert _shown(config) == {"observe_time": None, "observe_task": None}
-    config.write_text("data: {init_args: {env: {init_args: {observe_time: true}}}}")
+    config.write_text("data: {init_args: {env: {class_path: any.World, init_args: {observe_time: true}}}}")
     assert _shown(config) == {"observe_time": True, "observe_task": False}
     config.write_text("data: {init_args: {}}")
-    with pytest.raises(ValueError, match=r"config.yaml must hold an environment under data.init_args.env"):
+    with pytest.raises(ValueError, match=r"config.yaml names no class_path under data.init_args.env"):
         _shown(config)
 
 
