@@ -113,7 +113,7 @@ class EpisodeCollector(Collector):
         belief = agent.prior(env.arenas)
         for _ in range(self.prior_episodes):
             for episode in adaptation_episodes(env, agent, 1, generator=self.generator):
-                belief.update(agent.context_features(episode[:, :-1].unsqueeze(1)))
+                belief.update(agent.context_features(episode.unsqueeze(1)))
                 yield "prior", True, episode
         for count, is_context in ((self.posterior_episodes, True), (self.rl_episodes, False)):
             for episode in adaptation_episodes(

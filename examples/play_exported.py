@@ -56,7 +56,7 @@ class Player:
         return np.concatenate(columns, axis=1, dtype=np.float32)
 
     def adapt(self, observation: NDArray[np.float32], action: NDArray[np.float32], reward: NDArray[np.float32]) -> None:
-        """Take an episode ``[arena, step, agent, ...]`` into the belief."""
+        """Take an episode ``[arena, step, agent, ...]`` into the belief; its last observation comes after all steps."""
         if self.agent["latent_dim"]:
             inputs = {"context": self.context(observation, action, reward), "state": self.state}
             self.state, self.mean, self.std = self.encoder.run(["new_state", "mean", "std"], inputs)
@@ -70,8 +70,10 @@ class Player:
         shown = action[:, ::stride]
         one_hots = [np.eye(n)[shown[..., continuous + i].astype(int)] for i, n in enumerate(choices)]
         paid = np.add.reduceat(reward, range(0, reward.shape[1], stride), axis=1)[..., None]
+        before, after = observation[:, :-1:stride], observation[:, 1::stride]
         parts = [
-            observation[:, ::stride],
+            *([after - before] if self.agent["context_next_observation"] else []),
+            before,
             shown[..., :continuous],
             *one_hots,
             self.agent["context_reward_scale"] * paid,
@@ -111,6 +113,7 @@ def main(arguments: list[str] | None = None) -> None:
             result = env.advance(torch.from_numpy(actions[-1]))
             rewards.append(result["reward"].numpy())
             observation = result["observation"]
+        observations.append(observation.numpy())
         player.adapt(*(np.stack(rows, axis=1) for rows in (observations, actions, rewards)))
         won = (result["outcome"] > 0).float().mean()
         print(f"episode {episode}: return {np.sum(rewards) / options.arenas:.2f}, {won:.0%} won")

@@ -53,8 +53,8 @@ class Agent(LightningModule, ABC):
         """What the belief takes in, ``[task, transition, feature]``, from whole episodes.
 
         Args:
-            episodes: ``observation`` and ``action`` ``[task, episode, step, agent, ...]``, ``reward`` ``[task, episode,
-                step, agent]``.
+            episodes: ``observation`` and ``action`` ``[task, episode, row, agent, ...]``, ``reward`` ``[task, episode,
+                row, agent]``; the last row holds the final observation alone (see ``rollout.play_episode``).
         """
 
     @property

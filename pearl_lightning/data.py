@@ -109,6 +109,9 @@ class MetaBatchDataModule(WorldDataModule):
         recent_context: How many of a task's last context episodes the encoder may be given.
         relabelled: Share of the tasks in a meta-batch that are given another task's data, paid as their own would be;
             for worlds that write events and families that differ in what these pay (``event_weights``).
+        n_steps: Steps whose rewards a transition sums before the critics' estimate takes over (n-step returns). More
+            than one bring news of what is paid late to where it was earned sooner, at the price of judging in part by
+            the actions of an older policy.
     """
 
     def __init__(
@@ -121,9 +124,10 @@ class MetaBatchDataModule(WorldDataModule):
         episodes_per_task: int = 100,
         recent_context: int = 4,
         relabelled: float = 0.0,
+        n_steps: int = 1,
     ) -> None:
         super().__init__(env, updates_per_epoch)
-        for name, size in (("meta_batch", meta_batch), ("transitions", transitions)):
+        for name, size in (("meta_batch", meta_batch), ("transitions", transitions), ("n_steps", n_steps)):
             if size < 1:
                 raise ValueError(f"{name} must be at least 1, got {size}")
         if len(context_episodes) != 2 or not 1 <= context_episodes[0] <= context_episodes[1] <= recent_context:
@@ -140,7 +144,7 @@ class MetaBatchDataModule(WorldDataModule):
             raise ValueError(
                 f"relabelled must be 0 for an env without events or tasks without event weights, got {relabelled}"
             )
-        self.relabelled, self.event_weights = relabelled, weights
+        self.relabelled, self.event_weights, self.n_steps = relabelled, weights, n_steps
         self.meta_batch, self.transitions = meta_batch, transitions
         self.context_episodes = tuple(context_episodes)
         self.episodes_per_task, self.recent_context = episodes_per_task, recent_context
@@ -161,6 +165,8 @@ class MetaBatchDataModule(WorldDataModule):
             generator=make_generator("replay", rank),
             relabelled=self.relabelled,
             event_weights=self.event_weights,
+            n_steps=self.n_steps,
+            descriptors=self.env.tasks.descriptors(),
         )
 
     def sample(self) -> TensorDict:

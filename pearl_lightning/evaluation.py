@@ -221,7 +221,7 @@ def _play(
         for rows in adaptation_episodes(
             env, agent, episodes, deterministic=deterministic, generator=generator, belief=belief, update=False
         ):
-            features = agent.context_features(rows[:, :-1].unsqueeze(1))
+            features = agent.context_features(rows.unsqueeze(1))
             if read_from is not None:
                 features = features[read_from.to(features.device)]
             for part in features.tensor_split(TRACE_POINTS, dim=1):

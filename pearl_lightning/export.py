@@ -179,6 +179,7 @@ def describe(agent: Agent, world: Mapping[str, Any] | None = None) -> dict[str, 
             "context_features": encoder.context_features,
             "context_stride": agent.context_stride,
             "context_salient": agent.context_salient,
+            "context_next_observation": agent.context_next_observation,
             "context_reward_scale": agent.context_reward_scale,
             "state": list(encoder.initial_state(1).shape[1:]),
         }

@@ -99,9 +99,23 @@ def played_values(table: Tensor, joint_index: Tensor) -> Tensor:
     return table.gather(-1, joint_index.expand(len(table), -1).unsqueeze(-1)).squeeze(-1)
 
 
-def bellman_target(reward: Tensor, terminated: Tensor, next_value: Tensor, discount: float) -> Tensor:
-    """r + γ (1 - d) V(s') for rewards, terminations and next values ``[batch]``."""
-    return (reward + discount * (1 - terminated.to(reward.dtype)) * next_value).detach()
+def bellman_target(
+    rewards: Tensor, steps: Tensor, terminated: Tensor, next_value: Tensor, discount: float
+) -> Tensor:
+    """Σ_k γ^k r_k + γ^n (1 - d) V(s_n), the n-step return (Sutton and Barto 2018, eq. 7.1) ``[batch]``.
+
+    The entropy of the steps in between is left out, as is usual; with n = 1 there is none.
+
+    Args:
+        rewards: Of the steps up to s_n, zeros after the end of the episode, ``[batch, step]``.
+        steps: n ``[batch]``, fewer than there is room for where the episode ended.
+        terminated: d ``[batch]``: the episode's end was the task's, and nothing comes after it.
+        next_value: V(s_n) ``[batch]``.
+        discount: γ.
+    """
+    weights = discount ** torch.arange(rewards.shape[-1], device=rewards.device)
+    ahead = discount**steps * (1 - terminated.to(rewards.dtype))
+    return ((rewards * weights).sum(dim=-1) + ahead * next_value).detach()
 
 
 def soft_value(table: Tensor, policy: HybridTanhGaussian, pre_tanh: Tensor, temperatures: Tensor) -> Tensor:

@@ -60,15 +60,17 @@ class PEARL(Agent):
         self,
         observation_features: int,
         action_space: ActionSpace | dict[str, Any],
+        descriptor_features: int = 0,
         encoder: Callable[[int], ContextEncoder] = GaussianProductEncoder,
         actor: Callable[[int, ActionSpace], Actor] = Actor,
         critic: Callable[[int, int], CriticEnsemble] = CriticEnsemble,
         sac: SacConfig = SacConfig(),  # noqa: B008  (frozen)
-        reconstruction: Callable[[int, int], Reconstruction] | None = None,
+        reconstruction: Callable[[int, int, int, int], Reconstruction] | None = None,
         optimizer: OptimizerCallable = lambda parameters: Adam(parameters, lr=3e-4, fused=True),
         encoder_optimizer: OptimizerCallable | None = None,
         context_stride: int = 1,
         context_salient: int | None = None,
+        context_next_observation: bool = False,
         context_reward_scale: float = 1.0,
         z_steps: int | None = None,
         bf16: bool = False,
@@ -89,9 +91,10 @@ class PEARL(Agent):
         self.make_optimizer, self.make_encoder_optimizer = optimizer, encoder_optimizer or optimizer
         self.z_steps, self.bf16 = z_steps, bf16
         self.context_stride, self.context_salient = context_stride, context_salient
-        self.context_reward_scale = context_reward_scale
+        self.context_next_observation, self.context_reward_scale = context_next_observation, context_reward_scale
 
-        self.encoder = encoder(observation_features + action_space.encoded_width + 1)
+        shown = observation_features * (2 if context_next_observation else 1)
+        self.encoder = encoder(shown + action_space.encoded_width + 1)
         features = observation_features + self.encoder.latent_dim
         self.actor = actor(features, action_space)
         self.critics = critic(features + action_space.continuous, action_space.joint_choices)
@@ -99,7 +102,12 @@ class PEARL(Agent):
         self.reconstruction = (
             None
             if reconstruction is None
-            else reconstruction(features + action_space.encoded_width, observation_features)
+            else reconstruction(
+                observation_features + action_space.encoded_width,
+                observation_features,
+                self.encoder.latent_dim,
+                descriptor_features,
+            )
         )
         self.target = copy.deepcopy(self.value if self.value is not None else self.critics).requires_grad_(False)
         fixed = sac.temperature is not None
@@ -124,18 +132,27 @@ class PEARL(Agent):
         return (policy.mode() if deterministic else policy.sample(generator)).to(observation.device)
 
     def context_features(self, episodes: TensorDictBase) -> Tensor:
+        features, change = self._read(episodes)
+        return torch.cat([change, features], dim=-1) if self.context_next_observation else features
+
+    def _read(self, episodes: TensorDictBase) -> tuple[Tensor, Tensor]:
+        """The transitions that the encoder is shown: observation, encoded action and reward ``[task, transition,
+        feature]``; how the observation changed ``[task, transition, observation]``.
+        """
         stride = self.context_stride
-        observation, action = episodes["observation"][:, :, ::stride], episodes["action"][:, :, ::stride]
-        reward = self.context_reward_scale * episodes["reward"]
+        before, after = episodes["observation"][:, :, :-1:stride], episodes["observation"][:, :, 1::stride]
+        action = self.action_space.encode(episodes["action"][:, :, :-1:stride])
+        reward = self.context_reward_scale * episodes["reward"][:, :, :-1]
         if stride > 1:
             reward = nn.functional.pad(reward, (0, 0, 0, -reward.shape[2] % stride))
             reward = reward.unflatten(2, (-1, stride)).sum(dim=3)
-        features = torch.cat([observation, self.action_space.encode(action), reward.unsqueeze(-1)], dim=-1)
-        features = features.flatten(2, 3)  # [task, episode, transition, feature]
-        if self.context_salient is not None and self.context_salient < features.shape[2]:
-            salient = features[..., -1].abs().topk(self.context_salient, dim=2).indices.sort(dim=2).values
-            features = features.gather(2, salient.unsqueeze(-1).expand(-1, -1, -1, features.shape[-1]))
-        return features.flatten(1, 2).to(self.device)
+        rows = torch.cat([after - before, before, action, reward.unsqueeze(-1)], dim=-1)
+        rows = rows.flatten(2, 3)  # [task, episode, transition, feature]
+        if self.context_salient is not None and self.context_salient < rows.shape[2]:
+            salient = rows[..., -1].abs().topk(self.context_salient, dim=2).indices.sort(dim=2).values
+            rows = rows.gather(2, salient.unsqueeze(-1).expand(-1, -1, -1, rows.shape[-1]))
+        rows = rows.flatten(1, 2).to(self.device)
+        return rows[..., self.observation_features :], rows[..., : self.observation_features]
 
     # --- learning ---------------------------------------------------------------------------------------------------
 
@@ -168,7 +185,8 @@ class PEARL(Agent):
 
     def _losses(self, batch: TensorDictBase) -> dict[str, Tensor]:
         sac, transitions = self.sac, batch["transitions"].to(self.device)
-        context = self.context_features(batch["context"])
+        read, change = self._read(batch["context"])
+        context = torch.cat([change, read], dim=-1) if self.context_next_observation else read
         z_mean, z_std = self.encoder(context)
         z_sample = z_mean + z_std * self._normal(z_mean.shape)
         z = z_sample.repeat_interleave(transitions.shape[1], dim=0)  # [batch, latent]
@@ -184,7 +202,9 @@ class PEARL(Agent):
 
         reward = sac.reward_scale * transitions["reward"]
         next_value = self._next_value(transitions, z_fixed, temperatures)
-        target = objectives.bellman_target(reward, transitions["terminated"], next_value, sac.discount)
+        target = objectives.bellman_target(
+            reward, transitions["steps"], transitions["terminated"], next_value, sac.discount
+        )
         played = action[..., : self.action_space.continuous]
         predicted = objectives.played_values(
             self.critics(torch.cat([observation, z, played], dim=-1)).float(), self.action_space.joint_index(action)
@@ -196,12 +216,7 @@ class PEARL(Agent):
             "loss/actor": -value.mean() + objectives.actor_penalty(policy, pre_tanh, sac),
         }
         if self.reconstruction is not None:
-            losses["loss/reconstruction"] = self.reconstruction.loss(
-                context,
-                z_sample,
-                torch.cat([observation, self.action_space.encode(action), z], dim=-1),
-                transitions["next_observation"] - observation,
-            )
+            losses["loss/reconstruction"] = self.reconstruction.loss(read, change, z_sample, batch.get("descriptor"))
         if self.value is not None:
             predicted_value = self.value(torch.cat([observation, z_fixed], dim=-1)).squeeze(-1).float()
             losses["loss/value"] = objectives.critic_loss(predicted_value, value)

@@ -121,12 +121,13 @@ class TransitionSampler(_TaskSampler):
     """Uniform over all steps that are stored of each task."""
 
     def sample(self, storage: Storage, batch_size: int) -> tuple[Tensor, dict[str, Any]]:
-        """``batch_size`` rows per task ``[task, batch_size]``; the row after each holds the next observation."""
+        """``batch_size`` rows per task ``[task, batch_size]``, and ``left``: how many rows of the episode follow each."""
         shape = (len(self.tasks), batch_size)
         uniform = torch.rand(shape, generator=self.generator, dtype=torch.float64)
         slot = (uniform * self.writer.filled[self.tasks].unsqueeze(1)).long()
         step = torch.randint(self.writer.rows - 1, shape, generator=self.generator)
-        return self.writer.place[self.tasks].gather(1, slot) * self.writer.rows + step, {}
+        index = self.writer.place[self.tasks].gather(1, slot) * self.writer.rows + step
+        return index, {"left": self.writer.rows - 1 - step}
 
 
 class RecentContextSampler(_TaskSampler):
@@ -143,7 +144,7 @@ class RecentContextSampler(_TaskSampler):
         self.recent = recent
 
     def sample(self, storage: Storage, batch_size: int) -> tuple[Tensor, dict[str, Any]]:
-        """Rows ``[task, episode, step]`` of ``batch_size`` different episodes per task, fewer while there are fewer."""
+        """Rows ``[task, episode, row]`` of ``batch_size`` different episodes per task, fewer while there are fewer."""
         order = self.writer.context_order[self.tasks]  # [task, slot]
         newest = order.topk(min(self.recent, order.shape[1]), dim=1)
         key = torch.rand(newest.values.shape, generator=self.generator)
@@ -154,7 +155,7 @@ class RecentContextSampler(_TaskSampler):
         slot = newest.indices.gather(1, key.topk(episodes, dim=1).indices)  # [task, episode]
         age = self.writer.update - self.writer.written_at[self.tasks].gather(1, slot)
         first = self.writer.place[self.tasks].gather(1, slot) * self.writer.rows
-        return first.unsqueeze(-1) + torch.arange(self.writer.rows - 1), {"age": age.float().mean()}
+        return first.unsqueeze(-1) + torch.arange(self.writer.rows), {"age": age.float().mean()}
 
 
 class TaskReplay:
@@ -171,6 +172,8 @@ class TaskReplay:
         relabelled: Share of a meta-batch's tasks that are given another task's data, paid as their own would be:
             hindsight over tasks (Li et al. 2020, "Generalized hindsight"; here for context too).
         event_weights: What each task pays for an event ``[task, agent, event]``; episodes must then hold ``events``.
+        n_steps: Steps whose rewards a transition sums before the critic's estimate takes over (n-step returns).
+        descriptors: What tells the tasks apart ``[task, number]``; meta-batches then hold it.
     """
 
     def __init__(
@@ -183,8 +186,11 @@ class TaskReplay:
         generator: torch.Generator,
         relabelled: float = 0.0,
         event_weights: Tensor | None = None,
+        n_steps: int = 1,
+        descriptors: Tensor | None = None,
     ) -> None:
         sizes = {"tasks": tasks, "episodes_per_task": episodes_per_task, "recent_context": recent_context}
+        sizes["n_steps"] = n_steps
         for name, size in sizes.items():
             if size < 1:
                 raise ValueError(f"{name} must be at least 1, got {size}")
@@ -193,6 +199,7 @@ class TaskReplay:
         if relabelled and event_weights is None:
             raise ValueError(f"relabelled must be 0 without event_weights, got {relabelled}")
         self.generator, self.relabelled, self.event_weights = generator, relabelled, event_weights
+        self.n_steps, self.descriptors = n_steps, descriptors
         self.writer = TaskWriter(tasks, episodes_per_task, horizon + 1)
         self.transition_sampler = TransitionSampler(self.writer, generator)
         self.context_sampler = RecentContextSampler(self.writer, generator, recent_context)
@@ -243,8 +250,9 @@ class TaskReplay:
             update: The update that the meta-batch is for; that of the last ``extend`` when left out.
 
         Returns:
-            ``transitions`` ``[task, transition]`` and ``context`` ``[task, episode, step]`` as ``PEARL.losses`` wants
-            them, and ``age``: how many updates ago the context was played.
+            ``transitions`` ``[task, transition]``, ``context`` ``[task, episode, row]`` and, where there is any,
+            ``descriptor`` ``[task, number]`` as ``PEARL.losses`` wants them, and ``age``: how many updates ago the
+            context was played.
         """
         if update is not None:
             self.writer.update = update
@@ -253,10 +261,18 @@ class TaskReplay:
         sources = self._sources(drawn, with_data)
         self.transition_sampler.tasks = self.context_sampler.tasks = sources
         storage = self.buffer.storage
-        index, _ = self.transition_sampler.sample(storage, transitions)
-        rows, following = storage.get(index), storage.get(index + 1)["observation"]
+        index, where = self.transition_sampler.sample(storage, transitions)
+        steps = where["left"].clamp_max(self.n_steps)  # the episode may end before
+        rows, following = storage.get(index), storage.get(index + steps)["observation"]
         agents = rows["reward"].shape[-1]
         agent = torch.randint(agents, index.shape, generator=self.generator)
+        ahead = torch.arange(self.n_steps).expand(*index.shape, -1)
+        in_episode = ahead < steps.unsqueeze(-1)
+        paid = storage.get(slice(None)).select("training_reward", "events", strict=False)[
+            index.unsqueeze(-1) + torch.where(in_episode, ahead, 0)
+        ]
+        rewards = self._paid(paid, "training_reward", drawn, sources) * in_episode.unsqueeze(-1)
+        last = storage.get(slice(None))["terminated"][index + steps - 1]
 
         def of_agent(values: Tensor) -> Tensor:  # [task, transition, agent, ...] -> [task, transition, ...]
             chosen = agent.reshape(*agent.shape, *[1] * (values.ndim - 2)).expand(*agent.shape, 1, *values.shape[3:])
@@ -266,9 +282,10 @@ class TaskReplay:
             {
                 "observation": of_agent(rows["observation"]),
                 "action": of_agent(rows["action"]),
-                "reward": of_agent(self._paid(rows, "training_reward", drawn, sources)),
+                "reward": of_agent(rewards.transpose(2, 3)),
                 "next_observation": of_agent(following),
-                "terminated": rows["terminated"],
+                "steps": steps,
+                "terminated": last,
                 "agent": agent,
             },
             batch_size=index.shape,
@@ -277,7 +294,10 @@ class TaskReplay:
         context = storage.get(context_index)
         context["reward"] = self._paid(context, "reward", drawn, sources)
         context = context.select("observation", "action", "reward")
-        return TensorDict({"transitions": batch, "context": context}, batch_size=[len(drawn)]), diagnostics
+        meta_batch = TensorDict({"transitions": batch, "context": context}, batch_size=[len(drawn)])
+        if self.descriptors is not None:
+            meta_batch["descriptor"] = self.descriptors[drawn]
+        return meta_batch, diagnostics
 
     def _sources(self, tasks: Tensor, with_data: Tensor) -> Tensor:
         """The task whose data each of ``tasks`` is given; mostly its own."""

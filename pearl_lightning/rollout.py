@@ -130,7 +130,7 @@ def adaptation_episodes(
     for _ in range(episodes):
         episode = play_episode(env, act)
         if update:
-            belief.update(agent.context_features(episode[:, :-1].unsqueeze(1)))
+            belief.update(agent.context_features(episode.unsqueeze(1)))
         yield episode
 
 

@@ -44,8 +44,7 @@ class AdaptingPlayer:
     def act(self, observation: Array) -> Array:
         """Actions ``[team, agent, 5]`` for the game's observations ``[team, agent, 64]``."""
         step = len(self._rewards)
-        time_left = (self.horizon - step) / self.horizon if self.horizon else None
-        seen = learner_view(torch.from_numpy(observation), flags_seen=self._flags_seen, time_left=time_left)
+        seen = self._seen(observation)
         if step % self.agent.z_steps == 0 if self.agent.z_steps else step == 0:
             self._z = self.belief.sample(self.generator)
         action = self.agent.act(seen, self._z, self.deterministic, self.generator)
@@ -53,15 +52,22 @@ class AdaptingPlayer:
         self._actions.append(action)
         return action.numpy()
 
+    def _seen(self, observation: Array) -> Tensor:
+        time_left = (self.horizon - len(self._rewards)) / self.horizon if self.horizon else None
+        return learner_view(torch.from_numpy(observation), flags_seen=self._flags_seen, time_left=time_left)
+
     def pay(self, reward: Array) -> None:
         """What the last action was paid, ``[team, agent]``."""
         self._rewards.append(torch.from_numpy(reward))
 
-    def end(self) -> None:
-        """The episode is over: the belief takes it in."""
+    def end(self, observation: Array) -> None:
+        """The episode is over, and this the last that was seen ``[team, agent, 64]``: the belief takes it in."""
+        self._observations.append(self._seen(observation))
+        self._actions.append(torch.zeros_like(self._actions[-1]))
+        self._rewards.append(torch.zeros_like(self._rewards[-1]))
         rows = {"observation": self._observations, "action": self._actions, "reward": self._rewards}
         episode = {name: torch.stack(steps, dim=1).unsqueeze(1) for name, steps in rows.items()}
-        shape = episode["reward"].shape[:3]  # [team, 1, step]
+        shape = episode["reward"].shape[:3]  # [team, 1, row]
         self.belief.update(self.agent.context_features(TensorDict(episode, batch_size=shape)))
         for steps in rows.values():
             steps.clear()

@@ -64,7 +64,9 @@ def assert_near(actual: Tensor, expected: Tensor) -> None:
 
 @pytest.fixture(scope="module")
 def agent() -> PEARL:
-    return small_agent(context_stride=5, context_salient=9, context_reward_scale=3.0, z_steps=10)
+    return small_agent(
+        context_stride=5, context_salient=9, context_next_observation=True, context_reward_scale=3.0, z_steps=10
+    )
 
 
 @pytest.fixture(scope="module")
@@ -97,9 +99,13 @@ def test_a_match_is_played_and_read_as_the_agent_does(agent: PEARL, written: lis
             for name, value in (("observation", observation), ("action", action), ("reward", reward)):
                 rows[name].append(value)
             observation = result["observation"]
+        in_numpy = {name: torch.stack(values, dim=1).numpy() for name, values in rows.items()}
+        in_numpy["observation"] = np.concatenate([in_numpy["observation"], observation.unsqueeze(1).numpy()], axis=1)
+        for values in (rows["action"], rows["reward"]):
+            values.append(torch.zeros_like(values[0]))
+        rows["observation"].append(observation)
         episode = {name: torch.stack(values, dim=1) for name, values in rows.items()}
-        context = agent.context_features(TensorDict(episode, [ARENAS, STEPS]).unsqueeze(1))
-        in_numpy = {name: values.numpy() for name, values in episode.items()}
+        context = agent.context_features(TensorDict(episode, [ARENAS, STEPS + 1]).unsqueeze(1))
         assert_near(torch.from_numpy(player.context(**in_numpy)), context)
         belief.update(context)
         player.adapt(**in_numpy)
@@ -217,9 +223,10 @@ def test_the_files_say_what_a_player_needs_and_name_no_place(written: list[Path]
         "observation_features": FEATURES,
         "latent_dim": LATENT,
         "action": {"low": [-1.0, -1.0, 0.0], "high": [1.0, 1.0, 1.0], "choices": [4, 8]},
-        "context_features": FEATURES + 15 + 1,
+        "context_features": 2 * FEATURES + 15 + 1,
         "context_stride": 5,
         "context_salient": 9,
+        "context_next_observation": True,
         "context_reward_scale": 3.0,
         "z_steps": 10,
         "state": [2, LATENT],

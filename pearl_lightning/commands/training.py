@@ -65,6 +65,7 @@ class PearlCLI(LightningCLI):
         parser.add_argument("--threads", type=int, default=0, help="Threads of torch; 0 leaves its default.")
         parser.link_arguments("data", "model.init_args.observation_features", _features, apply_on="instantiate")
         parser.link_arguments("data", "model.init_args.action_space", _action_space, apply_on="instantiate")
+        parser.link_arguments("data", "model.init_args.descriptor_features", _descriptor, apply_on="instantiate")
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         self.config = parser.parse_args(args)
@@ -211,6 +212,11 @@ def _is_own(entry: Any) -> bool:
 
 def _features(data: WorldDataModule) -> int:
     return data.env.features
+
+
+def _descriptor(data: WorldDataModule) -> int:
+    descriptors = data.env.tasks.descriptors()
+    return 0 if descriptors is None else descriptors.shape[1]
 
 
 def _action_space(data: WorldDataModule) -> dict[str, Any]:

@@ -59,6 +59,12 @@ class TaskDistribution(ABC, Generic[Task]):
         """
         return None
 
+    def descriptors(self) -> Tensor | None:
+        """What is hidden of each train task, in numbers of about unit size ``[task, number]``: what a learner may be
+        trained to infer. None where the family does not say.
+        """
+        return None
+
     @abstractmethod
     def describe(self, index: int) -> str:
         """One line about a task, for people."""

@@ -66,6 +66,9 @@ class GoalTasks(PointTasks):
         tasks = tuple(drawn)
         self.train, self.test = tasks[:train_tasks], tasks[train_tasks:]
 
+    def descriptors(self) -> Tensor:
+        return torch.tensor([task.goal for task in self.train])
+
     def describe(self, index: int) -> str:
         x, y = self[index].goal
         return f"go to ({x:+.2f}, {y:+.2f})"

@@ -52,7 +52,11 @@ class PaddedLinear(nn.Linear):
         self.hidden = hidden
 
     def forward(self, features: Tensor) -> Tensor:
-        return linear(features, *pad_parameters(self.weight, self.bias, features.shape[-1], self.hidden))
+        parameters = pad_parameters(self.weight, self.bias, features.shape[-1], self.hidden)
+        if self.hidden:
+            return linear(features, *parameters)
+        with torch.autocast(features.device.type, enabled=False):
+            return linear(features.float(), *parameters)
 
 
 def mlp(inputs: int, hidden: Sequence[int], outputs: int) -> nn.Sequential:
@@ -105,6 +109,9 @@ class BatchedMLP(nn.Module):
             # a layer norm would count the padding in
             pads = layer < last and not self.layer_norm
             weight, bias = pad_parameters(weight, bias, hidden.shape[-1], pads)
+            if layer == last and torch.is_autocast_enabled(hidden.device.type):
+                with torch.autocast(hidden.device.type, enabled=False):
+                    return torch.baddbmm(bias, hidden.float(), weight.transpose(1, 2))
             if layer == 0:  # the members share their input: one wide product instead of one per member
                 members, width, inputs = weight.shape
                 wide = linear(hidden, weight.reshape(members * width, inputs), bias.reshape(-1))

@@ -46,7 +46,7 @@ class Recorder:
     def pay(self, reward: np.ndarray) -> None:
         self.rewards.append(reward)
 
-    def end(self) -> None:
+    def end(self, observation: np.ndarray) -> None:
         self.ends += 1
 
 
@@ -180,7 +180,7 @@ def played(player: AdaptingPlayer, steps: int = STEPS) -> np.ndarray:
     for observation, reward in zip(observations, rewards.reshape(-1, TEAMS, 3), strict=False):
         player.act(observation)
         player.pay(reward)
-    player.end()
+    player.end(observations[-1])
     return observations[:-1]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from tensordict import TensorDict, TensorDictBase
 from torch import Tensor
@@ -42,7 +44,12 @@ def ends(episode: Tensor, row: Tensor) -> Tensor:
 
 
 def filled_replay(
-    stored: list[tuple[int, int, bool]], *, tasks: int = 3, episodes_per_task: int = 4, recent_context: int = 2
+    stored: list[tuple[int, int, bool]],
+    *,
+    tasks: int = 3,
+    episodes_per_task: int = 4,
+    recent_context: int = 2,
+    **settings: Any,
 ) -> TaskReplay:
     """A replay that was given episodes (task, number, is_context), one after another."""
     replay = TaskReplay(
@@ -51,6 +58,7 @@ def filled_replay(
         horizon=HORIZON,
         recent_context=recent_context,
         generator=torch.Generator().manual_seed(0),
+        **settings,
     )
     for task, number, is_context in stored:
         replay.extend(marked_episodes([task], [number]), is_context)

@@ -40,19 +40,23 @@ def small_pearl(space: ActionSpace, sac: SacConfig = PRESETS["modern"], **settin
     return pearl
 
 
-def meta_batch(space: ActionSpace, seed: int = 0, agents: int = 2, steps: int = STEPS) -> TensorDict:
+def meta_batch(
+    space: ActionSpace, seed: int = 0, agents: int = 2, steps: int = STEPS, n_steps: int = 1
+) -> TensorDict:
     """A random meta-batch as ``TaskReplay.sample`` gives it; a quarter of the transitions end an episode."""
     generator = torch.Generator().manual_seed(seed)
 
     def uniform(*shape: int) -> Tensor:
         return 4 * torch.rand(*shape, generator=generator) - 2
 
-    flat, context = (TASKS, TRANSITIONS), (TASKS, 2, steps, agents)
+    flat, context = (TASKS, TRANSITIONS), (TASKS, 2, steps + 1, agents)
+    ahead = torch.randint(1, n_steps + 1, flat, generator=generator)
     transitions = TensorDict(
         {
             "observation": uniform(*flat, OBSERVATION),
             "action": space.sample(flat, generator),
-            "reward": uniform(*flat),
+            "reward": uniform(*flat, n_steps) * (torch.arange(n_steps) < ahead.unsqueeze(-1)),
+            "steps": ahead,
             "next_observation": uniform(*flat, OBSERVATION),
             "terminated": torch.rand(flat, generator=generator) < 0.25,
             "agent": torch.randint(agents, flat, generator=generator),
@@ -67,6 +71,7 @@ def meta_batch(space: ActionSpace, seed: int = 0, agents: int = 2, steps: int = 
         },
         batch_size=context[:3],
     )
+    episodes["action"][:, :, -1] = episodes["reward"][:, :, -1] = 0  # the last row holds the final observation alone
     return TensorDict({"transitions": transitions, "context": episodes}, batch_size=[TASKS])
 
 

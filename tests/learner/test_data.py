@@ -45,7 +45,7 @@ def test_meta_batches_have_the_sizes_asked_for_and_log_uniform_numbers_of_contex
         batch = data.sample()
         assert batch["transitions"].shape == (4, 5)
         tasks, episodes, steps = batch["context"].shape
-        assert (tasks, steps) == (4, HORIZON)
+        assert (tasks, steps) == (4, HORIZON + 1)
         numbers.append(episodes)
     expected = torch.zeros(4)
     for k in range(smallest, largest + 1):

@@ -7,6 +7,7 @@ import torch
 from sac_reference import constant_noise, single_critic, torchrl_batch, torchrl_sac
 from tensordict import TensorDict
 from torch.distributions import Normal, kl_divergence
+from torchrl.data.postprocs import MultiStep
 from torchrl.objectives import SACLoss
 
 from pearl_lightning import objectives
@@ -63,7 +64,8 @@ def test_critic_loss_and_its_gradient_equal_torchrls(ours: Networks, torchrl_los
     actor, critics, target = ours
     following = batch["next"]
     backed_up = objectives.bellman_target(
-        following["reward"].squeeze(-1),
+        following["reward"],
+        torch.ones(following.shape, dtype=torch.long),
         following["terminated"].squeeze(-1),
         sampled_value(actor, target, following["observation"]),
         DISCOUNT,
@@ -120,11 +122,32 @@ def test_kl_equals_torchs() -> None:
     torch.testing.assert_close(objectives.kl_to_prior(mean, std), expected)
 
 
-def test_terminated_transitions_back_up_the_reward_alone() -> None:
-    target = objectives.bellman_target(
-        torch.tensor([1.0, 1.0]), torch.tensor([True, False]), torch.tensor([10.0, 10.0]), 0.9
-    )
-    torch.testing.assert_close(target, torch.tensor([1.0, 10.0]))
+def test_terminated_transitions_back_up_the_rewards_alone() -> None:
+    rewards, steps = torch.tensor([[1.0, 2.0], [1.0, 2.0], [1.0, 0.0]]), torch.tensor([2, 2, 1])
+    terminated, next_value = torch.tensor([True, False, False]), torch.full((3,), 10.0)
+    target = objectives.bellman_target(rewards, steps, terminated, next_value, 0.9)
+    torch.testing.assert_close(target, torch.tensor([2.8, 2.8 + 8.1, 1.0 + 9.0]))
+
+
+def test_backed_up_rewards_equal_torchrls_multi_step() -> None:
+    generator, horizon, n_steps = torch.Generator().manual_seed(0), 7, 3
+    reward, value = (torch.randn(horizon, generator=generator) for _ in range(2))
+    ended = torch.arange(1, horizon + 1).unsqueeze(-1) == horizon  # cut off; TorchRL would bootstrap from an end, too
+    following = TensorDict({"reward": reward.unsqueeze(-1), "value": value, "done": ended}, batch_size=[horizon])
+    theirs = MultiStep(0.9, n_steps)(TensorDict({"next": following}, batch_size=[horizon]).unsqueeze(0))[0]
+    expected = objectives.bellman_target(
+        theirs["next", "reward"],
+        theirs["steps_to_next_obs"].squeeze(-1),
+        torch.zeros(horizon),
+        theirs["next", "value"],
+        0.9,
+    )  # the rewards are summed already
+    ahead = torch.arange(horizon).unsqueeze(-1) + torch.arange(n_steps)
+    steps = (horizon - torch.arange(horizon)).clamp_max(n_steps)
+    rewards = reward[ahead.clamp_max(horizon - 1)] * (ahead < horizon)
+    last = torch.arange(horizon) + steps - 1
+    ours = objectives.bellman_target(rewards, steps, torch.zeros(horizon), value[last], 0.9)
+    torch.testing.assert_close(ours, expected)
 
 
 def test_temperature_rises_while_entropy_is_below_target() -> None:

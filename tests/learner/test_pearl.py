@@ -6,6 +6,7 @@ import math
 from dataclasses import replace
 from functools import partial
 
+from itertools import pairwise
 import pytest
 import torch
 from sac_reference import constant_noise, single_critic, torchrl_batch, torchrl_sac
@@ -99,7 +100,7 @@ def test_continuous_losses_and_the_encoders_gradient_equal_torchrls_sac() -> Non
         torchrl_batch(
             torch.cat([rows["observation"], z], dim=-1),
             rows["action"],
-            rows["reward"],
+            rows["reward"].squeeze(-1),
             torch.cat([rows["next_observation"], z.detach()], dim=-1),
             rows["terminated"],
         )
@@ -140,7 +141,7 @@ def values_by_loops(pearl: PEARL, ensemble: str, observation: Tensor, z: Tensor)
 @pytest.mark.usefixtures("fixed_noise")
 def test_losses_equal_their_definition_written_as_loops(space: ActionSpace, sac: SacConfig) -> None:
     sac = replace(sac, mean_penalty=0.3, log_std_penalty=0.2, pre_tanh_penalty=0.1, reward_scale=3.0)
-    pearl, batch = small_pearl(space, sac), meta_batch(space)
+    pearl, batch = small_pearl(space, sac), meta_batch(space, n_steps=2)
     pearl.log_temperatures.data += torch.linspace(-1, 1, 1 + len(space.choices))
     terms, rows = losses(pearl, batch), batch["transitions"].flatten()
     z_mean, z_std = pearl.encoder(pearl.context_features(batch["context"]))
@@ -151,7 +152,8 @@ def test_losses_equal_their_definition_written_as_loops(space: ActionSpace, sac:
         state = torch.cat([rows["next_observation"], z], dim=-1)
         members = range(len(pearl.target.weights[0]))
         next_value = torch.stack([single_critic(pearl.target, i)(state) for i in members]).amin(0).squeeze(-1)
-    target = 3 * rows["reward"] + sac.discount * (~rows["terminated"]).float() * next_value
+    paid = rows["reward"][:, 0] + sac.discount * rows["reward"][:, 1]
+    target = 3 * paid + sac.discount ** rows["steps"] * (~rows["terminated"]).float() * next_value
     inputs = torch.cat([rows["observation"], z, rows["action"][:, : space.continuous]], dim=-1)
     critic = torch.zeros(())
     for member in range(2):
@@ -174,11 +176,12 @@ def test_losses_equal_their_definition_written_as_loops(space: ActionSpace, sac:
 
 
 def test_reconstruction_teaches_the_encoder_and_nobody_else(space: ActionSpace) -> None:
-    """Its loss is the squared error of the rewards that the encoder reads and of the RL transitions' changes."""
+    """Its loss is the squared error of rewards and changes that the encoder reads, and of what tells the task."""
     torch.manual_seed(0)
-    make = partial(Reconstruction, hidden=(16,), reward_weight=2.0, observation_weight=0.5)
-    pearl = small_pearl(space, context_reward_scale=3.0, reconstruction=make)
+    make = partial(Reconstruction, hidden=(16,), reward_weight=2.0, observation_weight=0.5, task_weight=0.3)
+    pearl = small_pearl(space, descriptor_features=2, context_reward_scale=3.0, reconstruction=make)
     batch = meta_batch(space)
+    batch["descriptor"] = torch.randn(TASKS, 2)
     term = losses(pearl, batch)["loss/reconstruction"]
     groups = parameter_groups(pearl) | {"reconstruction": list(pearl.reconstruction.parameters())}  # type: ignore[union-attr]
     assert {group for group, ps in groups.items() if reached(term, ps)} == {"encoder", "reconstruction"}
@@ -187,25 +190,32 @@ def test_reconstruction_teaches_the_encoder_and_nobody_else(space: ActionSpace) 
     pearl.noise.manual_seed(0)
     mean, std = pearl.encoder(pearl.context_features(batch["context"]))
     z = mean + std * torch.randn(mean.shape, generator=pearl.noise)
-    body = pearl.reconstruction.body  # type: ignore[union-attr]
-    of_change, of_reward = [], []
+    reconstruction = pearl.reconstruction
+    assert reconstruction is not None and reconstruction.body is not None and reconstruction.task is not None
+    of_change, of_reward, of_task = [], [], []
     for task in range(TASKS):
-        for transition in batch["transitions"][task]:
-            predicted = body(torch.cat([transition["observation"], space.encode(transition["action"]), z[task]]))
-            change = transition["next_observation"] - transition["observation"]
-            of_change.append((predicted[1:] - change).square().mean())
-        for step in batch["context"][task].flatten():
-            for agent in range(2):
-                predicted = body(torch.cat([step["observation"][agent], space.encode(step["action"][agent]), z[task]]))
-                of_reward.append((predicted[0] - 3.0 * step["reward"][agent]).square())
+        for episode in batch["context"][task]:
+            for step, following in pairwise(episode):
+                for agent in range(2):
+                    read = [step["observation"][agent], space.encode(step["action"][agent]), z[task]]
+                    predicted = reconstruction.body(torch.cat(read))
+                    of_reward.append((predicted[0] - 3.0 * step["reward"][agent]).square())
+                    change = following["observation"][agent] - step["observation"][agent]
+                    of_change.append((predicted[1:] - change).square().mean())
+        of_task.append((reconstruction.task(z[task]) - batch["descriptor"][task]).square().sum())
     expected = 2.0 * torch.stack(of_reward).mean() + 0.5 * torch.stack(of_change).mean()
-    torch.testing.assert_close(term, expected, rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(term, expected + 0.3 * torch.stack(of_task).mean(), rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["reward_weight", "observation_weight"])
+@pytest.mark.parametrize("name", ["reward_weight", "observation_weight", "task_weight"])
 def test_a_negative_weight_of_the_reconstruction_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match=f"{name} must be at least 0 and finite, got -1"):
-        Reconstruction(3, 2, **{name: -1.0})
+        Reconstruction(3, 2, 1, **{name: -1.0})
+
+
+def test_tasks_that_nothing_tells_cannot_be_predicted() -> None:
+    with pytest.raises(ValueError, match=r"task_weight must be 0 for tasks without descriptors, got 1.0"):
+        Reconstruction(3, 2, 1, task_weight=1.0)
 
 
 @pytest.mark.parametrize(("over_tasks", "factor"), [("mean", 1), ("sum", TASKS)])
@@ -221,7 +231,8 @@ def test_kl_is_the_mean_over_tasks_or_the_originals_sum(over_tasks: str, factor:
 def test_permuting_the_context_changes_no_loss(space: ActionSpace, sac: SacConfig) -> None:
     pearl, batch = small_pearl(space, sac), meta_batch(space, steps=20)
     shuffled = batch.clone()
-    shuffled["context"] = shuffled["context"][:, [1, 0]][:, :, torch.randperm(20)]
+    order = torch.cat([torch.randperm(20), torch.tensor([20])])
+    shuffled["context"] = shuffled["context"][:, [1, 0]][:, :, order]
     assert not torch.equal(shuffled["context", "reward"], batch["context", "reward"])
     for name, term in losses(pearl, shuffled).items():
         torch.testing.assert_close(term, losses(pearl, batch)[name], rtol=1e-4, atol=1e-5)

@@ -32,9 +32,30 @@ def test_a_transition_is_one_agents_row_and_the_next_row_of_the_same_episode() -
     following = torch.stack([task, episode, row + 1, agent], dim=-1)
     assert torch.equal(batch["next_observation"], following)
     assert torch.equal(batch["action"], batch["observation"][..., :3] + 0.25)
-    assert torch.equal(batch["reward"], -(1000 * task + 100 * episode + 10 * row + agent))  # the training reward
+    assert torch.equal(batch["reward"][..., 0], -(1000 * task + 100 * episode + 10 * row + agent))  # the training reward
     assert torch.equal(batch["terminated"], ends(episode, row))
     assert torch.equal(batch["agent"], agent.long())
+
+
+@pytest.mark.parametrize("n_steps", [2, 4, 99])
+def test_rewards_of_several_steps_belong_to_one_episode_and_end_with_it(n_steps: int) -> None:
+    batch = filled_replay(MIXED, n_steps=n_steps).sample(3, 200, 1)[0]["transitions"]
+    task, episode, row, agent = batch["observation"].unbind(-1)
+    steps = (HORIZON - row).clamp_max(n_steps)
+    assert torch.equal(batch["steps"], steps.long())
+    assert torch.equal(batch["next_observation"], torch.stack([task, episode, row + steps, agent], dim=-1))
+    assert torch.equal(batch["terminated"], ends(episode, row + steps - 1))
+    assert batch["reward"].shape == (3, 200, n_steps)
+    for ahead in range(n_steps):
+        paid = -(1000 * task + 100 * episode + 10 * (row + ahead) + agent)
+        assert torch.equal(batch["reward"][..., ahead], torch.where(ahead < steps, paid, 0.0))
+
+
+def test_a_meta_batch_holds_what_tells_its_tasks() -> None:
+    replay = filled_replay(MIXED, descriptors=torch.tensor([[0.0, 1.0], [10.0, 11.0], [20.0, 21.0]]))
+    batch, _ = replay.sample(2, 5, 1)
+    task = batch["transitions", "observation"][:, 0, 0]
+    assert torch.equal(batch["descriptor"], torch.stack([10 * task, 10 * task + 1], dim=-1))
 
 
 def test_transitions_are_uniform_over_all_episodes_steps_and_agents_of_the_task() -> None:
@@ -54,9 +75,9 @@ def test_context_is_whole_episodes_in_order_from_the_recent_marked_ones() -> Non
     seen: dict[int, set[int]] = {0: set(), 1: set(), 2: set()}
     for _ in range(60):
         context = replay.sample(3, 1, 1)[0]["context"]
-        assert context.shape == (3, 1, HORIZON)
+        assert context.shape == (3, 1, HORIZON + 1)
         task, episode, row, agent = context["observation"].unbind(-1)
-        assert torch.equal(row, torch.arange(HORIZON).view(1, 1, -1, 1).expand_as(row))
+        assert torch.equal(row, torch.arange(HORIZON + 1).view(1, 1, -1, 1).expand_as(row))
         assert torch.equal(agent, torch.arange(AGENTS).view(1, 1, 1, -1).expand_as(agent))
         assert (task == task[:, :1, :1, :1]).all()
         assert (episode == episode[:, :, :1, :1]).all()
@@ -102,7 +123,7 @@ def test_a_share_of_the_tasks_is_given_anothers_data_paid_as_its_own(relabelled:
             assert len(source) == 1
             paid = []  # tasks that would pay so
             for seen, reward in (
-                (transitions["observation"], transitions["reward"]),
+                (transitions["observation"], transitions["reward"][..., 0]),
                 (context["observation"], context["reward"]),
             ):
                 agent, events = seen[..., 3].long(), seen[..., 1:3] + 1
@@ -141,8 +162,8 @@ def test_every_pair_of_recent_episodes_is_drawn_equally_often() -> None:
 
 
 def test_fewer_context_episodes_are_given_while_a_task_has_fewer() -> None:
-    assert filled_replay(MIXED).sample(3, 1, 2)[0]["context"].shape == (3, 1, HORIZON)
-    assert filled_replay(MIXED[1:]).sample(3, 1, 2)[0]["context"].shape == (2, 2, HORIZON)
+    assert filled_replay(MIXED).sample(3, 1, 2)[0]["context"].shape == (3, 1, HORIZON + 1)
+    assert filled_replay(MIXED[1:]).sample(3, 1, 2)[0]["context"].shape == (2, 2, HORIZON + 1)
 
 
 def test_tasks_differ_within_a_meta_batch_and_are_uniform_over_those_with_data() -> None:

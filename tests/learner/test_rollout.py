@@ -38,7 +38,7 @@ class RecordingAgent:
 
     def posterior_of(self, episodes: list[TensorDict]) -> tuple[Tensor, Tensor]:
         """The encoder's one-shot posterior ``[arena, latent]`` given whole episodes of every agent."""
-        steps = torch.stack([episode[:, :HORIZON] for episode in episodes], dim=1)
+        steps = torch.stack(list(episodes), dim=1)
         with torch.no_grad():
             return self.pearl.encoder(self.context_features(steps))
 
@@ -141,7 +141,7 @@ def test_a_given_belief_takes_in_the_episodes_only_where_asked(update: bool) -> 
     agent, env = RecordingAgent(), CountingWorld()
     known = play_episode(env, act)
     belief = agent.prior(4)
-    belief.update(agent.context_features(known[:, :HORIZON].unsqueeze(1)))
+    belief.update(agent.context_features(known.unsqueeze(1)))
     played = list(adaptation_episodes(env, agent, 2, generator=seeded(), belief=belief, update=update))
     wanted = agent.posterior_of([known, *played] if update else [known])
     for got, expected in zip(belief.posterior(), wanted, strict=True):

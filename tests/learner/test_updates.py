@@ -239,6 +239,25 @@ def test_context_stride_keeps_every_nth_step_and_sums_the_rewards_in_between(str
     torch.testing.assert_close(features[..., -1].sum(1), episodes["reward"].sum((1, 2, 3)))  # no reward is lost
 
 
+@pytest.mark.parametrize("stride", [1, 3])
+def test_the_encoder_may_also_read_what_each_step_changed(stride: int) -> None:
+    space, steps = SPACES["hybrid"], 7
+    episodes = meta_batch(space, steps=steps)["context"]
+    settings: dict[str, Any] = {"context_stride": stride, "context_salient": 2}
+    plain = small_pearl(space, **settings).context_features(episodes)
+    pearl = small_pearl(space, context_next_observation=True, **settings)
+    features = pearl.context_features(episodes)
+    assert pearl.encoder.context_features == features.shape[-1]
+    assert torch.equal(features[..., OBSERVATION:], plain)
+    for task in range(TASKS):
+        rows = episodes[task].permute(0, 1)
+        before = rows["observation"][:, :-1].flatten(0, 2)  # [episode x step x agent, feature]
+        after = rows["observation"][:, 1:].flatten(0, 2)
+        for transition in features[task]:
+            (row,) = (before == transition[OBSERVATION : 2 * OBSERVATION]).all(dim=1).nonzero()[0]
+            torch.testing.assert_close(transition[:OBSERVATION], after[row] - before[row])
+
+
 def test_the_encoder_alone_reads_scaled_rewards() -> None:
     batch = meta_batch(SPACES["hybrid"])
     plain, scaled = (small_pearl(SPACES["hybrid"], context_reward_scale=scale) for scale in (1.0, 20.0))

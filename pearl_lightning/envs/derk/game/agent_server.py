@@ -40,8 +40,8 @@ class Player(Protocol):
     def pay(self, reward: Array) -> None:
         """What the last action was paid, ``[team, agent]``."""
 
-    def end(self) -> None:
-        """The episode is over."""
+    def end(self, observation: Array) -> None:
+        """The episode is over, with observations ``[team, agent, 64]`` as the last."""
 
 
 class AgentServer:
@@ -131,7 +131,7 @@ class AgentServer:
                 paid += float(reward.sum())
                 session.step += 1
             own, other, *_ = decode_statistics(await receive(), teams).T
-            player.end()
+            player.end(observation)
             won = int((own > other).sum())
             self.tell(f"{session}: episode {session.episode}: return {paid / teams:.2f}, {won} of {teams} won")
             session.episode, session.step = session.episode + 1, 0

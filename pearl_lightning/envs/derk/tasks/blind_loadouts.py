@@ -42,6 +42,9 @@ class BlindLoadoutTasks(DerkTasks):
         self.train = self._draw("train_tasks", train_tasks, held_out=False)
         self.test = self._draw("test_tasks", test_tasks, held_out=True)
 
+    def descriptors(self) -> torch.Tensor:
+        return torch.stack([task.hidden(())["own"][0] for task in self.train])  # alike for the three agents
+
     def kind(self, index: int) -> str:
         """The order of the natural classes in the slots."""
         return " ".join(

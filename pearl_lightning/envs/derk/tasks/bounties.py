@@ -74,12 +74,20 @@ class BountyTasks(DerkTasks):
         ]
         return torch.tensor(pays)
 
+    def descriptors(self) -> torch.Tensor:
+        return torch.tensor([list(self._weights(task).values()) for task in self.train])
+
     def kind(self, index: int) -> str:
         """The goal that weighs most, and its sign."""
-        pays = self[index].home_bounties[0]
-        weights = {goal: pays[next(iter(units))] / next(iter(units.values())) for goal, units in GOALS.items()}
+        weights = self._weights(self[index])
         goal = max(weights, key=lambda name: abs(weights[name]))
         return f"{'+' if weights[goal] > 0 else '-'} {goal}"
+
+    @staticmethod
+    def _weights(task: DerkTask) -> dict[str, float]:
+        """The weight of each goal, in [-1, 1]."""
+        pays = task.home_bounties[0]
+        return {goal: pays[next(iter(units))] / next(iter(units.values())) for goal, units in GOALS.items()}
 
     def _mixtures(self, count: int, seed: int) -> list[torch.Tensor]:
         generator = torch.Generator().manual_seed(seed)

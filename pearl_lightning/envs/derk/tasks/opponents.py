@@ -81,6 +81,10 @@ class OpponentTasks(DerkTasks):
             "new_styles": range(first, len(self)),
         }
 
+    def descriptors(self) -> torch.Tensor:
+        told = [task.hidden(self.styles) for task in self.train]
+        return torch.stack([torch.cat([each["held"][0], each["plays"][0]]) for each in told])
+
     def kind(self, index: int) -> str:
         return self[index].opponent
 
