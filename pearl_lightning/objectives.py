@@ -99,9 +99,7 @@ def played_values(table: Tensor, joint_index: Tensor) -> Tensor:
     return table.gather(-1, joint_index.expand(len(table), -1).unsqueeze(-1)).squeeze(-1)
 
 
-def bellman_target(
-    rewards: Tensor, steps: Tensor, terminated: Tensor, next_value: Tensor, discount: float
-) -> Tensor:
+def bellman_target(rewards: Tensor, steps: Tensor, terminated: Tensor, next_value: Tensor, discount: float) -> Tensor:
     """Σ_k γ^k r_k + γ^n (1 - d) V(s_n), the n-step return (Sutton and Barto 2018, eq. 7.1) ``[batch]``.
 
     The entropy of the steps in between is left out, as is usual; with n = 1 there is none.

@@ -121,7 +121,7 @@ class TransitionSampler(_TaskSampler):
     """Uniform over all steps that are stored of each task."""
 
     def sample(self, storage: Storage, batch_size: int) -> tuple[Tensor, dict[str, Any]]:
-        """``batch_size`` rows per task ``[task, batch_size]``, and ``left``: how many rows of the episode follow each."""
+        """``batch_size`` rows per task ``[task, batch_size]``; ``left``: how many rows of the episode follow each."""
         shape = (len(self.tasks), batch_size)
         uniform = torch.rand(shape, generator=self.generator, dtype=torch.float64)
         slot = (uniform * self.writer.filled[self.tasks].unsqueeze(1)).long()

@@ -40,9 +40,7 @@ def small_pearl(space: ActionSpace, sac: SacConfig = PRESETS["modern"], **settin
     return pearl
 
 
-def meta_batch(
-    space: ActionSpace, seed: int = 0, agents: int = 2, steps: int = STEPS, n_steps: int = 1
-) -> TensorDict:
+def meta_batch(space: ActionSpace, seed: int = 0, agents: int = 2, steps: int = STEPS, n_steps: int = 1) -> TensorDict:
     """A random meta-batch as ``TaskReplay.sample`` gives it; a quarter of the transitions end an episode."""
     generator = torch.Generator().manual_seed(seed)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from functools import partial
-
 from itertools import pairwise
+
 import pytest
 import torch
 from sac_reference import constant_noise, single_critic, torchrl_batch, torchrl_sac
@@ -191,7 +191,9 @@ def test_reconstruction_teaches_the_encoder_and_nobody_else(space: ActionSpace) 
     mean, std = pearl.encoder(pearl.context_features(batch["context"]))
     z = mean + std * torch.randn(mean.shape, generator=pearl.noise)
     reconstruction = pearl.reconstruction
-    assert reconstruction is not None and reconstruction.body is not None and reconstruction.task is not None
+    assert reconstruction is not None
+    assert reconstruction.body is not None
+    assert reconstruction.task is not None
     of_change, of_reward, of_task = [], [], []
     for task in range(TASKS):
         for episode in batch["context"][task]:

@@ -32,7 +32,8 @@ def test_a_transition_is_one_agents_row_and_the_next_row_of_the_same_episode() -
     following = torch.stack([task, episode, row + 1, agent], dim=-1)
     assert torch.equal(batch["next_observation"], following)
     assert torch.equal(batch["action"], batch["observation"][..., :3] + 0.25)
-    assert torch.equal(batch["reward"][..., 0], -(1000 * task + 100 * episode + 10 * row + agent))  # the training reward
+    paid = -(1000 * task + 100 * episode + 10 * row + agent)  # the training reward
+    assert torch.equal(batch["reward"], paid.unsqueeze(-1))
     assert torch.equal(batch["terminated"], ends(episode, row))
     assert torch.equal(batch["agent"], agent.long())
 
