@@ -40,7 +40,7 @@ GEMM_SIZE = 1024
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
-def make_learner(bf16: bool) -> PEARL:
+def make_learner() -> PEARL:
     """PEARL with Derk's observation and action space and three hidden layers of 300 everywhere."""
     torch.manual_seed(0)
     return PEARL(
@@ -50,7 +50,6 @@ def make_learner(bf16: bool) -> PEARL:
         actor=partial(Actor, hidden=HIDDEN),
         critic=partial(CriticEnsemble, hidden=HIDDEN),
         context_stride=CONTEXT_STRIDE,
-        bf16=bf16,
     )
 
 
@@ -61,11 +60,12 @@ def make_batch(context_episodes: int = 2) -> TensorDict:
     def numbers(*shape: int) -> Tensor:
         return torch.randn(shape, generator=generator)
 
-    flat, episodes = (TASKS, TRANSITIONS), (TASKS, context_episodes, EPISODE_STEPS, AGENTS)
+    flat, episodes = (TASKS, TRANSITIONS), (TASKS, context_episodes, EPISODE_STEPS + 1, AGENTS)
     transitions = {
         "observation": numbers(*flat, OBSERVATION_FEATURES),
         "action": ACTION_SPACE.sample(flat, generator),
-        "reward": numbers(*flat),
+        "reward": numbers(*flat, 1),
+        "steps": torch.ones(flat, dtype=torch.int64),
         "next_observation": numbers(*flat, OBSERVATION_FEATURES),
         "terminated": torch.zeros(flat, dtype=torch.bool),
         "agent": torch.zeros(flat, dtype=torch.int64),
@@ -84,9 +84,10 @@ def make_batch(context_episodes: int = 2) -> TensorDict:
     )
 
 
-def one_update(learner: PEARL, optimizers: Sequence[Optimizer], batch: TensorDict) -> None:
-    """What ``PEARL.training_step`` does, without a trainer."""
-    total = total_loss(learner.losses(batch))
+def one_update(learner: PEARL, optimizers: Sequence[Optimizer], batch: TensorDict, dtype: torch.dtype) -> None:
+    """What ``PEARL.training_step`` does, without a trainer; bfloat16 as Lightning's ``precision: bf16-mixed`` has it."""
+    with torch.autocast(next(learner.parameters()).device.type, torch.bfloat16, enabled=dtype == torch.bfloat16):
+        total = total_loss(learner.losses(batch))
     for optimizer in optimizers:
         optimizer.zero_grad()
     total.backward()
@@ -125,8 +126,8 @@ def measure(rounds: int, device: str) -> dict[str, Any]:
     names = ["fp32"] + ["bf16"] * (figures["bf16_product_speedup"] > 1)
     entries: dict[str, Callable[[], Any]] = {}
     for name in names:
-        learner = make_learner(name == "bf16").to(device)
-        entries[name] = partial(one_update, learner, learner.configure_optimizers(), batch)
+        learner = make_learner().to(device)
+        entries[name] = partial(one_update, learner, learner.configure_optimizers(), batch, PRECISIONS[name])
         entries[f"gemm {name}"] = square_product(PRECISIONS[name], device, GEMM_SIZE)
     with patch.object(layers, "LINE_FLOATS", 1), FlopCounterMode(display=False) as counter:
         entries["fp32"]()
@@ -146,8 +147,8 @@ def measure(rounds: int, device: str) -> dict[str, Any]:
 
 def print_profile() -> None:
     """Where an fp32 update's time goes."""
-    learner = make_learner(bf16=False)
-    update = partial(one_update, learner, learner.configure_optimizers(), make_batch())
+    learner = make_learner()
+    update = partial(one_update, learner, learner.configure_optimizers(), make_batch(), torch.float32)
     for _ in range(3):
         update()
     with profile(activities=[ProfilerActivity.CPU]) as recorded:

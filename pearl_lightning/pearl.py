@@ -51,7 +51,6 @@ class PEARL(Agent):
         z_steps: Steps for which a sample of z is acted on before the next is drawn from the same belief; a whole
             episode when left out, as in the original. A shorter span makes an agent that knows nothing yet try several
             guesses within one episode, so that the episode tells more; one that knows is hardly affected.
-        bf16: Compute the networks in bfloat16 (losses and parameters stay in float32).
     """
 
     target_entropies: Tensor
@@ -73,7 +72,6 @@ class PEARL(Agent):
         context_next_observation: bool = False,
         context_reward_scale: float = 1.0,
         z_steps: int | None = None,
-        bf16: bool = False,
     ) -> None:
         super().__init__(observation_features, action_space)
         if context_stride < 1:
@@ -89,7 +87,7 @@ class PEARL(Agent):
         make_hyperparameters_plain(self)
         action_space, self.sac = self.action_space, sac
         self.make_optimizer, self.make_encoder_optimizer = optimizer, encoder_optimizer or optimizer
-        self.z_steps, self.bf16 = z_steps, bf16
+        self.z_steps = z_steps
         self.context_stride, self.context_salient = context_stride, context_salient
         self.context_next_observation, self.context_reward_scale = context_next_observation, context_reward_scale
 
@@ -180,10 +178,6 @@ class PEARL(Agent):
             ``loss/*`` scalars whose sum is to be minimized, and detached ``train/*`` scalars. The encoder gets
             gradient from ``loss/critic``, ``loss/kl`` and ``loss/reconstruction`` only.
         """
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
-            return self._losses(batch)
-
-    def _losses(self, batch: TensorDictBase) -> dict[str, Tensor]:
         sac, transitions = self.sac, batch["transitions"].to(self.device)
         read, change = self._read(batch["context"])
         context = torch.cat([change, read], dim=-1) if self.context_next_observation else read

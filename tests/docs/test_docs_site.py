@@ -147,7 +147,7 @@ def test_every_setting_of_the_ready_made_configs_is_on_the_page() -> None:
 def test_defaults_are_written_as_a_config_would() -> None:
     pearl = {s.name: s.default for s in config_options.settings(PEARL)}
     assert pearl["z_steps"] == "`null`"
-    assert pearl["bf16"] == "`false`"
+    assert pearl["context_next_observation"] == "`false`"
     assert pearl["optimizer"] == "`lambda parameters: Adam(parameters, lr=0.0003, fused=True)`"
     assert pearl["observation_features"] == "filled in"
 
