@@ -85,7 +85,7 @@ def make_batch(context_episodes: int = 2) -> TensorDict:
 
 
 def one_update(learner: PEARL, optimizers: Sequence[Optimizer], batch: TensorDict, dtype: torch.dtype) -> None:
-    """What ``PEARL.training_step`` does, without a trainer; bfloat16 as Lightning's ``precision: bf16-mixed`` has it."""
+    """What ``PEARL.training_step`` does, without a trainer; bfloat16 as Lightning's ``bf16-mixed`` has it."""
     with torch.autocast(next(learner.parameters()).device.type, torch.bfloat16, enabled=dtype == torch.bfloat16):
         total = total_loss(learner.losses(batch))
     for optimizer in optimizers:

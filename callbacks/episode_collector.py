@@ -13,8 +13,8 @@ from pearl_lightning.agent import Agent
 from pearl_lightning.callbacks.collector import Collector
 from pearl_lightning.callbacks.timing import timed
 from pearl_lightning.data import meta_batches
-from pearl_lightning.envs.meta_env import MetaEnv
-from pearl_lightning.rollout import adaptation_episodes, uniform_episodes
+from pearl_lightning.envs.meta_env import Demonstrator, MetaEnv
+from pearl_lightning.rollout import adaptation_episodes, demonstrated_episodes, uniform_episodes
 
 
 class EpisodeCollector(Collector):
@@ -37,6 +37,9 @@ class EpisodeCollector(Collector):
         prior_episodes: Episodes per arena with z from the prior.
         posterior_episodes: Episodes per arena with z from the posterior, taken in as context.
         rl_episodes: Episodes per arena with z from the posterior that the encoder never sees.
+        demonstrated_episodes: Episodes per arena that the demonstrator plays; the encoder never sees them. The critics
+            learn from them what an agent that explores from its own play would not come upon (Ball et al. 2023).
+        demonstrator: Who plays these.
     """
 
     def __init__(
@@ -48,6 +51,8 @@ class EpisodeCollector(Collector):
         prior_episodes: int = 1,
         posterior_episodes: int = 1,
         rl_episodes: int = 1,
+        demonstrated_episodes: int = 0,
+        demonstrator: Demonstrator | None = None,
     ) -> None:
         super().__init__(tasks_per_iteration)
         for name, value in (
@@ -61,12 +66,18 @@ class EpisodeCollector(Collector):
             ("prior_episodes", prior_episodes),
             ("posterior_episodes", posterior_episodes),
             ("rl_episodes", rl_episodes),
+            ("demonstrated_episodes", demonstrated_episodes),
         ):
             if value < 0:
                 raise ValueError(f"{name} must be at least 0, got {value}")
         if prior_episodes + posterior_episodes < 1:
             raise ValueError("prior_episodes + posterior_episodes must be at least 1: the encoder needs context")
+        if (demonstrator is None) != (demonstrated_episodes == 0):
+            raise ValueError(
+                f"demonstrated_episodes must be above 0 with a demonstrator and 0 without, got {demonstrated_episodes}"
+            )
         self.every_n_updates = every_n_updates
+        self.demonstrated_episodes, self.demonstrator = demonstrated_episodes, demonstrator
         self.initial_iterations, self.initial_action_steps = initial_iterations, initial_action_steps
         self.prior_episodes, self.posterior_episodes, self.rl_episodes = prior_episodes, posterior_episodes, rl_episodes
 
@@ -102,6 +113,15 @@ class EpisodeCollector(Collector):
 
     def _episodes(self, env: MetaEnv, agent: Agent) -> Iterator[tuple[str, bool, TensorDict]]:
         """The episodes of an iteration: who chose the actions, whether the encoder may read it, the episode."""
+        yield from self._own_episodes(env, agent)
+        if self.demonstrator is not None:
+            assert self.generator is not None
+            for episode in demonstrated_episodes(
+                env, self.demonstrator, self.demonstrated_episodes, generator=self.generator
+            ):
+                yield "demonstrated", False, episode
+
+    def _own_episodes(self, env: MetaEnv, agent: Agent) -> Iterator[tuple[str, bool, TensorDict]]:
         if self.iterations < self.initial_iterations and self.initial_action_steps is not None:
             for count, is_context in (
                 (self.prior_episodes + self.posterior_episodes, True),

@@ -10,7 +10,7 @@ from tensordict import TensorDict, TensorDictBase
 from torch import Tensor
 
 from pearl_lightning.belief import Belief
-from pearl_lightning.envs.meta_env import EpisodeLost, MetaEnv
+from pearl_lightning.envs.meta_env import Demonstrator, EpisodeLost, MetaEnv
 
 
 class MetaAgent(Protocol):
@@ -152,6 +152,27 @@ def uniform_episodes(
         if step % action_steps == 0:
             action = env.action_space.sample(observation.shape[:-1], generator).to(observation.device)
         return action
+
+    for _ in range(episodes):
+        yield play_episode(env, act)
+
+
+def demonstrated_episodes(
+    env: MetaEnv, demonstrator: Demonstrator, episodes: int, *, generator: torch.Generator
+) -> Iterator[TensorDict]:
+    """Play ``episodes`` as somebody shows them.
+
+    Args:
+        env: Its tasks are set already.
+        demonstrator: Plays in every arena.
+        episodes: Number of episodes.
+        generator: Source of the demonstrator's random numbers.
+    """
+
+    def act(observation: Tensor, step: int) -> Tensor:
+        if step == 0:
+            demonstrator.begin(env.arenas, generator)
+        return demonstrator(observation, generator)
 
     for _ in range(episodes):
         yield play_episode(env, act)

@@ -21,6 +21,18 @@ class EpisodeLost(RuntimeError):
     """The world broke in mid-episode and was restarted: drop the episode, reset, and play it again."""
 
 
+class Demonstrator(ABC):
+    """Who shows a learner how a world may be played, seeing what the learner sees."""
+
+    @abstractmethod
+    def begin(self, arenas: int, generator: torch.Generator) -> None:
+        """An episode starts in so many arenas."""
+
+    @abstractmethod
+    def __call__(self, observation: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Legal actions ``[arena, agent, width]`` for observations ``[arena, agent, feature]``."""
+
+
 class TaskDistribution(ABC, Generic[Task]):
     """Tasks of one family, fixed by a seed, in two disjoint splits.
 

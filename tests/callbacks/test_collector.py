@@ -12,7 +12,7 @@ from worlds import AGENTS, FEATURES, HORIZON, SPACE, CountingEncoder, CountingWo
 
 from pearl_lightning.callbacks import EpisodeCollector
 from pearl_lightning.data import MetaBatchDataModule
-from pearl_lightning.envs.meta_env import EpisodeLost
+from pearl_lightning.envs.meta_env import Demonstrator, EpisodeLost
 from pearl_lightning.pearl import PEARL
 from pearl_lightning.replay import TaskReplay
 
@@ -96,6 +96,53 @@ def test_initial_iterations_play_uniform_actions_each_held_and_later_ones_the_ag
     assert ((measured - moments).abs() < 4 * (1 / 12 / len(starts)) ** 0.5).all()
     bench.collect()
     assert bench.z
+
+
+class Conductor(Demonstrator):
+    """Plays what no agent would, and notes what it was asked."""
+
+    def __init__(self) -> None:
+        self.begun: list[int] = []
+        self.seen: list[torch.Tensor] = []
+
+    def begin(self, arenas: int, generator: torch.Generator) -> None:
+        self.begun.append(arenas)
+
+    def __call__(self, observation: torch.Tensor, generator: torch.Generator | None = None) -> torch.Tensor:
+        self.seen.append(observation)
+        drawn = torch.randint(2, observation.shape[:2], generator=generator)
+        return _extremes(drawn)
+
+
+def _extremes(drawn: torch.Tensor) -> torch.Tensor:
+    low = torch.tensor([*SPACE.low, *(0.0 for _ in SPACE.choices)])
+    high = torch.tensor([*SPACE.high, *(float(options - 1) for options in SPACE.choices)])
+    return torch.stack([low, high])[drawn]
+
+
+def test_demonstrated_episodes_come_last_and_are_no_context(monkeypatch: pytest.MonkeyPatch) -> None:
+    demonstrator = Conductor()
+    settings: dict[str, Any] = {"demonstrated_episodes": 2, "demonstrator": demonstrator}
+    bench = Bench(monkeypatch, prior_episodes=1, posterior_episodes=1, rl_episodes=1, **settings)
+    bench.collect()
+    assert [is_context for is_context, _, _ in bench.stored] == [True] * 2 + [False] * 3
+    assert len(bench.z) == 3 * HORIZON
+    assert demonstrator.begun == [4, 4]
+    for number, (_, _, stored) in enumerate(bench.stored[3:]):
+        assert torch.equal(
+            stored["observation"][:, :HORIZON], torch.stack(demonstrator.seen, 1).split(HORIZON, 1)[number]
+        )
+        extremes = _extremes(torch.tensor([0, 1]))
+        assert (stored["action"][:, :HORIZON].unsqueeze(-2) == extremes).all(dim=-1).any(dim=-1).all()
+    again = Bench(monkeypatch, prior_episodes=1, posterior_episodes=1, rl_episodes=1, **settings)
+    again.collect()
+    assert torch.equal(again.stored[-1][2]["action"], bench.stored[-1][2]["action"])  # by the collector's generator
+
+
+@pytest.mark.parametrize("settings", [{"demonstrated_episodes": 1}, {"demonstrator": Conductor()}])
+def test_a_demonstrator_without_episodes_and_the_reverse_are_refused(settings: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="demonstrated_episodes must be above 0 with a demonstrator and 0 without"):
+        EpisodeCollector(**settings)
 
 
 def test_counts_are_what_the_world_played(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -171,6 +171,29 @@ def test_what_pays_is_a_point_on_the_unit_sphere_and_training_keeps_off_its_corn
     assert torch.equal(corners.sum(dim=0), torch.zeros(4))
 
 
+def test_descriptors_are_all_that_is_hidden_of_a_train_task_and_nothing_else() -> None:
+    bounties = BountyTasks(train_tasks=30)
+    for numbers, task in zip(bounties.descriptors().tolist(), bounties.train, strict=True):
+        paid = {
+            key: number * unit
+            for number, goal in zip(numbers, GOALS.values(), strict=True)
+            for key, unit in goal.items()
+        }
+        assert {key: task.home_bounties[0][key] for key in paid} == pytest.approx(paid, abs=1e-5)
+    blind = BlindLoadoutTasks(train_tasks=30)
+    for numbers, task in zip(blind.descriptors(), blind.train, strict=True):
+        slots, items = numbers.unflatten(0, (3, 15)).nonzero(as_tuple=True)
+        assert slots.tolist() == [0, 1, 2]
+        assert tuple(ITEMS[item] for item in items) == task.home_loadouts[0]
+    opponents = OpponentTasks(train_tasks=30)
+    for numbers, task in zip(opponents.descriptors(), opponents.train, strict=True):
+        assert opponents.styles[int(numbers[15:].argmax())] == task.opponent
+        held = Counter(item for loadout in task.away_loadouts for item in loadout)
+        assert numbers.tolist() == pytest.approx([held[item] / 3 for item in ITEMS] + numbers[15:].tolist())
+        assert numbers[15:].sum() == 1
+    assert LoadoutTasks().descriptors() is None
+
+
 def test_goals_pay_only_what_they_name_and_the_other_team_is_paid_by_the_game() -> None:
     tasks = BountyTasks()
     named = {key for goal in GOALS.values() for key in goal}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Mapping
 from typing import ClassVar
 
@@ -10,12 +10,14 @@ import torch
 from torch import Tensor
 
 from pearl_lightning.envs.derk.interface import ITEMS_BY_SLOT
+from pearl_lightning.envs.meta_env import Demonstrator
 
 
-class Opponent(ABC):
+class Opponent(Demonstrator):
     """A policy for the three agents of a team that sees observations only, unless it ``follows``.
 
-    What it remembers it forgets when ``begin`` is called; most remember nothing.
+    What it remembers it forgets when ``begin`` is called; most remember nothing. In the learner's place it shows how to
+    play.
     """
 
     items: ClassVar[Mapping[str, tuple[str, ...]]] = ITEMS_BY_SLOT
