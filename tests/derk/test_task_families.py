@@ -179,7 +179,7 @@ def test_descriptors_are_all_that_is_hidden_of_a_train_task_and_nothing_else() -
             for number, goal in zip(numbers, GOALS.values(), strict=True)
             for key, unit in goal.items()
         }
-        assert {key: task.home_bounties[0][key] for key in paid} == pytest.approx(paid, abs=1e-5)
+        assert {key: task.home_bounties[0][key] for key in paid} == pytest.approx(paid, abs=2e-4)
     blind = BlindLoadoutTasks(train_tasks=30)
     for numbers, task in zip(blind.descriptors(), blind.train, strict=True):
         slots, items = numbers.unflatten(0, (3, 15)).nonzero(as_tuple=True)
