@@ -161,6 +161,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--families", nargs="+", choices=FAMILIES, default=list(FAMILIES))
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--updates", type=int, help="of each run: the size of it all; the config's when left out")
+    parser.add_argument("--precision", default="32-true", help="of all but PPO and the evolution strategy")
     parser.add_argument("--parallel", type=int, default=2, help="runs at a time")
     parser.add_argument("--runs_dir", type=Path, help="keep runs here, and go on with those that are there")
     options, extra = parser.parse_known_args(arguments)
@@ -179,7 +180,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
         places = list(product(options.seeds, options.families))
         for (seed, family), (agent, overlay) in product(places, MAIN.items()):
-            submit(family, agent, seed, overlay, [*size, *extra])
+            submit(family, agent, seed, overlay, [*size, f"--trainer.precision={options.precision}", *extra])
         summaries = {key: job.result() for key, job in jobs.items()}
         for (seed, family), agent in product(places, OTHERS):
             submit(family, agent, seed, OTHERS[agent][0], [*budget(agent, summaries[family, "pearl", seed]), *extra])
@@ -203,7 +204,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     made_by = (
         f"Made by `python -m benchmarks.families{updates.replace('_', ' --updates ')} --seeds {seeds}` on "
         f"{torch.get_num_threads()} cores,\none thread per run, {options.parallel} runs at a time, so the seconds are "
-        "of one busy core."
+        f"of one busy core; PEARL, context-free and told in {options.precision}."
     ) + (f" Further options: `{' '.join(extra)}`." if extra else "")
     write_table(measured, options.output / "families.md", made_by)
 
