@@ -32,12 +32,13 @@ class PEARL(Agent):
     Args:
         observation_features: Numbers in one agent's observation.
         action_space: Layout of one agent's action; a mapping with ``low``, ``high`` and ``choices`` will do.
+        descriptor_features: Numbers that tell a task (``TaskDistribution.descriptors``), for ``reconstruction`` only.
         encoder: Makes the context encoder, given the numbers in one context transition.
         actor: Makes the actor, given the numbers in observation and z, and the action space.
         critic: Makes the critics, given their input and output features.
         sac: Constants of the objective.
-        reconstruction: Makes an auxiliary task for the encoder, given the numbers in observation, encoded action and z,
-            and in the observation; none when left out, as in the original.
+        reconstruction: Makes an auxiliary task for the encoder, given the numbers in observation and encoded action, in
+            the observation, in z, and that tell a task; none when left out, as in the original.
         optimizer: Makes an optimizer for each group of parameters.
         encoder_optimizer: Makes that of the encoder and of the reconstruction; as the others when left out. They bear
             larger steps than critics do, whose targets move with them.
@@ -46,6 +47,8 @@ class PEARL(Agent):
         context_salient: Of all transitions of an episode, strided as they are, the encoder sees so many: those with the
             largest absolute rewards. All when left out. Where rewards are rare and what pays is hidden, the many
             transitions that paid nothing say next to nothing, and drown the others.
+        context_next_observation: The encoder also sees by how much each step changed the observation: what an action
+            does, not only what it paid (Rakelly et al. 2019, sec. 3; their code does so where dynamics differ).
         context_reward_scale: Multiplier on the rewards that the encoder reads: small ones go unheard beside dozens of
             observed numbers.
         z_steps: Steps for which a sample of z is acted on before the next is drawn from the same belief; a whole
@@ -130,8 +133,10 @@ class PEARL(Agent):
         return (policy.mode() if deterministic else policy.sample(generator)).to(observation.device)
 
     def context_features(self, episodes: TensorDictBase) -> Tensor:
-        features, change = self._read(episodes)
-        return torch.cat([change, features], dim=-1) if self.context_next_observation else features
+        return self._shown(*self._read(episodes))
+
+    def _shown(self, read: Tensor, change: Tensor) -> Tensor:
+        return torch.cat([change, read], dim=-1) if self.context_next_observation else read
 
     def _read(self, episodes: TensorDictBase) -> tuple[Tensor, Tensor]:
         """The transitions that the encoder is shown: observation, encoded action and reward ``[task, transition,
@@ -170,9 +175,10 @@ class PEARL(Agent):
         """Losses and diagnostics of one meta-batch.
 
         Args:
-            batch: ``transitions`` ``[task, transition]`` with observation, action, reward, next_observation,
-                terminated and agent, whose it is; ``context`` ``[task, episode, step]`` of whole episodes with
-                observation, action and reward.
+            batch: ``transitions`` ``[task, transition]`` with observation, action, reward ``[..., step]`` of so many
+                steps, the observation that follows them, whether they terminated, and agent, whose it is; ``context``
+                ``[task, episode, row]`` of whole episodes with observation, action and reward, the last row being the
+                final observation alone; ``descriptor`` ``[task, number]``, which ``reconstruction`` may need.
 
         Returns:
             ``loss/*`` scalars whose sum is to be minimized, and detached ``train/*`` scalars. The encoder gets
@@ -180,7 +186,7 @@ class PEARL(Agent):
         """
         sac, transitions = self.sac, batch["transitions"].to(self.device)
         read, change = self._read(batch["context"])
-        context = torch.cat([change, read], dim=-1) if self.context_next_observation else read
+        context = self._shown(read, change)
         z_mean, z_std = self.encoder(context)
         z_sample = z_mean + z_std * self._normal(z_mean.shape)
         z = z_sample.repeat_interleave(transitions.shape[1], dim=0)  # [batch, latent]

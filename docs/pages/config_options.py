@@ -51,7 +51,16 @@ TOP_LEVEL = {
 }
 """Keys of a config, and what they hold."""
 
-FILLED_IN = {"observation_features", "action_space", "context_features", "features", "outputs", "inputs"}
+FILLED_IN = {
+    "observation_features",
+    "action_space",
+    "descriptor_features",
+    "latent_features",
+    "context_features",
+    "features",
+    "outputs",
+    "inputs",
+}
 """Arguments that the library gives: sizes that follow from the world and from the other settings."""
 
 UNNAMED = (SacConfig, SimulatorBackend, GameBackend)

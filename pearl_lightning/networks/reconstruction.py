@@ -23,7 +23,7 @@ class Reconstruction(nn.Module):
     Args:
         inputs: Numbers in observation and encoded action together.
         observation_features: Numbers in an observation.
-        latent_dim: Numbers in z.
+        latent_features: Numbers in z.
         descriptor_features: Numbers that tell a task; 0 where its family gives none.
         hidden: Widths of the hidden layers.
         reward_weight: Of the squared error of the reward, at least 0.
@@ -38,7 +38,7 @@ class Reconstruction(nn.Module):
         self,
         inputs: int,
         observation_features: int,
-        latent_dim: int,
+        latent_features: int,
         descriptor_features: int = 0,
         hidden: Sequence[int] = (128, 128),
         reward_weight: float = 1.0,
@@ -57,8 +57,8 @@ class Reconstruction(nn.Module):
             raise ValueError(f"task_weight must be 0 for tasks without descriptors, got {task_weight}")
         self.reward_weight, self.observation_weight, self.task_weight = reward_weight, observation_weight, task_weight
         reads = reward_weight + observation_weight > 0
-        self.body = mlp(inputs + latent_dim, hidden, 1 + observation_features) if reads else None
-        self.task = mlp(latent_dim, hidden, descriptor_features) if task_weight else None
+        self.body = mlp(inputs + latent_features, hidden, 1 + observation_features) if reads else None
+        self.task = mlp(latent_features, hidden, descriptor_features) if task_weight else None
 
     def loss(self, context: Tensor, change: Tensor, z: Tensor, descriptor: Tensor | None = None) -> Tensor:
         """Weighted mean squared errors, a scalar.
