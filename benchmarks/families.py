@@ -168,6 +168,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     size = [] if options.updates is None else [f"--trainer.max_steps={options.updates}"]
     size += [option.replace("max_steps", "val_check_interval") for option in size]
     updates = "" if options.updates is None else f"_{options.updates}"
+
+    def run_name(family: str, agent: str, seed: int) -> str:
+        precision = f"_{options.precision}" if agent in MAIN else ""
+        return f"{family}_{agent}{updates}{precision}_{seed}"
+
     with tempfile.TemporaryDirectory() as scratch, ThreadPoolExecutor(options.parallel) as pool:
         runs = options.runs_dir or Path(scratch)
         jobs = {}
@@ -175,7 +180,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         def submit(family: str, agent: str, seed: int, overlay: str | None, extra: list[str]) -> None:
             configs = [name for name in ("derk", FAMILIES[family][0], overlay) if name is not None]
             settings = ["--threads", "1", *extra]
-            name = f"{family}_{agent}{updates}_{seed}"
+            name = run_name(family, agent, seed)
             jobs[family, agent, seed] = pool.submit(train, name, configs, seed, runs, settings)
 
         places = list(product(options.seeds, options.families))
@@ -187,7 +192,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         summaries = {key: job.result() for key, job in jobs.items()}
         measured = []
         for seed, family in places:
-            folders = {agent: runs / f"{family}_{agent}{updates}_{seed}" for agent in (*MAIN, *OTHERS)}
+            folders = {agent: runs / run_name(family, agent, seed) for agent in (*MAIN, *OTHERS)}
             used = {agent: summaries[family, agent, seed]["seconds"] for agent in folders}
             for split in FAMILIES[family][1]:
                 results = {"random": play(folders["pearl"], split, random=True)}
@@ -202,9 +207,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     plot(measured).savefig(options.output / "families.png", dpi=100)
     seeds = " ".join(map(str, options.seeds))
     made_by = (
-        f"Made by `python -m benchmarks.families{updates.replace('_', ' --updates ')} --seeds {seeds}` on "
-        f"{torch.get_num_threads()} cores,\none thread per run, {options.parallel} runs at a time, so the seconds are "
-        f"of one busy core; PEARL, context-free and told in {options.precision}."
+        f"Made by `python -m benchmarks.families{updates.replace('_', ' --updates ')} --seeds {seeds} "
+        f"--precision {options.precision}` on\n{torch.get_num_threads()} cores, one thread per run, {options.parallel} "
+        "runs at a time, so the seconds are of one busy core."
     ) + (f" Further options: `{' '.join(extra)}`." if extra else "")
     write_table(measured, options.output / "families.md", made_by)
 

@@ -39,7 +39,7 @@ class EpisodeCollector(Collector):
         rl_episodes: Episodes per arena with z from the posterior that the encoder never sees.
         demonstrated_episodes: Episodes per arena that the demonstrator plays; the encoder never sees them. The critics
             learn from them what an agent that explores from its own play would not come upon (Ball et al. 2023).
-        demonstrator: Who plays these.
+        demonstrator: Who plays these, seeing what the learner sees.
     """
 
     def __init__(
@@ -75,6 +75,10 @@ class EpisodeCollector(Collector):
         if (demonstrator is None) != (demonstrated_episodes == 0):
             raise ValueError(
                 f"demonstrated_episodes must be above 0 with a demonstrator and 0 without, got {demonstrated_episodes}"
+            )
+        if demonstrator is not None and demonstrator.follows:
+            raise ValueError(
+                f"demonstrator must not have to be told what every step gave, got {type(demonstrator).__name__}"
             )
         self.every_n_updates = every_n_updates
         self.demonstrated_episodes, self.demonstrator = demonstrated_episodes, demonstrator

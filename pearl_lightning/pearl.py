@@ -133,14 +133,15 @@ class PEARL(Agent):
         return (policy.mode() if deterministic else policy.sample(generator)).to(observation.device)
 
     def context_features(self, episodes: TensorDictBase) -> Tensor:
-        return self._shown(*self._read(episodes))
+        return self._shown(self._transitions(episodes))
 
-    def _shown(self, read: Tensor, change: Tensor) -> Tensor:
-        return torch.cat([change, read], dim=-1) if self.context_next_observation else read
+    def _shown(self, rows: Tensor) -> Tensor:
+        """What the encoder is shown of ``_transitions``."""
+        return rows if self.context_next_observation else rows[..., self.observation_features :]
 
-    def _read(self, episodes: TensorDictBase) -> tuple[Tensor, Tensor]:
-        """The transitions that the encoder is shown: observation, encoded action and reward ``[task, transition,
-        feature]``; how the observation changed ``[task, transition, observation]``.
+    def _transitions(self, episodes: TensorDictBase) -> Tensor:
+        """The transitions ``[task, transition, feature]`` that the encoder is shown: how the observation changed, the
+        observation, the encoded action and the reward.
         """
         stride = self.context_stride
         before, after = episodes["observation"][:, :, :-1:stride], episodes["observation"][:, :, 1::stride]
@@ -154,10 +155,16 @@ class PEARL(Agent):
         if self.context_salient is not None and self.context_salient < rows.shape[2]:
             salient = rows[..., -1].abs().topk(self.context_salient, dim=2).indices.sort(dim=2).values
             rows = rows.gather(2, salient.unsqueeze(-1).expand(-1, -1, -1, rows.shape[-1]))
-        rows = rows.flatten(1, 2).to(self.device)
-        return rows[..., self.observation_features :], rows[..., : self.observation_features]
+        return rows.flatten(1, 2).to(self.device)
 
     # --- learning ---------------------------------------------------------------------------------------------------
+
+    def on_fit_start(self) -> None:
+        if getattr(self.trainer.precision_plugin, "scaler", None) is not None:
+            raise ValueError(
+                f"trainer.precision must be 32-true or bf16-mixed here, got {self.trainer.precision}: "
+                "float16 needs scaled losses, and the optimizers share one"
+            )
 
     def configure_optimizers(self) -> list[Optimizer]:
         of_encoder = [list(module.parameters()) for module in (self.encoder, self.reconstruction) if module is not None]
@@ -185,8 +192,8 @@ class PEARL(Agent):
             gradient from ``loss/critic``, ``loss/kl`` and ``loss/reconstruction`` only.
         """
         sac, transitions = self.sac, batch["transitions"].to(self.device)
-        read, change = self._read(batch["context"])
-        context = self._shown(read, change)
+        rows = self._transitions(batch["context"])
+        context = self._shown(rows)
         z_mean, z_std = self.encoder(context)
         z_sample = z_mean + z_std * self._normal(z_mean.shape)
         z = z_sample.repeat_interleave(transitions.shape[1], dim=0)  # [batch, latent]
@@ -216,7 +223,7 @@ class PEARL(Agent):
             "loss/actor": -value.mean() + objectives.actor_penalty(policy, pre_tanh, sac),
         }
         if self.reconstruction is not None:
-            losses["loss/reconstruction"] = self.reconstruction.loss(read, change, z_sample, batch.get("descriptor"))
+            losses["loss/reconstruction"] = self.reconstruction.loss(rows, z_sample, batch.get("descriptor"))
         if self.value is not None:
             predicted_value = self.value(torch.cat([observation, z_fixed], dim=-1)).squeeze(-1).float()
             losses["loss/value"] = objectives.critic_loss(predicted_value, value)
@@ -248,7 +255,8 @@ class PEARL(Agent):
         require_finite(total, terms, self.global_step)
         for optimizer in optimizers:
             optimizer.zero_grad()
-        self.manual_backward(total)
+        with torch.autocast(self.device.type, enabled=False):  # each product's gradient in the precision of the product
+            self.manual_backward(total)
         first, *others = optimizers
         first.step()  # through Lightning: global_step counts updates
         for optimizer in others:

@@ -189,8 +189,12 @@ class TaskReplay:
         n_steps: int = 1,
         descriptors: Tensor | None = None,
     ) -> None:
-        sizes = {"tasks": tasks, "episodes_per_task": episodes_per_task, "recent_context": recent_context}
-        sizes["n_steps"] = n_steps
+        sizes = {
+            "tasks": tasks,
+            "episodes_per_task": episodes_per_task,
+            "recent_context": recent_context,
+            "n_steps": n_steps,
+        }
         for name, size in sizes.items():
             if size < 1:
                 raise ValueError(f"{name} must be at least 1, got {size}")
@@ -261,18 +265,14 @@ class TaskReplay:
         sources = self._sources(drawn, with_data)
         self.transition_sampler.tasks = self.context_sampler.tasks = sources
         storage = self.buffer.storage
+        stored = storage.get(slice(None))  # not copied
         index, where = self.transition_sampler.sample(storage, transitions)
         steps = where["left"].clamp_max(self.n_steps)  # the episode may end before
-        rows, following = storage.get(index), storage.get(index + steps)["observation"]
-        agents = rows["reward"].shape[-1]
-        agent = torch.randint(agents, index.shape, generator=self.generator)
+        agent = torch.randint(stored["reward"].shape[-1], index.shape, generator=self.generator)
         ahead = torch.arange(self.n_steps).expand(*index.shape, -1)
         in_episode = ahead < steps.unsqueeze(-1)
-        paid = storage.get(slice(None)).select("training_reward", "events", strict=False)[
-            index.unsqueeze(-1) + torch.where(in_episode, ahead, 0)
-        ]
-        rewards = self._paid(paid, "training_reward", drawn, sources) * in_episode.unsqueeze(-1)
-        last = storage.get(slice(None))["terminated"][index + steps - 1]
+        window = index.unsqueeze(-1) + torch.where(in_episode, ahead, 0)
+        rewards = self._paid(stored, "training_reward", window, drawn, sources) * in_episode.unsqueeze(-1)
 
         def of_agent(values: Tensor) -> Tensor:  # [task, transition, agent, ...] -> [task, transition, ...]
             chosen = agent.reshape(*agent.shape, *[1] * (values.ndim - 2)).expand(*agent.shape, 1, *values.shape[3:])
@@ -280,20 +280,19 @@ class TaskReplay:
 
         batch = TensorDict(
             {
-                "observation": of_agent(rows["observation"]),
-                "action": of_agent(rows["action"]),
+                "observation": of_agent(stored["observation"][index]),
+                "action": of_agent(stored["action"][index]),
                 "reward": of_agent(rewards.transpose(2, 3)),
-                "next_observation": of_agent(following),
+                "next_observation": of_agent(stored["observation"][index + steps]),
                 "steps": steps,
-                "terminated": last,
+                "terminated": stored["terminated"][index + steps - 1],
                 "agent": agent,
             },
             batch_size=index.shape,
         )
         context_index, diagnostics = self.context_sampler.sample(storage, context_episodes)
-        context = storage.get(context_index)
-        context["reward"] = self._paid(context, "reward", drawn, sources)
-        context = context.select("observation", "action", "reward")
+        context = stored.select("observation", "action")[context_index]
+        context["reward"] = self._paid(stored, "reward", context_index, drawn, sources)
         meta_batch = TensorDict({"transitions": batch, "context": context}, batch_size=[len(drawn)])
         if self.descriptors is not None:
             meta_batch["descriptor"] = self.descriptors[drawn]
@@ -307,16 +306,16 @@ class TaskReplay:
         is_given = torch.rand(tasks.shape, generator=self.generator) < self.relabelled
         return torch.where(is_given, others, tasks)
 
-    def _paid(self, rows: TensorDictBase, name: str, tasks: Tensor, sources: Tensor) -> Tensor:
+    def _paid(self, stored: TensorDictBase, name: str, index: Tensor, tasks: Tensor, sources: Tensor) -> Tensor:
         """The rewards called ``name`` ``[task, ..., agent]`` of rows that lie in ``sources``, as ``tasks`` pay them."""
+        paid: Tensor = stored[name][index]
         if torch.equal(tasks, sources):
-            stored: Tensor = rows[name]
-            return stored
+            return paid
         assert self.event_weights is not None
         weights = self.event_weights[tasks]
-        weights = weights.reshape(len(tasks), *[1] * (rows["events"].ndim - 3), *weights.shape[1:])
-        is_other = (tasks != sources).reshape(-1, *[1] * (rows[name].ndim - 1))
-        return torch.where(is_other, (rows["events"] * weights).sum(dim=-1), rows[name])
+        weights = weights.reshape(len(tasks), *[1] * (index.ndim - 1), *weights.shape[1:])
+        is_other = (tasks != sources).reshape(-1, *[1] * index.ndim)
+        return torch.where(is_other, (stored["events"][index] * weights).sum(dim=-1), paid)
 
     def save(self, folder: Path) -> None:
         """Write the stored rows as memory-maps and the bookkeeping as tensors into a new folder.

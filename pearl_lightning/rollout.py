@@ -166,13 +166,15 @@ def demonstrated_episodes(
         env: Its tasks are set already.
         demonstrator: Plays in every arena.
         episodes: Number of episodes.
-        generator: Source of the demonstrator's random numbers.
+        generator: Seeds the demonstrator's random numbers.
     """
+    own = torch.Generator(env.device)
 
     def act(observation: Tensor, step: int) -> Tensor:
         if step == 0:
-            demonstrator.begin(env.arenas, generator)
-        return demonstrator(observation, generator)
+            own.manual_seed(int(torch.randint(2**31 - 1, (), generator=generator)))
+            demonstrator.begin(env.arenas, own)
+        return demonstrator(observation, own)
 
     for _ in range(episodes):
         yield play_episode(env, act)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, ClassVar, Generic, Self, TypeVar
 
 import torch
 from tensordict import TensorDict, TensorDictBase
@@ -24,13 +24,19 @@ class EpisodeLost(RuntimeError):
 class Demonstrator(ABC):
     """Who shows a learner how a world may be played, seeing what the learner sees."""
 
+    follows: ClassVar[bool] = False
+    """Whether it must be told what every step gave, as some opponents must; such a one cannot demonstrate."""
+
     @abstractmethod
     def begin(self, arenas: int, generator: torch.Generator) -> None:
         """An episode starts in so many arenas."""
 
     @abstractmethod
     def __call__(self, observation: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """Legal actions ``[arena, agent, width]`` for observations ``[arena, agent, feature]``."""
+        """Legal actions ``[arena, agent, width]`` for observations ``[arena, agent, feature]``.
+
+        Every random number comes from the generator, which is on the observation's device.
+        """
 
 
 class TaskDistribution(ABC, Generic[Task]):
@@ -72,8 +78,8 @@ class TaskDistribution(ABC, Generic[Task]):
         return None
 
     def descriptors(self) -> Tensor | None:
-        """What is hidden of each train task, in numbers of about unit size ``[task, number]``: what a learner may be
-        trained to infer. None where the family does not say.
+        """What tells each train task, in numbers of about unit size ``[task, number]``, for learners that are taught to
+        infer it. None where the family says nothing.
         """
         return None
 

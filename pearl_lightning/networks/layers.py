@@ -53,7 +53,7 @@ class PaddedLinear(nn.Linear):
 
     def forward(self, features: Tensor) -> Tensor:
         parameters = pad_parameters(self.weight, self.bias, features.shape[-1], self.hidden)
-        if self.hidden:
+        if self.hidden or not torch.is_autocast_enabled(features.device.type):
             return linear(features, *parameters)
         with torch.autocast(features.device.type, enabled=False):
             return linear(features.float(), *parameters)

@@ -55,25 +55,27 @@ class Reconstruction(nn.Module):
                 raise ValueError(f"{name} must be at least 0 and finite, got {weight}")
         if task_weight and not descriptor_features:
             raise ValueError(f"task_weight must be 0 for tasks without descriptors, got {task_weight}")
+        self.observation_features = observation_features
         self.reward_weight, self.observation_weight, self.task_weight = reward_weight, observation_weight, task_weight
         reads = reward_weight + observation_weight > 0
         self.body = mlp(inputs + latent_features, hidden, 1 + observation_features) if reads else None
         self.task = mlp(latent_features, hidden, descriptor_features) if task_weight else None
 
-    def loss(self, context: Tensor, change: Tensor, z: Tensor, descriptor: Tensor | None = None) -> Tensor:
+    def loss(self, context: Tensor, z: Tensor, descriptor: Tensor | None = None) -> Tensor:
         """Weighted mean squared errors, a scalar.
 
         Args:
-            context: Observation, encoded action and reward of what the encoder read ``[task, transition, feature]``.
-            change: The observation after it minus that before it ``[task, transition, observation]``.
+            context: Of what the encoder read, how the observation changed, the observation, the encoded action and the
+                reward ``[task, transition, feature]``.
             z: A sample of the posterior ``[task, latent]``.
             descriptor: What tells the task ``[task, number]``; needed where its weight is not 0.
         """
         loss = z.new_zeros(())
         if self.body is not None:
             of_task = z.unsqueeze(1).expand(-1, context.shape[1], -1)
-            predicted = self.body(torch.cat([context[..., :-1], of_task], dim=-1))
-            loss = loss + self.reward_weight * (predicted[..., 0] - context[..., -1]).square().mean()
+            change, known, reward = context.tensor_split([self.observation_features, context.shape[-1] - 1], dim=-1)
+            predicted = self.body(torch.cat([known, of_task], dim=-1))
+            loss = loss + self.reward_weight * (predicted[..., :1] - reward).square().mean()
             loss = loss + self.observation_weight * (predicted[..., 1:] - change).square().mean()
         if self.task is not None:
             assert descriptor is not None

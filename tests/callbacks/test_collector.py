@@ -139,6 +139,13 @@ def test_demonstrated_episodes_come_last_and_are_no_context(monkeypatch: pytest.
     assert torch.equal(again.stored[-1][2]["action"], bench.stored[-1][2]["action"])  # by the collector's generator
 
 
+def test_who_must_be_told_every_step_cannot_demonstrate() -> None:
+    demonstrator = Conductor()
+    demonstrator.follows = True  # type: ignore[misc]
+    with pytest.raises(ValueError, match="must not have to be told what every step gave, got Conductor"):
+        EpisodeCollector(demonstrated_episodes=1, demonstrator=demonstrator)
+
+
 @pytest.mark.parametrize("settings", [{"demonstrated_episodes": 1}, {"demonstrator": Conductor()}])
 def test_a_demonstrator_without_episodes_and_the_reverse_are_refused(settings: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="demonstrated_episodes must be above 0 with a demonstrator and 0 without"):

@@ -1,4 +1,4 @@
-"""Callbacks that tests name in configs, to disturb a run or to look into it."""
+"""What tests name in configs: callbacks that disturb a run or look into it, and who demonstrates."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from typing import Any
 
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
+from torch import Tensor
 
 from pearl_lightning.data import meta_batches
+from pearl_lightning.envs.meta_env import Demonstrator
 
 
 class CrashAfter(Callback):
@@ -101,3 +103,14 @@ class Pid(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         Path(f"pid-{trainer.global_rank}").write_text(str(os.getpid()))
+
+
+class Wanderer(Demonstrator):
+    """Walks in directions of its own; remembers where it was going."""
+
+    def begin(self, arenas: int, generator: torch.Generator) -> None:
+        self.heading = torch.rand(arenas, 1, 2, generator=generator)
+
+    def __call__(self, observation: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        self.heading = (self.heading + torch.rand(self.heading.shape, generator=generator)) % 1
+        return 2 * self.heading - 1

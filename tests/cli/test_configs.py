@@ -121,6 +121,15 @@ def test_the_readmes_overrides_reach_their_parts(
     assert (made["model"].sac.discount, made["data"].env.arenas) == (0.95, 200)
 
 
+def test_an_overlay_that_adds_demonstrations_keeps_the_schedule_of_what_it_lies_on() -> None:
+    base, overlay = (
+        yaml.safe_load((ROOT / "configs" / name).read_text()) for name in ("derk.yaml", "families/opponents.yaml")
+    )
+    for own, added in zip(base["trainer"]["callbacks"], overlay["trainer"]["callbacks"], strict=True):
+        assert own["class_path"] == added["class_path"]
+        assert own.get("init_args", {}).items() <= added.get("init_args", {}).items()
+
+
 def test_evaluate_plays_derk_on_the_backend_it_is_told() -> None:
     config = ROOT / "configs" / "derk.yaml"
     for told, backend in ((None, "simulator"), ("simulator", "simulator"), ("game", "game")):

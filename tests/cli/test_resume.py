@@ -92,6 +92,38 @@ def test_a_run_killed_and_resumed_equals_one_that_was_not(
     assert (tmp_path / "tiny" / "metrics.csv").read_text() == (whole / "metrics.csv").read_text()
 
 
+EVERYTHING = """
+trainer:
+  precision: bf16-mixed
+  callbacks:
+    - class_path: pearl_lightning.callbacks.AdaptationEvaluation
+      init_args: {episodes: 2, matches: 2}
+    - class_path: pearl_lightning.callbacks.EpisodeCollector
+      init_args: {every_n_updates: 4, tasks_per_iteration: 2, initial_iterations: 2, demonstrated_episodes: 1,
+                  demonstrator: probes.Wanderer}
+    - class_path: pearl_lightning.callbacks.ReplayCheckpoint
+      init_args: {every_n_updates: 1}
+model:
+  init_args:
+    context_next_observation: true
+    reconstruction:
+      class_path: pearl_lightning.networks.reconstruction.Reconstruction
+      init_args: {hidden: [8], task_weight: 1.0}
+data:
+  init_args: {n_steps: 3}
+"""
+
+
+def test_demonstrations_rounding_and_what_is_taught_resume_exactly(tiny_config: Path, tmp_path: Path) -> None:
+    overlay = tmp_path / "everything.yaml"
+    overlay.write_text(EVERYTHING)
+    options = ["--config", str(overlay)]
+    assert fit(tiny_config, tmp_path / "a", *options) == 0
+    assert fit(tiny_config, tmp_path / "b", *options, *probe("CrashAfter", updates=5)) == 1
+    resume(tiny_config, tmp_path / "b" / "tiny", *options)
+    assert_same_state(tmp_path / "a" / "tiny", tmp_path / "b" / "tiny")
+
+
 def test_the_end_of_an_epoch_that_is_also_an_evaluation_resumes_exactly(tiny_config: Path, tmp_path: Path) -> None:
     schedule = ["--data.updates_per_epoch", "4", "--trainer.val_check_interval", "4", "--trainer.max_steps", "8"]
     assert fit(tiny_config, tmp_path / "a", *schedule) == 0

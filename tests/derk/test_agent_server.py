@@ -48,6 +48,7 @@ class Recorder:
 
     def end(self, observation: np.ndarray) -> None:
         self.ends += 1
+        self.last = observation
 
 
 def episode(seed: int, steps: int = STEPS) -> tuple[np.ndarray, np.ndarray]:
@@ -120,13 +121,14 @@ def small_agent(features: int = OBSERVATION_FEATURES, **settings: Any) -> PEARL:
 def test_after_an_episode_the_belief_of_each_team_is_that_of_what_it_saw_did_and_got(
     players: list[AdaptingPlayer],
 ) -> None:
-    agent = small_agent(context_stride=1, context_reward_scale=1.0)
+    agent = small_agent(context_stride=1, context_reward_scale=1.0, context_next_observation=True)
     with our_server(kept(players, lambda session, teams: AdaptingPlayer(agent, teams))) as (address, told):
         actions = torch.from_numpy(asyncio.run(_served_episode(address)))
         until(lambda: told[-1].endswith("left after 1 episodes"))
     observations, rewards = map(torch.from_numpy, episode(0))
     choices = [one_hot(actions[..., 3 + i].long(), n).float() for i, n in enumerate((4, 8))]
-    features = torch.cat([observations[:-1], actions[..., :3], *choices, rewards.unsqueeze(-1)], dim=-1)
+    change = observations.diff(dim=0)
+    features = torch.cat([change, observations[:-1], actions[..., :3], *choices, rewards.unsqueeze(-1)], dim=-1)
     expected = Belief(agent.encoder, TEAMS)
     by_team = features.unflatten(1, (TEAMS, 3)).transpose(0, 1).flatten(1, 2)  # [team, transition, feature]
     expected.update(by_team)

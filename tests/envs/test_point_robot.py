@@ -84,6 +84,11 @@ def test_reference_policies_score_as_the_rules_say(
     assert returns.mean().item() == pytest.approx(score, abs=tolerance)
 
 
+def test_goals_are_what_tells_the_tasks() -> None:
+    tasks = GoalTasks(train_tasks=5, test_tasks=2)
+    torch.testing.assert_close(tasks.descriptors(), torch.tensor([task.goal for task in tasks.train]))
+
+
 def test_the_same_seed_gives_the_same_episode_and_the_next_one_differs(env: PointRobot) -> None:
     env.set_seed(5)
     first, second = play(env, to_goal), play(env, to_goal)

@@ -162,3 +162,16 @@ def test_every_agent_has_a_perceptron_of_its_own() -> None:
 def test_sizes_outside_their_range_are_refused(make: Callable[[], Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_the_last_layers_compute_in_float32_whatever_the_others_do() -> None:
+    torch.manual_seed(0)
+    features = torch.randn(5, 6)
+    for network in (mlp(6, (16,), 3), BatchedMLP(2, 6, (16,), 3), BatchedMLP(2, 6, (16,), 3, layer_norm=True)):
+        with torch.autocast("cpu", torch.bfloat16):
+            rounded = network(features)
+        exact = network(features)
+        assert rounded.dtype == torch.float32
+        assert not torch.equal(rounded, rounded.bfloat16().float())  # not merely widened
+        assert not torch.equal(rounded, exact)
+        torch.testing.assert_close(rounded, exact, rtol=0.02, atol=0.02)

@@ -102,6 +102,8 @@ def paying_replay(relabelled: float) -> tuple[TaskReplay, torch.Tensor]:
         generator=torch.Generator().manual_seed(0),
         relabelled=relabelled,
         event_weights=weights,
+        n_steps=2,
+        descriptors=torch.arange(4.0).unsqueeze(1),
     )
     for task, number in product(range(4), (1, 2)):
         episode = marked_episodes([task], [number])
@@ -118,19 +120,23 @@ def test_a_share_of_the_tasks_is_given_anothers_data_paid_as_its_own(relabelled:
     for _ in range(200):
         batch, _ = replay.sample(3, 8, 1)
         payers = []
-        for transitions, context in zip(batch["transitions"], batch["context"], strict=True):
+        for transitions, context, told in zip(batch["transitions"], batch["context"], batch["descriptor"], strict=True):
             source = transitions["observation"][..., 0].unique()
             assert torch.equal(source, context["observation"][..., 0].unique())
             assert len(source) == 1
             paid = []  # tasks that would pay so
+            second = transitions["observation"] + torch.tensor([0, 0, 1, 0])  # the row after
+            last = transitions["steps"] == 1
+            assert not transitions["reward"][last, 1].any()
             for seen, reward in (
                 (transitions["observation"], transitions["reward"][..., 0]),
+                (second[~last], transitions["reward"][~last, 1]),
                 (context["observation"], context["reward"]),
             ):
                 agent, events = seen[..., 3].long(), seen[..., 1:3] + 1
                 paid += [{task for task in range(4) if torch.allclose((events * weights[task, agent]).sum(-1), reward)}]
-            assert paid[0] == paid[1]
-            (payer,) = paid[0]
+            (payer,) = set.intersection(*paid)
+            assert payer == int(told)
             payers.append(payer)
             given.append(payer != int(source))
         assert len(set(payers)) == 3  # the tasks of a meta-batch are different ones still

@@ -38,7 +38,7 @@ class RecordingAgent:
 
     def posterior_of(self, episodes: list[TensorDict]) -> tuple[Tensor, Tensor]:
         """The encoder's one-shot posterior ``[arena, latent]`` given whole episodes of every agent."""
-        steps = torch.stack(list(episodes), dim=1)
+        steps = torch.stack(episodes, dim=1)
         with torch.no_grad():
             return self.pearl.encoder(self.context_features(steps))
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 from pytorch_lightning import Callback, Trainer
+from pytorch_lightning.plugins.precision import MixedPrecision
 from small_pearl import LATENT, OBSERVATION, PRESETS, SPACES, TASKS, losses, meta_batch, parameter_groups, small_pearl
 from torch import Tensor
 from torch.utils.data import DataLoader
@@ -250,7 +251,7 @@ def test_the_encoder_may_also_read_what_each_step_changed(stride: int) -> None:
     assert pearl.encoder.context_features == features.shape[-1]
     assert torch.equal(features[..., OBSERVATION:], plain)
     for task in range(TASKS):
-        rows = episodes[task].permute(0, 1)
+        rows = episodes[task]
         before = rows["observation"][:, :-1].flatten(0, 2)  # [episode x step x agent, feature]
         after = rows["observation"][:, 1:].flatten(0, 2)
         for transition in features[task]:
@@ -266,6 +267,14 @@ def test_the_encoder_alone_reads_scaled_rewards() -> None:
     torch.testing.assert_close(20 * read[..., -1], louder[..., -1])
     with pytest.raises(ValueError, match="context_reward_scale must be above 0 and finite, got 0"):
         small_pearl(SPACES["hybrid"], context_reward_scale=0)
+
+
+def test_float16_is_refused_before_the_first_update() -> None:
+    plugin = MixedPrecision("16-mixed", "cpu")
+    trainer = Trainer(plugins=[plugin], accelerator="cpu", logger=False, enable_checkpointing=False, max_steps=1)
+    loader = DataLoader([meta_batch(SPACES["hybrid"])], batch_size=None)
+    with pytest.raises(ValueError, match="precision must be 32-true or bf16-mixed here, got 16-mixed"):
+        trainer.fit(small_pearl(SPACES["hybrid"]), loader)
 
 
 def test_context_stride_below_one_is_refused() -> None:

@@ -21,7 +21,8 @@ class ContextEncoder(nn.Module, ABC):
     without reading the old ones again. An encoder sees transitions only: no task identity, seed or split.
 
     Args:
-        context_features: Numbers in one transition: observation, encoded action, reward.
+        context_features: Numbers in one transition: observation, encoded action, reward; before them what the step
+            changed of the observation, where the agent has ``context_next_observation``.
         latent_dim: Numbers in z.
     """
 

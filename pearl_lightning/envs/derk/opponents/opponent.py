@@ -23,9 +23,6 @@ class Opponent(Demonstrator):
     items: ClassVar[Mapping[str, tuple[str, ...]]] = ITEMS_BY_SLOT
     """What its agents may hold in each natural slot, for families that give every style what it can use."""
 
-    follows: ClassVar[bool] = False
-    """Whether it wants to know what every step gave: who plays it calls ``follow``."""
-
     def begin(self, arenas: int, generator: torch.Generator) -> None:  # noqa: B027  (nothing, unless it remembers)
         """An episode starts in so many arenas: those of every call until the next start."""
 
