@@ -93,6 +93,7 @@ def test_a_player_sees_plays_and_is_paid_what_the_game_says(players: list[Record
         np.testing.assert_array_equal(paid, rewards)
         np.testing.assert_array_equal(played[..., 0], observations[:-1, :, 0])
         assert told[1 + seed] == f"session 1: episode {seed}: return {rewards.sum() / TEAMS:.2f}, 0 of 2 won"
+    np.testing.assert_array_equal(player.last.reshape(3 * TEAMS, 64), observations[-1])
     assert told[0] == "session 1: 2 teams"
     assert told[3] == "session 1: the game left after 2 episodes"
 
