@@ -26,6 +26,10 @@ from pearl_lightning.networks.reconstruction import Reconstruction
 from pearl_lightning.objectives import SacConfig
 
 
+PRECISIONS = ("32-true", "bf16-mixed")
+"""What Lightning's ``precision`` may be."""
+
+
 class PEARL(Agent):
     """Off-policy meta-RL: a soft actor-critic conditioned on a latent belief about the task (Rakelly et al. 2019).
 
@@ -160,11 +164,9 @@ class PEARL(Agent):
     # --- learning ---------------------------------------------------------------------------------------------------
 
     def on_fit_start(self) -> None:
-        if getattr(self.trainer.precision_plugin, "scaler", None) is not None:
-            raise ValueError(
-                f"trainer.precision must be 32-true or bf16-mixed here, got {self.trainer.precision}: "
-                "float16 needs scaled losses, and the optimizers share one"
-            )
+        # float16 needs scaled losses, which the optimizers would have to share; others would change the parameters
+        if self.trainer.precision not in PRECISIONS:
+            raise ValueError(f"trainer.precision must be one of {', '.join(PRECISIONS)}, got {self.trainer.precision}")
 
     def configure_optimizers(self) -> list[Optimizer]:
         of_encoder = [list(module.parameters()) for module in (self.encoder, self.reconstruction) if module is not None]

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 import torch
 from pytorch_lightning import Callback, Trainer
-from pytorch_lightning.plugins.precision import MixedPrecision
 from small_pearl import LATENT, OBSERVATION, PRESETS, SPACES, TASKS, losses, meta_batch, parameter_groups, small_pearl
 from torch import Tensor
 from torch.utils.data import DataLoader
@@ -269,11 +268,11 @@ def test_the_encoder_alone_reads_scaled_rewards() -> None:
         small_pearl(SPACES["hybrid"], context_reward_scale=0)
 
 
-def test_float16_is_refused_before_the_first_update() -> None:
-    plugin = MixedPrecision("16-mixed", "cpu")
-    trainer = Trainer(plugins=[plugin], accelerator="cpu", logger=False, enable_checkpointing=False, max_steps=1)
+@pytest.mark.parametrize("precision", ["16-true", "64-true"])
+def test_other_precisions_are_refused_before_the_first_update(precision: Any) -> None:
+    trainer = Trainer(precision=precision, accelerator="cpu", logger=False, enable_checkpointing=False, max_steps=1)
     loader = DataLoader([meta_batch(SPACES["hybrid"])], batch_size=None)
-    with pytest.raises(ValueError, match="precision must be 32-true or bf16-mixed here, got 16-mixed"):
+    with pytest.raises(ValueError, match=f"precision must be one of 32-true, bf16-mixed, got {precision}"):
         trainer.fit(small_pearl(SPACES["hybrid"]), loader)
 
 
