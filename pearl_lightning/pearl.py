@@ -25,7 +25,6 @@ from pearl_lightning.networks.encoders import ContextEncoder, GaussianProductEnc
 from pearl_lightning.networks.reconstruction import Reconstruction
 from pearl_lightning.objectives import SacConfig
 
-
 PRECISIONS = ("32-true", "bf16-mixed")
 """What Lightning's ``precision`` may be."""
 
