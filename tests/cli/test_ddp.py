@@ -59,7 +59,10 @@ def test_the_gradient_is_the_mean_of_both_processes_gradients(run: Path) -> None
             model.zero_grad()
             batch = values["batch"]
             tasks = batch["context"]["reward"].shape[0]
-            parts = {name: TensorDict(batch[name], [tasks, batch[name]["reward"].shape[1]]) for name in batch}
+            parts = {
+                name: part if torch.is_tensor(part) else TensorDict(part, [tasks, part["reward"].shape[1]])
+                for name, part in batch.items()
+            }
             total_loss(model.losses(TensorDict(parts, [tasks]))).backward()
             alone.append({name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None})
         assert any(not torch.allclose(alone[0][name], alone[1][name]) for name in alone[0])
