@@ -12,6 +12,9 @@ from pathlib import Path
 
 import pytest
 
+# started in the background, the tests and what they interrupt would ignore it
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 PROBES = Path(__file__).parent / "cli"
 """Where the callbacks are that tests name in configs."""
 
