@@ -183,10 +183,10 @@ class PEARL(Agent):
         """Losses and diagnostics of one meta-batch.
 
         Args:
-            batch: ``transitions`` ``[task, transition]`` with observation, action, reward ``[..., step]`` of so many
-                steps, the observation that follows them, whether they terminated, and agent, whose it is; ``context``
-                ``[task, episode, row]`` of whole episodes with observation, action and reward, the last row being the
-                final observation alone; ``descriptor`` ``[task, number]``, which ``reconstruction`` may need.
+            batch: ``transitions`` ``[task, transition]`` with observation, action, reward ``[..., step]``, steps (how
+                many of these were played), next_observation (after them), terminated (by their last) and agent, whose
+                it is; ``context`` ``[task, episode, row]`` of whole episodes with observation, action and reward, the
+                last row being the final observation alone; ``descriptor`` ``[task, number]``, for ``reconstruction``.
 
         Returns:
             ``loss/*`` scalars whose sum is to be minimized, and detached ``train/*`` scalars. The encoder gets

@@ -53,6 +53,7 @@ class AdaptingPlayer:
         return action.numpy()
 
     def _seen(self, observation: Array) -> Tensor:
+        """What the agent is shown ``[team, agent, feature]`` of the game's observations."""
         time_left = (self.horizon - len(self._rewards)) / self.horizon if self.horizon else None
         return learner_view(torch.from_numpy(observation), flags_seen=self._flags_seen, time_left=time_left)
 
