@@ -87,6 +87,23 @@ def play(run: Path, split: str, *, random: bool = False, wrong_context: bool = F
         env.close(raise_if_closed=False)
 
 
+def pool_seeds(results: Sequence[AdaptationResult]) -> AdaptationResult:
+    """The matches of several runs as if one agent had played them: their tasks are the same."""
+
+    def joined(name: str) -> np.ndarray:
+        return np.concatenate([getattr(result, name) for result in results], axis=1)
+
+    first = results[0]
+    return AdaptationResult(
+        tasks=first.tasks,
+        returns=joined("returns"),
+        outcomes=None if first.outcomes is None else joined("outcomes"),
+        z_mean=joined("z_mean"),
+        z_std=joined("z_std"),
+        env_steps=sum(result.env_steps for result in results),
+    )
+
+
 def headroom(results: dict[str, AdaptationResult]) -> dict[str, Any]:
     """In the last episode: the told agent's lead over the context-free one, PEARL's share of it, its lead over all."""
     lead = compare(results["context_free"], results["oracle"])
@@ -96,56 +113,79 @@ def headroom(results: dict[str, AdaptationResult]) -> dict[str, Any]:
     return {"lead": lead, "share": share, "pearl_over": others}
 
 
+def measure(family: str, split: str, runs: dict[str, list[Path]]) -> dict[str, Any]:
+    """Every agent on a split, the matches of all seeds together, and each seed's last score by itself.
+
+    Args:
+        family: Whose tasks these are.
+        split: Of its held-out tasks.
+        runs: The folders of each agent's runs, one per seed.
+    """
+    played = {"random": [play(run, split, random=True) for run in runs["pearl"][:1]] * len(runs["pearl"])}
+    played |= {agent: [play(run, split) for run in folders] for agent, folders in runs.items()}
+    played[CONTROL] = [play(run, split, wrong_context=True) for run in runs["pearl"]]
+    results = {agent: pool_seeds(seeds) for agent, seeds in played.items()}
+    seconds = {
+        agent: float(np.mean([json.loads((run / "summary.json").read_text())["seconds"] for run in folders]))
+        for agent, folders in runs.items()
+    }
+    print(f"{family}, {split}: played", flush=True)
+    return {
+        "family": family,
+        "split": split,
+        "seconds": seconds,
+        "tables": {agent: result.table() for agent, result in results.items()},
+        "by_seed": {agent: [float(seed.returns[..., -1].mean()) for seed in seeds] for agent, seeds in played.items()},
+        "headroom": headroom(results),
+    }
+
+
 def write_table(measured: list[dict[str, Any]], path: Path, made_by: str) -> None:
     """Every agent on every split as Markdown."""
     lines = ["# Derk's task families", "", *made_by.splitlines(), ""]
     lines += [
-        "Team return and share of matches won on held-out tasks after so many episodes of context; the gain is paired",
-        "within a match, with its 95 % interval. *Headroom* is the lead of the agent that is told the task over the",
-        "context-free one; an agent can adapt only where there is some.",
+        "Team return and share of matches won on held-out tasks after so many episodes of context, the matches of",
+        "all seeds together; the gain is paired within a match, with its 95 % interval. *Headroom* is the lead of the",
+        "agent that is told the task over the context-free one; an agent can adapt only where there is some.",
     ]
     for entry in measured:
-        lines += ["", f"## {entry['family']}, {entry['split']}, seed {entry['seed']}", ""]
-        lines += ["| agent | after 0 | after 1 | after 2 | gain | won after 0 | won after 2 | gain of wins | seconds |"]
-        lines += ["|---" * 9 + "|"]
+        lines += ["", f"## {entry['family']}, {entry['split']}", ""]
+        head = ["agent", *(f"after {episode}" for episode in range(EPISODES)), "gain", "each seed's last"]
+        has_wins = "win_gain" in entry["tables"]["pearl"]
+        head += ["won after 0", f"won after {EPISODES - 1}", "gain of wins"] if has_wins else []
+        lines += ["| " + " | ".join([*head, "seconds"]) + " |", "|---" * (len(head) + 1) + "|"]
         for agent, table in entry["tables"].items():
             rows = table["episodes"]
-            cells = [f"{row['return_mean']:.2f}" for row in rows] + [_interval(table["gain"], ".2f")]
-            if "win_gain" in table:
-                cells += [f"{row['win_rate']:.1%}" for row in (rows[0], rows[-1])] + [
-                    _interval(table["win_gain"], ".1%")
-                ]
-            else:
-                cells += ["-"] * 3
+            cells = [f"{row['return_mean']:.2f}" for row in rows] + [format_interval(table["gain"], ".2f")]
+            cells += [", ".join(f"{last:.2f}" for last in entry["by_seed"][agent])]
+            if has_wins:
+                cells += [f"{row['win_rate']:.1%}" for row in (rows[0], rows[-1])]
+                cells += [format_interval(table["win_gain"], ".1%")]
             seconds = entry["seconds"].get(agent)
             lines += [f"| {agent} | " + " | ".join(cells) + f" | {'' if seconds is None else f'{seconds:.0f}'} |"]
         lines += ["", f"Headroom: {format_comparison(entry['headroom']['lead'])}."]
         if entry["headroom"]["share"] is not None:
             lines[-1] += f" PEARL has {entry['headroom']['share']:.0%} of it."
         leads = entry["headroom"]["pearl_over"]
-        over = [f"{_interval(each['return'], '+.2f')} over {agent}" for agent, each in leads.items()]
+        over = [f"{format_interval(each['return'], '+.2f')} over {agent}" for agent, each in leads.items()]
         lines += [f"PEARL's lead in the last episode: {', '.join(over)}."]
     path.write_text("\n".join([*lines, "", "![returns](families.png)"]) + "\n")
 
 
-def _interval(gain: dict[str, float], form: str) -> str:
+def format_interval(gain: dict[str, float], form: str) -> str:
     return f"{gain['mean']:{form}} [{gain['low']:{form}}, {gain['high']:{form}}]"
 
 
 def plot(measured: list[dict[str, Any]]) -> Figure:
-    """Return by episodes of context, one panel per split; mean over the seeds."""
-    places = list(dict.fromkeys((entry["family"], entry["split"]) for entry in measured))
-    figure = Figure(figsize=(3.2 * len(places), 3.4), layout="constrained")
-    for axes, (family, split) in zip(figure.subplots(1, len(places), squeeze=False)[0], places, strict=True):
-        entries = [entry for entry in measured if (entry["family"], entry["split"]) == (family, split)]
-        for agent in entries[0]["tables"]:
-            tables = [entry["tables"][agent]["episodes"] for entry in entries]
+    """Return by episodes of context, one panel per split, with 95 % intervals."""
+    figure = Figure(figsize=(3.2 * len(measured), 3.4), layout="constrained")
+    for axes, entry in zip(figure.subplots(1, len(measured), squeeze=False)[0], measured, strict=True):
+        for agent, table in entry["tables"].items():
             mean, low, high = (
-                np.mean([[row[f"return_{end}"] for row in rows] for rows in tables], axis=0)
-                for end in ("mean", "low", "high")
+                np.array([row[f"return_{end}"] for row in table["episodes"]]) for end in ("mean", "low", "high")
             )
             axes.errorbar(range(EPISODES), mean, [mean - low, high - mean], marker="o", capsize=2, label=agent)
-        axes.set_title(f"{family}\n{split}", fontsize=10)
+        axes.set_title(f"{entry['family']}\n{entry['split']}", fontsize=10)
         axes.set_xlabel("episodes of context")
         axes.set_xticks(range(EPISODES))
         axes.grid(alpha=0.3)
@@ -189,19 +229,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         summaries = {key: job.result() for key, job in jobs.items()}
         for (seed, family), agent in product(places, OTHERS):
             submit(family, agent, seed, OTHERS[agent][0], [*budget(agent, summaries[family, "pearl", seed]), *extra])
-        summaries = {key: job.result() for key, job in jobs.items()}
+        for job in jobs.values():
+            job.result()
         measured = []
-        for seed, family in places:
-            folders = {agent: runs / run_name(family, agent, seed) for agent in (*MAIN, *OTHERS)}
-            used = {agent: summaries[family, agent, seed]["seconds"] for agent in folders}
-            for split in FAMILIES[family][1]:
-                results = {"random": play(folders["pearl"], split, random=True)}
-                results |= {agent: play(folder, split) for agent, folder in folders.items()}
-                results[CONTROL] = play(folders["pearl"], split, wrong_context=True)
-                tables = {agent: result.table() for agent, result in results.items()}
-                entry = {"family": family, "split": split, "seed": seed, "seconds": used, "tables": tables}
-                measured.append(entry | {"headroom": headroom(results)})
-                print(f"{family}, {split}, seed {seed}: played", flush=True)
+        for family in options.families:
+            folders = {
+                agent: [runs / run_name(family, agent, seed) for seed in options.seeds] for agent in (*MAIN, *OTHERS)
+            }
+            measured += [measure(family, split, folders) for split in FAMILIES[family][1]]
     options.output.mkdir(parents=True, exist_ok=True)
     (options.output / "families.json").write_text(json.dumps(measured, indent=1) + "\n")
     plot(measured).savefig(options.output / "families.png", dpi=100)

@@ -29,7 +29,7 @@ REFERENCES = {
 def measure(variant: str, seed: int, runs: Path, extra: Sequence[str]) -> dict[str, Any]:
     """One run's held-out history and its seconds."""
     name = f"{CONFIGS[variant]}-seed{seed}"
-    seconds = train(name, [CONFIGS[variant]], seed, runs, extra)
+    seconds = train(name, [CONFIGS[variant]], seed, runs, extra)["seconds"]
     history = json.loads((runs / name / "adaptation.json").read_text())["history"]
     print(f"{name}: {_returns(history[-1])}", flush=True)
     return {"variant": variant, "seed": seed, "seconds": seconds, "history": history}
