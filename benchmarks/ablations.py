@@ -19,25 +19,21 @@ from benchmarks.runs import train
 from pearl_lightning.evaluation import compare
 
 _MODEL, _DATA = "--model.init_args", "--data.init_args"
-_RECONSTRUCTION = f"{_MODEL}.reconstruction.init_args"
 
 
-def _encoder(name: str) -> list[str]:
-    """Options that take another encoder, as large as the config's."""
-    return [
-        f"{_MODEL}.encoder=pearl_lightning.networks.encoders.{name}",
-        f"{_MODEL}.encoder.init_args.latent_dim=8",
-        f"{_MODEL}.encoder.init_args.hidden=[128, 128]",
-    ]
-
+_ENCODERS = f"{_MODEL}.encoder=pearl_lightning.networks.encoders"
 
 ENCODERS = {
-    "Bayesian product": _encoder("BayesianProductEncoder"),
-    "mean aggregate": _encoder("MeanEncoder"),
-    "attention": _encoder("AttentionEncoder"),
-    "recurrent": _encoder("RecurrentEncoder"),
+    "Bayesian product": [f"{_ENCODERS}.BayesianProductEncoder"],
+    "mean aggregate": [f"{_ENCODERS}.MeanEncoder"],
+    "attention": [f"{_ENCODERS}.AttentionEncoder"],
+    "recurrent": [f"{_ENCODERS}.RecurrentEncoder"],
 }
-TAUGHT_REWARDS = [f"{_RECONSTRUCTION}.reward_weight=1", f"{_RECONSTRUCTION}.task_weight=0"]
+TAUGHT_REWARDS = [
+    f"{_MODEL}.task_inference=null",
+    f"{_MODEL}.reconstruction=pearl_lightning.networks.reconstruction.Reconstruction",
+]
+UNINFORMED = [f"{_MODEL}.task_inference.informed_share=0"]
 LOOSE = [f"{_MODEL}.sac.target_entropy=-1", f"{_MODEL}.sac.target_choice_entropy=0.4"]
 SHARP = [f"{_MODEL}.sac.target_entropy=-2", f"{_MODEL}.sac.target_choice_entropy=0.08"]
 ONE_STEP = [f"{_DATA}.n_steps=1"]
@@ -61,16 +57,18 @@ PLACES = FAMILIES | {SELF_PLAY: ("self_play", ["known_styles", "new_styles"])}
 ABLATIONS: dict[str, dict[str, list[str]]] = {
     "bounties": {
         **ENCODERS,
-        "rewards reconstructed instead of the task": TAUGHT_REWARDS,
-        "nothing reconstructed": [f"{_MODEL}.reconstruction=null"],
+        "taught the rewards instead of the task": TAUGHT_REWARDS,
+        "neither": [f"{_MODEL}.task_inference=null"],
+        "taught the task, never played told": UNINFORMED,
         "without relabelling": [f"{_DATA}.relabelled=0"],
         "all of an episode as context": [f"{_MODEL}.context_salient=null"],
         "sharper policy": SHARP,
-        "a new z every 50 steps": [f"{_MODEL}.z_steps=50"],
+        "one z for an episode": [f"{_MODEL}.z_steps=null"],
     },
     "blind_loadouts": {
         **ENCODERS,
-        "rewards reconstructed instead of the task": TAUGHT_REWARDS,
+        "taught the rewards instead of the task": TAUGHT_REWARDS,
+        "taught the task, never played told": UNINFORMED,
         "the encoder is not shown what a step changed": [f"{_MODEL}.context_next_observation=false"],
         "one-step returns": ONE_STEP,
         "looser policy": LOOSE,

@@ -166,7 +166,7 @@ class MetaBatchDataModule(WorldDataModule):
             relabelled=self.relabelled,
             event_weights=self.event_weights,
             n_steps=self.n_steps,
-            descriptors=self.env.tasks.descriptors(),
+            descriptors=standardized(self.env.tasks.descriptors()),
         )
 
     def sample(self) -> TensorDict:
@@ -177,6 +177,18 @@ class MetaBatchDataModule(WorldDataModule):
         update = self.trainer.global_step if self.trainer is not None else None
         batch, self.diagnostics = self.replay.sample(self.meta_batch, self.transitions, episodes, update)
         return batch
+
+
+def standardized(descriptors: torch.Tensor | None) -> torch.Tensor | None:
+    """What tells the tasks ``[task, number]``, of mean 0 and variance 1 over them, as the prior over z has its numbers.
+
+    A number that is alike for all is 0.
+    """
+    if descriptors is None:
+        return None
+    deviation = descriptors - descriptors.mean(dim=0)
+    scale = deviation.square().mean(dim=0).sqrt()
+    return torch.where(scale > 1e-6, deviation / scale, 0.0)
 
 
 def data_of(trainer: Trainer, kind: type[Data]) -> Data:

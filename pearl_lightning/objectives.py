@@ -84,6 +84,46 @@ class SacConfig:
         return [continuous, *(self.target_choice_entropy * math.log(n) for n in action_space.choices)]
 
 
+@dataclass(frozen=True, kw_only=True)
+class TaskInference:
+    """How the belief is taught what the task is, where a family tells it while training; play needs nothing of it.
+
+    The first numbers of z are to be those that tell the task, each of mean 0 and variance 1 over the train tasks, as
+    the prior over z has them: a sample of the prior is then a task that may be, and a belief of small variance the task
+    that is expected (Humplik et al. 2019, sec. 3.2). Some of a meta-batch's tasks are played and judged given what
+    tells them, whatever the context says. So the agent learns to play for what it has no evidence of yet, and to try it
+    out where z comes from the prior; what it never tries, no context can tell it of (Kamienny et al. 2020, sec. 3).
+
+    Args:
+        weight: Of the squared error of z, summed over what tells the task and averaged over tasks; above 0.
+        informed_share: Share of a meta-batch's tasks whose z is what tells the task, in [0, 1].
+    """
+
+    weight: float = 1.0
+    informed_share: float = 0.5
+
+    def __post_init__(self) -> None:
+        if not 0 < self.weight < math.inf:
+            raise ValueError(f"weight must be above 0 and finite, got {self.weight}")
+        if not 0 <= self.informed_share <= 1:
+            raise ValueError(f"informed_share must be in [0, 1], got {self.informed_share}")
+
+    def loss(self, z: Tensor, told: Tensor) -> Tensor:
+        """The weighted squared error of z, a scalar.
+
+        Args:
+            z: A sample of each posterior ``[task, latent]``.
+            told: What tells each task ``[task, number]``.
+        """
+        return self.weight * (z[:, : told.shape[1]] - told).square().sum(dim=1).mean()
+
+    def inform(self, z: Tensor, told: Tensor) -> Tensor:
+        """z ``[task, latent]`` with what tells it in the first ``informed_share`` of the tasks, whose order is drawn."""
+        informed = torch.arange(len(z), device=z.device).unsqueeze(1) < round(self.informed_share * len(z))
+        numbers = told.shape[1]
+        return torch.cat([torch.where(informed, told, z[:, :numbers]), z[:, numbers:]], dim=1)
+
+
 def critic_loss(predicted: Tensor, target: Tensor) -> Tensor:
     """Squared Bellman error, averaged over the batch and summed over the critics.
 

@@ -23,7 +23,7 @@ from pearl_lightning.networks.actors import Actor
 from pearl_lightning.networks.critics import CriticEnsemble
 from pearl_lightning.networks.encoders import ContextEncoder, GaussianProductEncoder
 from pearl_lightning.networks.reconstruction import Reconstruction
-from pearl_lightning.objectives import SacConfig
+from pearl_lightning.objectives import SacConfig, TaskInference
 
 PRECISIONS = ("32-true", "bf16-mixed")
 """What Lightning's ``precision`` may be."""
@@ -35,13 +35,14 @@ class PEARL(Agent):
     Args:
         observation_features: Numbers in one agent's observation.
         action_space: Layout of one agent's action; a mapping with ``low``, ``high`` and ``choices`` will do.
-        descriptor_features: Numbers that tell a task (``TaskDistribution.descriptors``), for ``reconstruction`` only.
+        descriptor_features: Numbers that tell a task (``TaskDistribution.descriptors``), for ``task_inference`` only.
         encoder: Makes the context encoder, given the numbers in one context transition.
         actor: Makes the actor, given the numbers in observation and z, and the action space.
         critic: Makes the critics, given their input and output features.
         sac: Constants of the objective.
         reconstruction: Makes an auxiliary task for the encoder, given the numbers in observation and encoded action, in
-            the observation, in z, and that tell a task; none when left out, as in the original.
+            the observation, and in z; none when left out, as in the original.
+        task_inference: How z is taught what the task is; not at all when left out, as in the original.
         optimizer: Makes an optimizer for each group of parameters.
         encoder_optimizer: Makes that of the encoder and of the reconstruction; as the others when left out. They bear
             larger steps than critics do, whose targets move with them.
@@ -70,7 +71,8 @@ class PEARL(Agent):
         actor: Callable[[int, ActionSpace], Actor] = Actor,
         critic: Callable[[int, int], CriticEnsemble] = CriticEnsemble,
         sac: SacConfig = SacConfig(),  # noqa: B008  (frozen)
-        reconstruction: Callable[[int, int, int, int], Reconstruction] | None = None,
+        reconstruction: Callable[[int, int, int], Reconstruction] | None = None,
+        task_inference: TaskInference | None = None,
         optimizer: OptimizerCallable = lambda parameters: Adam(parameters, lr=3e-4, fused=True),
         encoder_optimizer: OptimizerCallable | None = None,
         context_stride: int = 1,
@@ -91,7 +93,7 @@ class PEARL(Agent):
         self.automatic_optimization = False
         self.save_hyperparameters(logger=False)  # for load_from_checkpoint
         make_hyperparameters_plain(self)
-        action_space, self.sac = self.action_space, sac
+        action_space, self.sac, self.task_inference = self.action_space, sac, task_inference
         self.make_optimizer, self.make_encoder_optimizer = optimizer, encoder_optimizer or optimizer
         self.z_steps = z_steps
         self.context_stride, self.context_salient = context_stride, context_salient
@@ -99,6 +101,11 @@ class PEARL(Agent):
 
         shown = observation_features * (2 if context_next_observation else 1)
         self.encoder = encoder(shown + action_space.encoded_width + 1)
+        if task_inference is not None and not 0 < descriptor_features <= self.encoder.latent_dim:
+            raise ValueError(
+                "task_inference needs tasks told by 1 to latent_dim numbers, got "
+                f"{descriptor_features} with latent_dim {self.encoder.latent_dim}"
+            )
         features = observation_features + self.encoder.latent_dim
         self.actor = actor(features, action_space)
         self.critics = critic(features + action_space.continuous, action_space.joint_choices)
@@ -110,7 +117,6 @@ class PEARL(Agent):
                 observation_features + action_space.encoded_width,
                 observation_features,
                 self.encoder.latent_dim,
-                descriptor_features,
             )
         )
         self.target = copy.deepcopy(self.value if self.value is not None else self.critics).requires_grad_(False)
@@ -186,17 +192,24 @@ class PEARL(Agent):
             batch: ``transitions`` ``[task, transition]`` with observation, action, reward ``[..., step]``, steps (how
                 many of these were played), next_observation (after them), terminated (by their last) and agent, whose
                 it is; ``context`` ``[task, episode, row]`` of whole episodes with observation, action and reward, the
-                last row being the final observation alone; ``descriptor`` ``[task, number]``, for ``reconstruction``.
+                last row being the final observation alone; ``descriptor`` ``[task, number]``, for ``task_inference``.
 
         Returns:
             ``loss/*`` scalars whose sum is to be minimized, and detached ``train/*`` scalars. The encoder gets
-            gradient from ``loss/critic``, ``loss/kl`` and ``loss/reconstruction`` only.
+            gradient from ``loss/critic``, ``loss/kl``, ``loss/reconstruction`` and ``loss/task_inference`` only.
         """
         sac, transitions = self.sac, batch["transitions"].to(self.device)
         rows = self._transitions(batch["context"])
         context = self._shown(rows)
         z_mean, z_std = self.encoder(context)
         z_sample = z_mean + z_std * self._normal(z_mean.shape)
+        losses = {}
+        if self.reconstruction is not None:
+            losses["loss/reconstruction"] = self.reconstruction.loss(rows, z_sample)
+        if self.task_inference is not None:
+            told = batch["descriptor"].to(self.device)
+            losses["loss/task_inference"] = self.task_inference.loss(z_sample, told)
+            z_sample = self.task_inference.inform(z_sample, told)
         z = z_sample.repeat_interleave(transitions.shape[1], dim=0)  # [batch, latent]
         transitions = transitions.flatten()
         observation, action = transitions["observation"], transitions["action"]
@@ -218,13 +231,11 @@ class PEARL(Agent):
             self.critics(torch.cat([observation, z, played], dim=-1)).float(), self.action_space.joint_index(action)
         )
         kl = objectives.kl_to_prior(z_mean, z_std)
-        losses = {
+        losses |= {
             "loss/critic": objectives.critic_loss(predicted, target),
             "loss/kl": sac.kl_weight * (kl.mean() if sac.kl_over_tasks == "mean" else kl.sum()),
             "loss/actor": -value.mean() + objectives.actor_penalty(policy, pre_tanh, sac),
         }
-        if self.reconstruction is not None:
-            losses["loss/reconstruction"] = self.reconstruction.loss(rows, z_sample, batch.get("descriptor"))
         if self.value is not None:
             predicted_value = self.value(torch.cat([observation, z_fixed], dim=-1)).squeeze(-1).float()
             losses["loss/value"] = objectives.critic_loss(predicted_value, value)

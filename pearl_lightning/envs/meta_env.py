@@ -78,8 +78,9 @@ class TaskDistribution(ABC, Generic[Task]):
         return None
 
     def descriptors(self) -> Tensor | None:
-        """What tells each train task, in numbers of about unit size ``[task, number]``, for learners that are taught to
-        infer it. None where the family says nothing.
+        """The few numbers that decide how a train task is played, ``[task, number]``, which learners may be taught.
+
+        None where the family says nothing.
         """
         return None
 

@@ -108,7 +108,8 @@ model:
     context_next_observation: true
     reconstruction:
       class_path: pearl_lightning.networks.reconstruction.Reconstruction
-      init_args: {hidden: [8], task_weight: 1.0}
+      init_args: {hidden: [8]}
+    task_inference: {weight: 1.0, informed_share: 0.5}
 data:
   init_args: {n_steps: 3}
 """

@@ -24,7 +24,7 @@ from torch.distributions import (
 
 from pearl_lightning.action_space import ActionSpace
 from pearl_lightning.networks.reconstruction import Reconstruction
-from pearl_lightning.objectives import SacConfig
+from pearl_lightning.objectives import SacConfig, TaskInference
 from pearl_lightning.pearl import PEARL
 
 REACHES = {
@@ -176,12 +176,11 @@ def test_losses_equal_their_definition_written_as_loops(space: ActionSpace, sac:
 
 
 def test_reconstruction_teaches_the_encoder_and_nobody_else(space: ActionSpace) -> None:
-    """Its loss is the squared error of rewards and changes that the encoder reads, and of what tells the task."""
+    """Its loss is the squared error of rewards and changes that the encoder reads."""
     torch.manual_seed(0)
-    make = partial(Reconstruction, hidden=(16,), reward_weight=2.0, observation_weight=0.5, task_weight=0.3)
-    pearl = small_pearl(space, descriptor_features=2, context_reward_scale=3.0, reconstruction=make)
+    make = partial(Reconstruction, hidden=(16,), reward_weight=2.0, observation_weight=0.5)
+    pearl = small_pearl(space, context_reward_scale=3.0, reconstruction=make)
     batch = meta_batch(space)
-    batch["descriptor"] = torch.randn(TASKS, 2)
     term = losses(pearl, batch)["loss/reconstruction"]
     groups = parameter_groups(pearl) | {"reconstruction": list(pearl.reconstruction.parameters())}  # type: ignore[union-attr]
     assert {group for group, ps in groups.items() if reached(term, ps)} == {"encoder", "reconstruction"}
@@ -192,9 +191,7 @@ def test_reconstruction_teaches_the_encoder_and_nobody_else(space: ActionSpace) 
     z = mean + std * torch.randn(mean.shape, generator=pearl.noise)
     reconstruction = pearl.reconstruction
     assert reconstruction is not None
-    assert reconstruction.body is not None
-    assert reconstruction.task is not None
-    of_change, of_reward, of_task = [], [], []
+    of_change, of_reward = [], []
     for task in range(TASKS):
         for episode in batch["context"][task]:
             for step, following in pairwise(episode):
@@ -204,20 +201,76 @@ def test_reconstruction_teaches_the_encoder_and_nobody_else(space: ActionSpace) 
                     of_reward.append((predicted[0] - 3.0 * step["reward"][agent]).square())
                     change = following["observation"][agent] - step["observation"][agent]
                     of_change.append((predicted[1:] - change).square().mean())
-        of_task.append((reconstruction.task(z[task]) - batch["descriptor"][task]).square().sum())
     expected = 2.0 * torch.stack(of_reward).mean() + 0.5 * torch.stack(of_change).mean()
-    torch.testing.assert_close(term, expected + 0.3 * torch.stack(of_task).mean(), rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(term, expected, rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["reward_weight", "observation_weight", "task_weight"])
+@pytest.mark.parametrize("name", ["reward_weight", "observation_weight"])
 def test_a_negative_weight_of_the_reconstruction_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match=f"{name} must be at least 0 and finite, got -1"):
         Reconstruction(3, 2, 1, **{name: -1.0})
 
 
-def test_tasks_that_nothing_tells_cannot_be_predicted() -> None:
-    with pytest.raises(ValueError, match=r"task_weight must be 0 for tasks without descriptors, got 1.0"):
-        Reconstruction(3, 2, 1, task_weight=1.0)
+def test_the_first_numbers_of_z_are_taught_what_tells_the_task_and_half_the_tasks_are_played_told() -> None:
+    """An informed task's z is what tells it, whatever its context says; the encoder is judged by all tasks."""
+    space = SPACES["hybrid"]
+    told = torch.randn(TASKS, 2, generator=torch.Generator().manual_seed(1))
+    settings = {"descriptor_features": 2, "task_inference": TaskInference(weight=0.3, informed_share=0.5)}
+    pearl, plain = small_pearl(space, **settings), small_pearl(space)
+    plain.load_state_dict(pearl.state_dict())
+    batch = meta_batch(space)
+    batch["descriptor"] = told
+    terms = losses(pearl, batch)
+    assert reached(terms["loss/task_inference"], list(pearl.encoder.parameters()))
+
+    def posterior() -> tuple[Tensor, Tensor]:
+        return pearl.encoder(pearl.context_features(batch["context"]))
+
+    pearl.noise.manual_seed(0)
+    mean, std = posterior()
+    z = mean + std * torch.randn(mean.shape, generator=pearl.noise)
+    errors = [(z[task, number] - told[task, number]).square() for task in range(TASKS) for number in range(2)]
+    torch.testing.assert_close(terms["loss/task_inference"], 0.3 * torch.stack(errors).sum() / TASKS)
+
+    given = z.detach().clone()
+    given[: TASKS // 2, :2] = told[: TASKS // 2]
+    with pytest.MonkeyPatch.context() as patch:  # the rest is as if the posterior had been at what was given
+        patch.setattr(plain, "encoder", GivenPosterior(given))
+        expected = losses(plain, batch)
+    for name in ("loss/critic", "loss/actor"):
+        torch.testing.assert_close(terms[name], expected[name])
+
+
+class GivenPosterior(torch.nn.Module):
+    """An encoder that is sure of a z, whatever it reads."""
+
+    latent_dim = LATENT
+
+    def __init__(self, z: Tensor) -> None:
+        super().__init__()
+        self.z = z
+
+    def forward(self, context: Tensor) -> tuple[Tensor, Tensor]:
+        return self.z, torch.full_like(self.z, 1e-9)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"weight": 0.0}, "weight must be above 0 and finite, got 0.0"),
+        ({"informed_share": 1.5}, r"informed_share must be in \[0, 1\], got 1.5"),
+    ],
+)
+def test_a_wrong_task_inference_is_refused(settings: dict[str, float], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        TaskInference(**settings)
+
+
+@pytest.mark.parametrize("numbers", [0, LATENT + 1])
+def test_z_must_have_room_for_what_tells_the_tasks(numbers: int) -> None:
+    message = f"task_inference needs tasks told by 1 to latent_dim numbers, got {numbers} with latent_dim {LATENT}"
+    with pytest.raises(ValueError, match=message):
+        small_pearl(SPACES["hybrid"], descriptor_features=numbers, task_inference=TaskInference())
 
 
 @pytest.mark.parametrize(("over_tasks", "factor"), [("mean", 1), ("sum", TASKS)])

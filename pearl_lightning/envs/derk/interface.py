@@ -26,6 +26,9 @@ ITEMS_BY_SLOT: dict[str, tuple[str, ...]] = {
 }
 """Natural slot, in slot order, and its items. The game accepts any item in any slot."""
 
+GUNS: tuple[str, ...] = ("Pistol", "Magnum", "Blaster")
+"""Arms that hit from afar; the others are claws."""
+
 ITEMS: tuple[str, ...] = (
     "Talons",
     "BloodClaws",

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from pearl_lightning.envs.derk.interface import FOCUS_RANGE
+from pearl_lightning.envs.derk.interface import FOCUS_RANGE, GUNS
 from pearl_lightning.envs.derk.opponents.opponent import Opponent
-from pearl_lightning.envs.derk.opponents.steering import ENEMY_STATUE, GUNS, HARMFUL, TeamView, pick_slot, pursue
+from pearl_lightning.envs.derk.opponents.steering import ENEMY_STATUE, HARMFUL, TeamView, pick_slot, pursue
 
 
 class AttackerOpponent(Opponent):

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from pearl_lightning.envs.derk.interface import ITEMS_BY_SLOT
+from pearl_lightning.envs.derk.interface import GUNS, ITEMS_BY_SLOT
 from pearl_lightning.envs.derk.opponents.opponent import Opponent
-from pearl_lightning.envs.derk.opponents.steering import ENEMY_STATUE, GUNS, TeamView, pick_slot, pursue
+from pearl_lightning.envs.derk.opponents.steering import ENEMY_STATUE, TeamView, pick_slot, pursue
 
 
 class SniperOpponent(Opponent):

@@ -19,7 +19,6 @@ from pearl_lightning.envs.derk.interface import (
 FRIEND_STATUE, ENEMY_STATUE = TARGETS.index("FriendStatue"), TARGETS.index("EnemyStatue")
 FRIENDS, ENEMIES = slice(1, 3), slice(ENEMY_STATUE + 1, len(TARGETS))
 """Places among the targets."""
-GUNS = ("Pistol", "Magnum", "Blaster")
 HARMFUL = (*ITEMS_BY_SLOT["arms"], "VampireGland", "ParalyzingDart", "HeliumBubblegum")
 
 _FIRST, _LAST = observation_index("FriendStatueDistance"), observation_index("Enemy3Angle")

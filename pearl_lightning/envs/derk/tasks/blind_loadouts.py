@@ -6,9 +6,13 @@ from itertools import permutations, product
 
 import torch
 
-from pearl_lightning.envs.derk.interface import AGENTS, ITEMS_BY_SLOT
+from pearl_lightning.envs.derk.interface import AGENTS, GUNS, ITEMS_BY_SLOT
 from pearl_lightning.envs.derk.tasks.drawing import check_counts, draw_loadouts, is_held_out
 from pearl_lightning.envs.derk.tasks.task import BountyName, DerkTask, DerkTasks, named_bounties
+
+_CLAWS = tuple(item for item in ITEMS_BY_SLOT["arms"] if item not in GUNS)
+_KINDS = (_CLAWS, GUNS, ITEMS_BY_SLOT["tail"], ITEMS_BY_SLOT["misc"])
+"""Items that are used alike."""
 
 
 class BlindLoadoutTasks(DerkTasks):
@@ -43,7 +47,9 @@ class BlindLoadoutTasks(DerkTasks):
         self.test = self._draw("test_tasks", test_tasks, held_out=True)
 
     def descriptors(self) -> torch.Tensor:
-        return torch.stack([task.hidden(())["own"][0] for task in self.train])  # alike for the three agents
+        """What each slot is for: claws, guns, the tail's or the others, a flag for each."""
+        held = [task.home_loadouts[0] for task in self.train]  # alike for the three agents
+        return torch.tensor([[float(item in kind) for item in items for kind in _KINDS] for items in held])
 
     def kind(self, index: int) -> str:
         """The order of the natural classes in the slots."""

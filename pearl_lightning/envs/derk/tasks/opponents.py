@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 
 import torch
 
-from pearl_lightning.envs.derk.interface import ITEMS_BY_SLOT
+from pearl_lightning.envs.derk.interface import GUNS, ITEMS_BY_SLOT
 from pearl_lightning.envs.derk.opponents import opponent_class
 from pearl_lightning.envs.derk.tasks.drawing import check_counts, draw_loadouts, draw_new, is_held_out
 from pearl_lightning.envs.derk.tasks.task import BountyName, DerkTask, DerkTasks, Loadout, named_bounties
 
-SHOOTERS: Mapping[str, Sequence[str]] = {"arms": ("Pistol", "Magnum", "Blaster"), "tail": ("ParalyzingDart",)}
+SHOOTERS: Mapping[str, Sequence[str]] = {"arms": GUNS, "tail": ("ParalyzingDart",)}
 """Items, by slot, of a team that harms from a distance."""
 
 
@@ -82,8 +82,8 @@ class OpponentTasks(DerkTasks):
         }
 
     def descriptors(self) -> torch.Tensor:
-        told = [task.hidden(self.styles) for task in self.train]
-        return torch.stack([torch.cat([each["held"][0], each["plays"][0]]) for each in told])
+        """Which of the styles plays, a flag for each."""
+        return torch.stack([task.hidden(self.styles)["plays"][0] for task in self.train])
 
     def kind(self, index: int) -> str:
         return self[index].opponent
