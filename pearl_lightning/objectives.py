@@ -118,7 +118,7 @@ class TaskInference:
         return self.weight * (z[:, : told.shape[1]] - told).square().sum(dim=1).mean()
 
     def inform(self, z: Tensor, told: Tensor) -> Tensor:
-        """z ``[task, latent]`` with what tells it in the first ``informed_share`` of the tasks, whose order is drawn."""
+        """z ``[task, latent]``, told in the first ``informed_share`` of the tasks, which come in a drawn order."""
         informed = torch.arange(len(z), device=z.device).unsqueeze(1) < round(self.informed_share * len(z))
         numbers = told.shape[1]
         return torch.cat([torch.where(informed, told, z[:, :numbers]), z[:, numbers:]], dim=1)

@@ -29,7 +29,7 @@ from pearl_lightning.networks.actors import Actor
 from pearl_lightning.networks.critics import CriticEnsemble
 from pearl_lightning.networks.encoders import ContextEncoder
 from pearl_lightning.networks.reconstruction import Reconstruction
-from pearl_lightning.objectives import SacConfig
+from pearl_lightning.objectives import SacConfig, TaskInference
 
 HEAD = """# Every setting
 
@@ -63,7 +63,7 @@ FILLED_IN = {
 }
 """Arguments that the library gives: sizes that follow from the world and from the other settings."""
 
-UNNAMED = (SacConfig, SimulatorBackend, GameBackend)
+UNNAMED = (SacConfig, TaskInference, SimulatorBackend, GameBackend)
 """Classes that a config gives settings without naming them."""
 
 GROUPS: tuple[tuple[str, str, type], ...] = (
@@ -72,6 +72,7 @@ GROUPS: tuple[tuple[str, str, type], ...] = (
     ("Actors", "Under `model.init_args.actor`.", Actor),
     ("Critics", "Under `model.init_args.critic`.", CriticEnsemble),
     ("Constants of the objective", "Under `model.init_args.sac`, without a class.", SacConfig),
+    ("What the belief is taught", "Under `model.init_args.task_inference`, without a class.", TaskInference),
     ("Reconstruction", "Under `model.init_args.reconstruction`.", Reconstruction),
     ("Data modules", "Under `data`.", WorldDataModule),
     ("Environments", "Under `data.init_args.env`.", MetaEnv),
