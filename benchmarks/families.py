@@ -1,10 +1,10 @@
 """How much knowing the task is worth in each of Derk's families, and how much of it adaptation brings.
 
 ``python -m benchmarks.families`` trains with ``pearl fit`` on the ready-made configs, one process and thread per run:
-PEARL, and with the same data and updates the context-free agent and the one that is told the task; then PPO and the
-evolution strategy for as many environment steps as PEARL took, and PPO for as many seconds. All play the held-out
-splits, the same tasks, starts and seeds, beside uniform random actions. The control is PEARL reading another task's
-episodes.
+PEARL, and with the same data and updates the context-free agent and the one that is told the task; then the evolution
+strategy for as many environment steps as PEARL took, and PPO for as many of these and for as many seconds at least. All
+play the held-out splits, the same tasks, starts and seeds, beside uniform random actions. The control is PEARL reading
+another task's episodes.
 """
 
 from __future__ import annotations
@@ -37,11 +37,12 @@ FAMILIES = {  # overlay, and the splits that are played
     "opponents": ("families/opponents", ["known_styles", "new_styles"]),
 }
 MAIN = {"context_free": "baselines/context_free", "pearl": None, "oracle": "baselines/oracle"}
-OTHERS = {  # overlay, environment steps and updates of an iteration, and what of PEARL's run they are given
-    "ppo": ("baselines/ppo", 9600, 40, "env_steps"),
-    "ppo_same_time": ("baselines/ppo", 9600, 40, "seconds"),
-    "evolution_strategy": ("baselines/evolution_strategy", 9600, 1, "env_steps"),
+OTHERS = {  # overlay, updates of an iteration, and whether it goes on for as long as PEARL
+    "ppo": ("baselines/ppo", 40, True),
+    "evolution_strategy": ("baselines/evolution_strategy", 1, False),
 }
+ITERATION_ENV_STEPS = 9600
+"""Of one of ``OTHERS``."""
 CONTROL = "pearl, wrong context"
 LEAST_MATCHES = 256
 EPISODES = 3
@@ -50,10 +51,11 @@ NO_EVALUATION = ["--trainer.limit_val_batches=0"]
 
 def budget(agent: str, pearl: dict[str, Any]) -> list[str]:
     """Options that give one of ``OTHERS`` what PEARL had, by the summary of its run; evaluated at the end only."""
-    _, env_steps, updates, given = OTHERS[agent]
-    if given == "seconds":
-        return [f"--trainer.max_time={{'seconds': {pearl['seconds']:.0f}}}", "--trainer.max_steps=-1", *NO_EVALUATION]
-    size = round(pearl["env_steps"] / env_steps) * updates
+    _, updates, as_long = OTHERS[agent]
+    size = math.ceil(pearl["env_steps"] / ITERATION_ENV_STEPS) * updates
+    if as_long:  # Lightning stops when the time is up and so many updates are done
+        limit = [f"--trainer.max_time={{'seconds': {pearl['seconds']:.0f}}}", "--trainer.max_steps=-1"]
+        return [*limit, f"--trainer.min_steps={size}", *NO_EVALUATION]
     return [f"--trainer.max_steps={size}", *NO_EVALUATION]
 
 
