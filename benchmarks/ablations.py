@@ -35,7 +35,6 @@ TAUGHT_REWARDS = [
 ]
 UNINFORMED = [f"{_MODEL}.task_inference.informed_share=0"]
 LOOSE = [f"{_MODEL}.sac.target_entropy=-1", f"{_MODEL}.sac.target_choice_entropy=0.4"]
-SHARP = [f"{_MODEL}.sac.target_entropy=-2", f"{_MODEL}.sac.target_choice_entropy=0.08"]
 ONE_STEP = [f"{_DATA}.n_steps=1"]
 NOT_SHOWN = [
     "--trainer.callbacks="
@@ -62,7 +61,7 @@ ABLATIONS: dict[str, dict[str, list[str]]] = {
         "taught the task, never played told": UNINFORMED,
         "without relabelling": [f"{_DATA}.relabelled=0"],
         "all of an episode as context": [f"{_MODEL}.context_salient=null"],
-        "sharper policy": SHARP,
+        "looser policy": LOOSE,
         "one z for an episode": [f"{_MODEL}.z_steps=null"],
     },
     "blind_loadouts": {
