@@ -33,9 +33,9 @@ docs: install
 SIZE ?= full
 SEEDS := $(if $(filter small,$(SIZE)),0,0 1 2)
 results: install
-	$(BIN)/python -m benchmarks.point_robot --output docs/results --seeds $(SEEDS) --runs_dir runs/results
-	$(BIN)/python -m benchmarks.families --output docs/results --seeds $(SEEDS) --precision bf16-mixed --runs_dir runs/results
-	$(BIN)/python -m benchmarks.ablations --output docs/results --precision bf16-mixed --runs_dir runs/results
+	$(BIN)/python -m benchmarks.point_robot --output docs/results --seeds $(SEEDS)
+	$(BIN)/python -m benchmarks.families --output docs/results --seeds $(SEEDS) --precision bf16-mixed
+	$(BIN)/python -m benchmarks.ablations --output docs/results --precision bf16-mixed
 
 # The agent that comes with the package: about an hour.
 agent: install

@@ -1,4 +1,4 @@
-"""What each switch is worth: every family's config with one thing changed, at a third of its updates.
+"""What each switch is worth: the families' configs with one thing changed, all for as many updates.
 
 ``python -m benchmarks.ablations`` trains with ``pearl fit``, one process and thread per run, and plays the held-out
 splits, the same tasks, starts and seeds for all. Differences are paired with the config as it is.
@@ -8,80 +8,89 @@ from __future__ import annotations
 
 import argparse
 import json
-import tempfile
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from itertools import product
 from pathlib import Path
 from typing import Any
 
-from benchmarks.families import EPISODES, FAMILIES, format_interval, play, pool_seeds
-from benchmarks.runs import train
+from benchmarks.families import EPISODES, FAMILIES, NO_EVALUATION, format_interval, play, pool_seeds
+from benchmarks.runs import RUNS, Run, train_all
 from pearl_lightning.evaluation import compare
 
 _MODEL, _DATA = "--model.init_args", "--data.init_args"
+_ENCODER, _CALLBACK = "pearl_lightning.networks.encoders", "pearl_lightning.callbacks"
 
 
-_ENCODERS = f"{_MODEL}.encoder=pearl_lightning.networks.encoders"
+def _callbacks(**collector: Any) -> list[str]:
+    """The callbacks of ``configs/derk.yaml``, with further settings of the collector.
+
+    Written in full: a list of another length replaces the config's, one as long keeps what it does not name.
+    """
+    collector |= {"every_n_updates": 100, "tasks_per_iteration": 64, "initial_iterations": 2}
+    collector |= {"prior_episodes": 1, "posterior_episodes": 1, "rl_episodes": 1}
+    evaluation = {"episodes": 2, "matches": 4, "deterministic": False}
+    callbacks = [
+        {"class_path": f"{_CALLBACK}.AdaptationEvaluation", "init_args": evaluation},
+        {"class_path": f"{_CALLBACK}.EpisodeCollector", "init_args": collector},
+        {"class_path": f"{_CALLBACK}.ReplayCheckpoint", "init_args": {"every_n_updates": 1000}},
+        {"class_path": f"{_CALLBACK}.RunSummary"},
+    ]
+    return [f"--trainer.callbacks={json.dumps(callbacks)}"]
+
 
 ENCODERS = {
-    "Bayesian product": [f"{_ENCODERS}.BayesianProductEncoder"],
-    "mean aggregate": [f"{_ENCODERS}.MeanEncoder"],
-    "attention": [f"{_ENCODERS}.AttentionEncoder"],
-    "recurrent": [f"{_ENCODERS}.RecurrentEncoder"],
+    "Bayesian product": [f"{_MODEL}.encoder={_ENCODER}.BayesianProductEncoder"],
+    "mean aggregate": [f"{_MODEL}.encoder={_ENCODER}.MeanEncoder"],
+    "attention": [f"{_MODEL}.encoder={_ENCODER}.AttentionEncoder"],
+    "recurrent": [f"{_MODEL}.encoder={_ENCODER}.RecurrentEncoder"],
 }
-TAUGHT_REWARDS = [
-    f"{_MODEL}.task_inference=null",
-    f"{_MODEL}.reconstruction=pearl_lightning.networks.reconstruction.Reconstruction",
-]
-UNINFORMED = [f"{_MODEL}.task_inference.informed_share=0"]
-LOOSE = [f"{_MODEL}.sac.target_entropy=-1", f"{_MODEL}.sac.target_choice_entropy=0.4"]
-ONE_STEP = [f"{_DATA}.n_steps=1"]
-NOT_SHOWN = [
-    "--trainer.callbacks="
-    + json.dumps(
-        [
-            {"class_path": "pearl_lightning.callbacks.AdaptationEvaluation"},
-            {
-                "class_path": "pearl_lightning.callbacks.EpisodeCollector",
-                "init_args": {"demonstrated_episodes": 0, "demonstrator": None},
-            },
-            {"class_path": "pearl_lightning.callbacks.ReplayCheckpoint"},
-            {"class_path": "pearl_lightning.callbacks.RunSummary"},
-        ]
-    )
-]
-SELF_PLAY = "self_play"
-PLACES = FAMILIES | {SELF_PLAY: ("self_play", ["known_styles", "new_styles"])}
+TAUGHT = {
+    "taught nothing": [f"{_MODEL}.task_inference=null"],
+    "taught the rewards instead of the task": [
+        f"{_MODEL}.task_inference=null",
+        f"{_MODEL}.reconstruction=pearl_lightning.networks.reconstruction.Reconstruction",
+    ],
+    "taught the task, but never told it": [f"{_MODEL}.task_inference.informed_share=0"],
+}
+CONTROL = {
+    "looser policy": [f"{_MODEL}.sac.target_entropy=-1", f"{_MODEL}.sac.target_choice_entropy=0.4"],
+    "one-step returns": [f"{_DATA}.n_steps=1"],
+}
+PLACES = FAMILIES | {"self_play": ("self_play", ["known_styles", "new_styles"])}
 """Overlay, and the splits that are played."""
 ABLATIONS: dict[str, dict[str, list[str]]] = {
     "bounties": {
         **ENCODERS,
-        "taught the rewards instead of the task": TAUGHT_REWARDS,
-        "neither": [f"{_MODEL}.task_inference=null"],
-        "taught the task, never played told": UNINFORMED,
+        **TAUGHT,
+        **CONTROL,
         "without relabelling": [f"{_DATA}.relabelled=0"],
         "all of an episode as context": [f"{_MODEL}.context_salient=null"],
-        "looser policy": LOOSE,
         "one z for an episode": [f"{_MODEL}.z_steps=null"],
     },
     "blind_loadouts": {
         **ENCODERS,
-        "taught the rewards instead of the task": TAUGHT_REWARDS,
-        "taught the task, never played told": UNINFORMED,
-        "the encoder is not shown what a step changed": [f"{_MODEL}.context_next_observation=false"],
-        "one-step returns": ONE_STEP,
-        "looser policy": LOOSE,
+        **TAUGHT,
+        **CONTROL,
+        "not shown what a step changed": [f"{_MODEL}.context_next_observation=false"],
     },
     "opponents": {
+        **CONTROL,
+        "taught who plays, and told it": [
+            f"{_MODEL}.task_inference.weight=1",
+            f"{_MODEL}.task_inference.informed_share=0.5",
+        ],
+        "taught nothing": [f"{_MODEL}.reconstruction=null"],
+        "without demonstrations": _callbacks(demonstrated_episodes=0, demonstrator=None),
         "an actor per agent": [f"{_MODEL}.actor=pearl_lightning.networks.actors.PerAgentActor"],
-        "without demonstrations": NOT_SHOWN,
-        "one-step returns": ONE_STEP,
-        "looser policy": LOOSE,
     },
-    SELF_PLAY: {
-        "scripted styles only": [f"{_DATA}.env.init_args.tasks.init_args.styles=[attacker, pusher, healer, gang]"],
+    "self_play": {
+        "scripted styles only": [
+            f"{_DATA}.env.init_args.tasks.init_args.styles=[attacker, pusher, healer, gang]",
+            *_callbacks(),
+        ],
     },
 }
+"""Options of each variant, by family."""
 AS_IT_IS = "as configured"
 
 
@@ -99,7 +108,7 @@ def measure(family: str, split: str, runs: dict[str, list[Path]]) -> dict[str, A
         "family": family,
         "split": split,
         "tables": {variant: result.table() for variant, result in results.items()},
-        "leads": {variant: compare(results[AS_IT_IS], result) for variant, result in results.items()},
+        "leads": {variant: compare(results[AS_IT_IS], results[variant]) for variant in results if variant != AS_IT_IS},
     }
 
 
@@ -118,12 +127,10 @@ def write_table(measured: list[dict[str, Any]], path: Path, made_by: str) -> Non
         head += [f"won after {EPISODES - 1}"] if has_wins else []
         lines += ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
         for variant, table in entry["tables"].items():
-            lead = entry["leads"][variant]["return"]
+            leads = entry["leads"]
             cells = [f"{row['return_mean']:.2f}" for row in table["episodes"]]
-            cells += [
-                format_interval(table["gain"], ".2f"),
-                "" if variant == AS_IT_IS else format_interval(lead, "+.2f"),
-            ]
+            cells += [format_interval(table["gain"], ".2f")]
+            cells += [format_interval(leads[variant]["return"], "+.2f") if variant in leads else ""]
             cells += [f"{table['episodes'][-1]['win_rate']:.1%}"] if has_wins else []
             lines += [f"| {variant} | " + " | ".join(cells) + " |"]
     path.write_text("\n".join(lines) + "\n")
@@ -138,33 +145,25 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--updates", type=int, default=3000, help="of each run")
     parser.add_argument("--precision", default="32-true")
     parser.add_argument("--parallel", type=int, default=2, help="runs at a time")
-    parser.add_argument("--runs_dir", type=Path, help="keep runs here, and go on with those that are there")
+    parser.add_argument("--runs_dir", type=Path, default=RUNS, help="of all runs; goes on with those that are there")
     options = parser.parse_args(arguments)
-    size = [f"--trainer.max_steps={options.updates}", f"--trainer.precision={options.precision}"]
-    settings = ["--threads", "1", *size, "--trainer.limit_val_batches=0"]
-
-    def run_name(family: str, variant: str, seed: int) -> str:
-        return f"{family}_{variant.replace(' ', '-')}_{options.updates}_{options.precision}_{seed}"
-
-    with tempfile.TemporaryDirectory() as scratch, ThreadPoolExecutor(options.parallel) as pool:
-        runs = options.runs_dir or Path(scratch)
-        variants = {family: {AS_IT_IS: [], **ABLATIONS[family]} for family in options.families}
-        configs = {family: [name for name in ("derk", PLACES[family][0]) if name is not None] for family in variants}
-        jobs = [
-            pool.submit(train, run_name(family, variant, seed), configs[family], seed, runs, [*settings, *changed])
-            for seed in options.seeds
-            for family in variants
-            for variant, changed in variants[family].items()
-        ]
-        for job in jobs:
-            job.result()
-        measured = []
-        for family in variants:
-            folders = {
-                variant: [runs / run_name(family, variant, seed) for seed in options.seeds]
-                for variant in variants[family]
-            }
-            measured += [measure(family, split, folders) for split in PLACES[family][1]]
+    settings = ["--threads=1", f"--trainer.max_steps={options.updates}", f"--trainer.precision={options.precision}"]
+    settings += NO_EVALUATION
+    variants = {family: {AS_IT_IS: [], **ABLATIONS[family]} for family in options.families}
+    wanted = {}
+    for seed, family in product(options.seeds, variants):
+        configs = [name for name in ("derk", PLACES[family][0]) if name is not None]
+        for variant, changed in variants[family].items():
+            name = f"{family}_{variant.replace(' ', '-')}_{options.updates}_{options.precision}_{seed}"
+            wanted[family, variant, seed] = Run(name, configs, seed, [*settings, *changed])
+    train_all(wanted, options.runs_dir, options.parallel)
+    measured = []
+    for family in variants:
+        folders = {
+            variant: [options.runs_dir / wanted[family, variant, seed].name for seed in options.seeds]
+            for variant in variants[family]
+        }
+        measured += [measure(family, split, folders) for split in PLACES[family][1]]
     options.output.mkdir(parents=True, exist_ok=True)
     (options.output / "ablations.json").write_text(json.dumps(measured, indent=1) + "\n")
     seeds = " ".join(map(str, options.seeds))

@@ -12,9 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import tempfile
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -23,7 +21,7 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 
-from benchmarks.runs import train
+from benchmarks.runs import RUNS, Run, train_all
 from pearl_lightning.agent import load_agent
 from pearl_lightning.baselines import UniformAgent
 from pearl_lightning.commands.worlds import make_env
@@ -42,7 +40,7 @@ OTHERS = {  # overlay, updates of an iteration, and whether it goes on for as lo
     "evolution_strategy": ("baselines/evolution_strategy", 1, False),
 }
 ITERATION_ENV_STEPS = 9600
-"""Of one of ``OTHERS``."""
+"""Environment steps of an iteration of one of ``OTHERS``."""
 CONTROL = "pearl, wrong context"
 LEAST_MATCHES = 256
 EPISODES = 3
@@ -90,7 +88,13 @@ def play(run: Path, split: str, *, random: bool = False, wrong_context: bool = F
 
 
 def pool_seeds(results: Sequence[AdaptationResult]) -> AdaptationResult:
-    """The matches of several runs as if one agent had played them: their tasks are the same."""
+    """The matches of several runs on the same tasks, as if one agent had played them.
+
+    Raises:
+        ValueError: They played different tasks.
+    """
+    if any(result.tasks != results[0].tasks for result in results):
+        raise ValueError("only matches on the same tasks can be put together")
 
     def joined(name: str) -> np.ndarray:
         return np.concatenate([getattr(result, name) for result in results], axis=1)
@@ -123,10 +127,11 @@ def measure(family: str, split: str, runs: dict[str, list[Path]]) -> dict[str, A
         split: Of its held-out tasks.
         runs: The folders of each agent's runs, one per seed.
     """
-    played = {"random": [play(run, split, random=True) for run in runs["pearl"][:1]] * len(runs["pearl"])}
+    played = {"random": [play(runs["pearl"][0], split, random=True)]}
     played |= {agent: [play(run, split) for run in folders] for agent, folders in runs.items()}
     played[CONTROL] = [play(run, split, wrong_context=True) for run in runs["pearl"]]
     results = {agent: pool_seeds(seeds) for agent, seeds in played.items()}
+    paired = results | {"random": pool_seeds(played["random"] * len(runs["pearl"]))}  # nothing of it was trained
     seconds = {
         agent: float(np.mean([json.loads((run / "summary.json").read_text())["seconds"] for run in folders]))
         for agent, folders in runs.items()
@@ -138,7 +143,7 @@ def measure(family: str, split: str, runs: dict[str, list[Path]]) -> dict[str, A
         "seconds": seconds,
         "tables": {agent: result.table() for agent, result in results.items()},
         "by_seed": {agent: [float(seed.returns[..., -1].mean()) for seed in seeds] for agent, seeds in played.items()},
-        "headroom": headroom(results),
+        "headroom": headroom(paired),
     }
 
 
@@ -147,8 +152,9 @@ def write_table(measured: list[dict[str, Any]], path: Path, made_by: str) -> Non
     lines = ["# Derk's task families", "", *made_by.splitlines(), ""]
     lines += [
         "Team return and share of matches won on held-out tasks after so many episodes of context, the matches of",
-        "all seeds together; the gain is paired within a match, with its 95 % interval. *Headroom* is the lead of the",
-        "agent that is told the task over the context-free one; an agent can adapt only where there is some.",
+        "all seeds together; the gain is paired within a match. The 95 % intervals are over matches, not over seeds.",
+        "*Headroom* is the lead of the agent that is told the task over the context-free one; an agent can adapt only",
+        "where there is some.",
     ]
     for entry in measured:
         lines += ["", f"## {entry['family']}, {entry['split']}", ""]
@@ -205,40 +211,38 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--updates", type=int, help="of each run: the size of it all; the config's when left out")
     parser.add_argument("--precision", default="32-true", help="of all but PPO and the evolution strategy")
     parser.add_argument("--parallel", type=int, default=2, help="runs at a time")
-    parser.add_argument("--runs_dir", type=Path, help="keep runs here, and go on with those that are there")
+    parser.add_argument("--runs_dir", type=Path, default=RUNS, help="of all runs; goes on with those that are there")
     options, extra = parser.parse_known_args(arguments)
     size = [] if options.updates is None else [f"--trainer.max_steps={options.updates}"]
     size += [option.replace("max_steps", "val_check_interval") for option in size]
     updates = "" if options.updates is None else f"_{options.updates}"
+    precision = [f"--trainer.precision={options.precision}"]
 
-    def run_name(family: str, agent: str, seed: int) -> str:
-        precision = f"_{options.precision}" if agent in MAIN else ""
-        return f"{family}_{agent}{updates}{precision}_{seed}"
+    def run(family: str, agent: str, seed: int, overlay: str | None, settings: list[str]) -> Run:
+        configs = [name for name in ("derk", FAMILIES[family][0], overlay) if name is not None]
+        name = f"{family}_{agent}{updates}_{options.precision}_{seed}"  # all hang on PEARL's precision
+        return Run(name, configs, seed, ["--threads", "1", *settings, *extra])
 
-    with tempfile.TemporaryDirectory() as scratch, ThreadPoolExecutor(options.parallel) as pool:
-        runs = options.runs_dir or Path(scratch)
-        jobs = {}
-
-        def submit(family: str, agent: str, seed: int, overlay: str | None, extra: list[str]) -> None:
-            configs = [name for name in ("derk", FAMILIES[family][0], overlay) if name is not None]
-            settings = ["--threads", "1", *extra]
-            name = run_name(family, agent, seed)
-            jobs[family, agent, seed] = pool.submit(train, name, configs, seed, runs, settings)
-
-        places = list(product(options.seeds, options.families))
-        for (seed, family), (agent, overlay) in product(places, MAIN.items()):
-            submit(family, agent, seed, overlay, [*size, f"--trainer.precision={options.precision}", *extra])
-        summaries = {key: job.result() for key, job in jobs.items()}
-        for (seed, family), agent in product(places, OTHERS):
-            submit(family, agent, seed, OTHERS[agent][0], [*budget(agent, summaries[family, "pearl", seed]), *extra])
-        for job in jobs.values():
-            job.result()
-        measured = []
-        for family in options.families:
-            folders = {
-                agent: [runs / run_name(family, agent, seed) for seed in options.seeds] for agent in (*MAIN, *OTHERS)
-            }
-            measured += [measure(family, split, folders) for split in FAMILIES[family][1]]
+    places = list(product(options.families, options.seeds))
+    main_runs = {
+        (family, agent, seed): run(family, agent, seed, overlay, [*size, *precision])
+        for (family, seed), (agent, overlay) in product(places, MAIN.items())
+    }
+    summaries = train_all(main_runs, options.runs_dir, options.parallel)
+    other_runs = {
+        (family, agent, seed): run(
+            family, agent, seed, OTHERS[agent][0], budget(agent, summaries[family, "pearl", seed])
+        )
+        for (family, seed), agent in product(places, OTHERS)
+    }
+    train_all(other_runs, options.runs_dir, options.parallel)
+    measured = []
+    for family, splits in ((family, FAMILIES[family][1]) for family in options.families):
+        folders = {
+            agent: [options.runs_dir / (main_runs | other_runs)[family, agent, seed].name for seed in options.seeds]
+            for agent in (*MAIN, *OTHERS)
+        }
+        measured += [measure(family, split, folders) for split in splits]
     options.output.mkdir(parents=True, exist_ok=True)
     (options.output / "families.json").write_text(json.dumps(measured, indent=1) + "\n")
     plot(measured).savefig(options.output / "families.png", dpi=100)

@@ -7,16 +7,15 @@ from __future__ import annotations
 
 import argparse
 import json
-import tempfile
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 
-from benchmarks.runs import train
+from benchmarks.runs import RUNS, Run, train_all
 
 CONFIGS = {"dense": "point_robot", "sparse": "sparse_point_robot"}
 REFERENCES = {
@@ -24,15 +23,6 @@ REFERENCES = {
     "sparse": {"greedy to the goal": 13.4, "random": 0.0},
 }
 """Scores of policies that follow from the rules; tests/envs/test_point_robot.py measures them."""
-
-
-def measure(variant: str, seed: int, runs: Path, extra: Sequence[str]) -> dict[str, Any]:
-    """One run's held-out history and its seconds."""
-    name = f"{CONFIGS[variant]}-seed{seed}"
-    seconds = train(name, [CONFIGS[variant]], seed, runs, extra)["seconds"]
-    history = json.loads((runs / name / "adaptation.json").read_text())["history"]
-    print(f"{name}: {_returns(history[-1])}", flush=True)
-    return {"variant": variant, "seed": seed, "seconds": seconds, "history": history}
 
 
 def _returns(point: dict[str, Any]) -> list[float]:
@@ -92,22 +82,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--variants", nargs="+", choices=sorted(CONFIGS), default=sorted(CONFIGS))
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--parallel", type=int, default=2, help="runs at a time")
-    parser.add_argument("--runs_dir", type=Path, help="keep runs here, and go on with those that are there")
-    parser.add_argument("--json", type=Path, help="also write the histories to this file")
+    parser.add_argument("--runs_dir", type=Path, default=RUNS, help="of all runs; goes on with those that are there")
     options, extra = parser.parse_known_args(arguments)
-    with tempfile.TemporaryDirectory() as scratch, ThreadPoolExecutor(options.parallel) as pool:
-        jobs = [
-            pool.submit(measure, variant, seed, options.runs_dir or Path(scratch), extra)
-            for variant in options.variants
-            for seed in options.seeds
-        ]
-        runs = [job.result() for job in jobs]
+    wanted = {
+        (variant, seed): Run(f"{CONFIGS[variant]}-seed{seed}", [CONFIGS[variant]], seed, extra)
+        for variant, seed in product(options.variants, options.seeds)
+    }
+    summaries = train_all(wanted, options.runs_dir, options.parallel)
+    runs = []
+    for (variant, seed), run in wanted.items():
+        history = json.loads((options.runs_dir / run.name / "adaptation.json").read_text())["history"]
+        seconds = summaries[variant, seed]["seconds"]
+        runs.append({"variant": variant, "seed": seed, "seconds": seconds, "history": history})
     options.output.mkdir(parents=True, exist_ok=True)
     for variant in options.variants:
         plot(runs, variant).savefig(options.output / f"point_robot_{variant}.png", dpi=110)
     write_table(runs, options.output / "point_robot.md", options.parallel)
-    if options.json is not None:
-        options.json.write_text(json.dumps(runs, indent=1) + "\n")
+    (options.output / "point_robot.json").write_text(json.dumps(runs, indent=1) + "\n")
 
 
 if __name__ == "__main__":

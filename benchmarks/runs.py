@@ -3,33 +3,74 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+RUNS = Path("runs/results")
+"""Where the runs of docs/results lie."""
 
 
-def train(name: str, configs: Sequence[str], seed: int, runs: Path, extra: Sequence[str] = ()) -> dict[str, Any]:
-    """One run in ``runs / name``, or what an earlier call left there; returns its summary.
+@dataclass(frozen=True)
+class Run:
+    """A training.
 
     Args:
-        name: The run's folder.
+        name: Its folder's; a later call with the same name takes what lies there, whatever the other settings.
         configs: Names below ``configs/``, without the ending; later ones override.
         seed: Of the run.
-        runs: Folder of all runs.
-        extra: Further options of ``pearl fit``.
+        options: Further options of ``pearl fit``.
     """
-    summary = runs / name / "summary.json"  # written last
+
+    name: str
+    configs: Sequence[str]
+    seed: int
+    options: Sequence[str] = ()
+
+
+def train(run: Run, runs: Path) -> dict[str, Any]:
+    """A run in a folder of its own in ``runs``, gone on with where it was interrupted; returns its summary.
+
+    Raises:
+        RuntimeError: It failed.
+    """
+    folder = runs / run.name
+    summary, last = folder / "summary.json", folder / "checkpoints" / "last.ckpt"  # the summary is written at the end
     if not summary.is_file():
         command = [sys.executable, "-m", "pearl_lightning", "fit"]
-        command += [option for config in configs for option in ("--config", f"configs/{config}.yaml")]
-        command += ["--seed_everything", str(seed), "--name", name, "--runs_dir", str(runs)]
-        done = subprocess.run(
-            [*command, "--trainer.enable_progress_bar", "false", *extra], capture_output=True, text=True, check=False
-        )
+        if last.is_file():
+            command += ["--config", str(folder / "config.yaml"), "--ckpt_path", str(last)]
+        else:
+            shutil.rmtree(folder, ignore_errors=True)  # or the run would be given another name
+            command += [option for config in run.configs for option in ("--config", f"configs/{config}.yaml")]
+            command += ["--seed_everything", str(run.seed), "--name", run.name, "--runs_dir", str(runs)]
+            command += ["--trainer.enable_progress_bar", "false", *run.options]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
-            raise RuntimeError(f"{name} failed with status {done.returncode}: {done.stderr.strip()[-500:]}")
+            raise RuntimeError(f"{run.name} failed with status {done.returncode}: {done.stderr.strip()[-500:]}")
     facts: dict[str, Any] = json.loads(summary.read_text())
-    print(f"{name}: {facts['seconds']:.0f} s", flush=True)
+    print(f"{run.name}: {facts['seconds']:.0f} s", flush=True)
     return facts
+
+
+Key = TypeVar("Key")
+
+
+def train_all(wanted: Mapping[Key, Run], runs: Path, parallel: int) -> dict[Key, dict[str, Any]]:
+    """The summaries of several runs, ``parallel`` at a time.
+
+    Raises:
+        RuntimeError: One failed; those that have not begun do not.
+    """
+    with ThreadPoolExecutor(parallel) as pool:
+        jobs = {pool.submit(train, run, runs): key for key, run in wanted.items()}
+        try:
+            return {jobs[job]: job.result() for job in as_completed(jobs)}
+        except RuntimeError:
+            pool.shutdown(cancel_futures=True)
+            raise

@@ -183,12 +183,19 @@ def standardized(descriptors: torch.Tensor | None) -> torch.Tensor | None:
     """What tells the tasks ``[task, number]``, of mean 0 and variance 1 over them, as the prior over z has its numbers.
 
     A number that is alike for all is 0.
+
+    Raises:
+        ValueError: They are not finite, or not of two dimensions.
     """
     if descriptors is None:
         return None
-    deviation = descriptors - descriptors.mean(dim=0)
+    if descriptors.ndim != 2 or not descriptors.isfinite().all():
+        raise ValueError(f"descriptors must be finite numbers [task, number], got shape {tuple(descriptors.shape)}")
+    numbers = descriptors.double()
+    alike = numbers.amin(dim=0) == numbers.amax(dim=0)
+    deviation = numbers - numbers.mean(dim=0)
     scale = deviation.square().mean(dim=0).sqrt()
-    return torch.where(scale > 1e-6, deviation / scale, 0.0)
+    return torch.where(alike, 0.0, deviation / torch.where(alike, 1.0, scale)).float()
 
 
 def data_of(trainer: Trainer, kind: type[Data]) -> Data:

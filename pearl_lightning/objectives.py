@@ -89,14 +89,13 @@ class TaskInference:
     """How the belief is taught what the task is, where a family tells it while training; play needs nothing of it.
 
     The first numbers of z are to be those that tell the task, each of mean 0 and variance 1 over the train tasks, as
-    the prior over z has them: a sample of the prior is then a task that may be, and a belief of small variance the task
-    that is expected (Humplik et al. 2019, sec. 3.2). Some of a meta-batch's tasks are played and judged given what
-    tells them, whatever the context says. So the agent learns to play for what it has no evidence of yet, and to try it
-    out where z comes from the prior; what it never tries, no context can tell it of (Kamienny et al. 2020, sec. 3).
+    the prior over z has them (Humplik et al. 2019, sec. 3.2). Some of a meta-batch's tasks are learned from as if they
+    were known, whatever their context says. So the agent learns to play for what it has no evidence of yet, and tries
+    it out where z comes from the prior; what it never tries, no context can tell it of (Kamienny et al. 2020, sec. 3).
 
     Args:
-        weight: Of the squared error of z, summed over what tells the task and averaged over tasks; above 0.
-        informed_share: Share of a meta-batch's tasks whose z is what tells the task, in [0, 1].
+        weight: Of ``task_inference_loss``, above 0.
+        informed_share: Share of a meta-batch's tasks whose z is told them (``inform``), in [0, 1].
     """
 
     weight: float = 1.0
@@ -104,24 +103,9 @@ class TaskInference:
 
     def __post_init__(self) -> None:
         if not 0 < self.weight < math.inf:
-            raise ValueError(f"weight must be above 0 and finite, got {self.weight}")
+            raise ValueError(f"task_inference's weight must be above 0 and finite, got {self.weight}")
         if not 0 <= self.informed_share <= 1:
             raise ValueError(f"informed_share must be in [0, 1], got {self.informed_share}")
-
-    def loss(self, z: Tensor, told: Tensor) -> Tensor:
-        """The weighted squared error of z, a scalar.
-
-        Args:
-            z: A sample of each posterior ``[task, latent]``.
-            told: What tells each task ``[task, number]``.
-        """
-        return self.weight * (z[:, : told.shape[1]] - told).square().sum(dim=1).mean()
-
-    def inform(self, z: Tensor, told: Tensor) -> Tensor:
-        """z ``[task, latent]``, told in the first ``informed_share`` of the tasks, which come in a drawn order."""
-        informed = torch.arange(len(z), device=z.device).unsqueeze(1) < round(self.informed_share * len(z))
-        numbers = told.shape[1]
-        return torch.cat([torch.where(informed, told, z[:, :numbers]), z[:, numbers:]], dim=1)
 
 
 def critic_loss(predicted: Tensor, target: Tensor) -> Tensor:
@@ -181,6 +165,29 @@ def actor_penalty(policy: HybridTanhGaussian, pre_tanh: Tensor, config: SacConfi
         + config.log_std_penalty * policy.log_std.square().mean()
         + config.pre_tanh_penalty * pre_tanh.square().sum(dim=-1).mean()
     )
+
+
+def task_inference_loss(z: Tensor, told: Tensor) -> Tensor:
+    """Squared error of the first numbers of z, summed over them and averaged over tasks.
+
+    Args:
+        z: A sample of each posterior ``[task, latent]``.
+        told: What tells each task ``[task, number]``.
+    """
+    return (z[:, : told.shape[1]] - told).square().sum(dim=1).mean()
+
+
+def inform(z: Tensor, told: Tensor, share: float) -> Tensor:
+    """z with what tells the task in its first numbers, for the first ``share`` of the tasks.
+
+    Args:
+        z: ``[task, latent]``; meta-batches hold their tasks in a drawn order.
+        told: What tells each task ``[task, number]``.
+        share: In [0, 1], rounded to whole tasks.
+    """
+    informed = torch.arange(len(z), device=z.device).unsqueeze(1) < round(share * len(z))
+    taught, free = z.tensor_split([told.shape[1]], dim=1)
+    return torch.cat([torch.where(informed, told, taught), free], dim=1)
 
 
 def kl_to_prior(mean: Tensor, std: Tensor) -> Tensor:

@@ -101,10 +101,15 @@ class PEARL(Agent):
 
         shown = observation_features * (2 if context_next_observation else 1)
         self.encoder = encoder(shown + action_space.encoded_width + 1)
-        if task_inference is not None and not 0 < descriptor_features <= self.encoder.latent_dim:
+        if task_inference is not None and descriptor_features < 1:
             raise ValueError(
-                "task_inference needs tasks told by 1 to latent_dim numbers, got "
-                f"{descriptor_features} with latent_dim {self.encoder.latent_dim}"
+                "task_inference must be null for tasks without descriptors, or descriptor_features how many numbers "
+                f"tell one, got {descriptor_features}"
+            )
+        if task_inference is not None and descriptor_features > self.encoder.latent_dim:
+            raise ValueError(
+                f"latent_dim must be at least the {descriptor_features} numbers that tell a task with task_inference, "
+                f"got {self.encoder.latent_dim}"
             )
         features = observation_features + self.encoder.latent_dim
         self.actor = actor(features, action_space)
@@ -208,8 +213,9 @@ class PEARL(Agent):
             losses["loss/reconstruction"] = self.reconstruction.loss(rows, z_sample)
         if self.task_inference is not None:
             told = batch["descriptor"].to(self.device)
-            losses["loss/task_inference"] = self.task_inference.loss(z_sample, told)
-            z_sample = self.task_inference.inform(z_sample, told)
+            taught = objectives.task_inference_loss(z_sample, told)
+            losses["loss/task_inference"] = self.task_inference.weight * taught
+            z_sample = objectives.inform(z_sample, told, self.task_inference.informed_share)
         z = z_sample.repeat_interleave(transitions.shape[1], dim=0)  # [batch, latent]
         transitions = transitions.flatten()
         observation, action = transitions["observation"], transitions["action"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import yaml
 
 from benchmarks.ablations import ABLATIONS, PLACES
 from benchmarks.families import pool_seeds
+from benchmarks.runs import Run, train_all
 from pearl_lightning.cli import main
 from pearl_lightning.evaluation import AdaptationResult
 
@@ -44,9 +47,16 @@ def test_an_ablation_changes_what_it_names_and_nothing_else(family: str, capsys:
         named = [option.split("=")[0].replace("--", ".", 1) for option in options]
         assert differing, variant
         for each in differing:
-            assert any(each.startswith(name) or name.startswith(each) for name in named), (variant, each)
-        if any("callbacks" in name for name in named):
-            assert all(".init_args.demonstrat" in each for each in differing)
+            assert any(f"{each}.".startswith(f"{name}.") for name in named), (variant, each)
+        plays_itself = any("selves:" in str(value) for value in changed.values())
+        assert plays_itself == any(str(value).endswith("SelfPlayPool") for value in changed.values())
+
+
+def test_demonstrations_alone_are_left_out(capsys: pytest.CaptureFixture[str]) -> None:
+    as_it_is = settings("opponents", [], capsys)
+    changed = settings("opponents", ABLATIONS["opponents"]["without demonstrations"], capsys)
+    assert all(".init_args.demonstrat" in name for name in as_it_is if as_it_is[name] != changed.get(name))
+    assert not any("Sniper" in str(value) for value in changed.values())
 
 
 def test_the_matches_of_several_seeds_count_alike() -> None:
@@ -63,3 +73,50 @@ def test_the_matches_of_several_seeds_count_alike() -> None:
     for name in ("return_mean", "win_rate"):
         assert table["episodes"][1][name] == pytest.approx(np.mean([each["episodes"][1][name] for each in tables]))
     assert table["gain"]["mean"] == pytest.approx(np.mean([each["gain"]["mean"] for each in tables]))
+
+
+def test_matches_on_different_tasks_are_not_put_together() -> None:
+    nothing = np.zeros((1, 4, 2, 1))
+    results = [AdaptationResult((task,), np.zeros((1, 4, 2)), None, nothing, nothing, 8) for task in (3, 4)]
+    with pytest.raises(ValueError, match="only matches on the same tasks can be put together"):
+        pool_seeds(results)
+
+
+def test_what_was_trained_is_kept_what_was_interrupted_goes_on_and_a_failure_stops_the_rest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commands: list[list[str]] = []
+
+    def fit(command: list[str], **_: Any) -> subprocess.CompletedProcess[str]:
+        commands.append(command)
+        folder = Path(command[command.index("--config") + 1]).parent
+        if "--name" in command:
+            folder = tmp_path / command[command.index("--name") + 1]
+            folder.mkdir()  # fails where an interrupted one was left
+        if folder.name == "fails":
+            return subprocess.CompletedProcess(command, 1, "", "no room")
+        (folder / "summary.json").write_text(json.dumps({"seconds": 3.0}))
+        return subprocess.CompletedProcess(command, 0, "", "")
+
+    monkeypatch.setattr("benchmarks.runs.subprocess.run", fit)
+    for name, left in (("done", "summary.json"), ("stopped", "checkpoints/last.ckpt"), ("begun", "config.yaml")):
+        (tmp_path / name / left).parent.mkdir(parents=True)
+        (tmp_path / name / left).write_text(json.dumps({"seconds": 2.0}))
+    runs = {name: Run(name, ["derk"], 5, ["--threads", "1"]) for name in ("done", "stopped", "begun", "new")}
+    summaries = train_all(runs, tmp_path, 1)
+    assert {name: summary["seconds"] for name, summary in summaries.items()} == {
+        "done": 2.0,
+        "stopped": 3.0,
+        "begun": 3.0,
+        "new": 3.0,
+    }
+    resumed, begun, new = commands
+    last = str(tmp_path / "stopped" / "checkpoints" / "last.ckpt")
+    assert resumed[4:] == ["--config", str(tmp_path / "stopped" / "config.yaml"), "--ckpt_path", last]
+    for command, name in ((begun, "begun"), (new, "new")):
+        assert command[command.index("--name") + 1] == name
+        assert command[-2:] == ["--threads", "1"]
+
+    with pytest.raises(RuntimeError, match="fails failed with status 1: no room"):
+        train_all({name: Run(name, ["derk"], 5) for name in ("fails", "later", "latest")}, tmp_path, 1)
+    assert not (tmp_path / "latest").exists()

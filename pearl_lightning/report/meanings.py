@@ -109,6 +109,12 @@ MEANINGS = {
         "Error in predicting rewards, or what actions do, from the belief: lower means that the belief tells more "
         "of the task.",
     ),
+    "loss/task_inference": Meaning(
+        _LOSSES,
+        "Task inference loss",
+        "Error of what the belief holds the task to be, which is known while training: lower is better, and what the "
+        "episodes do not tell remains.",
+    ),
     "train/kl": Meaning(
         _INSIDE,
         "KL of the belief from the prior",

@@ -12,7 +12,7 @@ import torch
 from pytorch_lightning import LightningDataModule
 from worlds import HORIZON, CountingWorld, NumberedTasks
 
-from pearl_lightning.data import MetaBatchDataModule, meta_batches
+from pearl_lightning.data import MetaBatchDataModule, meta_batches, standardized
 from pearl_lightning.rollout import play_episode
 
 
@@ -119,3 +119,22 @@ def test_only_a_world_that_writes_events_for_tasks_that_differ_in_their_pay_can_
         MetaBatchDataModule(env, relabelled=1.5)
     with pytest.raises(ValueError, match="relabelled must be 0 for an env without events or tasks without .*, got 0.5"):
         MetaBatchDataModule(env, relabelled=0.5)
+
+
+def test_what_tells_the_tasks_has_mean_0_and_variance_1_and_is_0_where_it_is_alike() -> None:
+    generator = torch.Generator().manual_seed(0)
+    alike = torch.full((50, 1), 1000.1)
+    flags = torch.randint(2, (50, 1), generator=generator)
+    told = standardized(torch.cat([3 + 7 * torch.randn(50, 2, generator=generator), flags, alike], dim=1))
+    assert told is not None
+    torch.testing.assert_close(told.mean(dim=0), torch.zeros(4), rtol=0, atol=1e-6)
+    torch.testing.assert_close(told.var(dim=0, correction=0), torch.tensor([1.0, 1.0, 1.0, 0.0]))
+    assert torch.equal(told[:, 2] > 0, flags[:, 0] > 0)
+    assert told.dtype == torch.float32
+    assert standardized(None) is None
+
+
+@pytest.mark.parametrize("told", [torch.ones(5), torch.tensor([[1.0, float("nan")]])])
+def test_what_cannot_tell_tasks_is_refused(told: torch.Tensor) -> None:
+    with pytest.raises(ValueError, match=r"descriptors must be finite numbers \[task, number\], got shape"):
+        standardized(told)

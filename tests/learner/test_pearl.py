@@ -24,7 +24,7 @@ from torch.distributions import (
 
 from pearl_lightning.action_space import ActionSpace
 from pearl_lightning.networks.reconstruction import Reconstruction
-from pearl_lightning.objectives import SacConfig, TaskInference
+from pearl_lightning.objectives import SacConfig, TaskInference, inform
 from pearl_lightning.pearl import PEARL
 
 REACHES = {
@@ -211,8 +211,8 @@ def test_a_negative_weight_of_the_reconstruction_is_refused(name: str) -> None:
         Reconstruction(3, 2, 1, **{name: -1.0})
 
 
-def test_the_first_numbers_of_z_are_taught_what_tells_the_task_and_half_the_tasks_are_played_told() -> None:
-    """An informed task's z is what tells it, whatever its context says; the encoder is judged by all tasks."""
+def test_the_first_numbers_of_z_are_taught_what_tells_the_task_and_half_the_tasks_are_told() -> None:
+    """A told task's z is what tells it, whatever its context says; all are judged by how z tells them."""
     space = SPACES["hybrid"]
     told = torch.randn(TASKS, 2, generator=torch.Generator().manual_seed(1))
     settings = {"descriptor_features": 2, "task_inference": TaskInference(weight=0.3, informed_share=0.5)}
@@ -241,6 +241,15 @@ def test_the_first_numbers_of_z_are_taught_what_tells_the_task_and_half_the_task
         torch.testing.assert_close(terms[name], expected[name])
 
 
+@pytest.mark.parametrize(("share", "told_tasks"), [(0.0, 0), (0.5, 2), (1.0, 3)])
+def test_what_a_task_was_told_teaches_the_encoder_nothing(share: float, told_tasks: int) -> None:
+    z, told = torch.randn(3, LATENT, requires_grad=True), torch.randn(3, 2)
+    [gradient] = torch.autograd.grad(inform(z, told, share).sum(), z)
+    expected = torch.ones(3, LATENT)
+    expected[:told_tasks, :2] = 0
+    torch.testing.assert_close(gradient, expected)
+
+
 class GivenPosterior(torch.nn.Module):
     """An encoder that is sure of a z, whatever it reads."""
 
@@ -257,7 +266,7 @@ class GivenPosterior(torch.nn.Module):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"weight": 0.0}, "weight must be above 0 and finite, got 0.0"),
+        ({"weight": 0.0}, "task_inference's weight must be above 0 and finite, got 0.0"),
         ({"informed_share": 1.5}, r"informed_share must be in \[0, 1\], got 1.5"),
     ],
 )
@@ -266,9 +275,14 @@ def test_a_wrong_task_inference_is_refused(settings: dict[str, float], message: 
         TaskInference(**settings)
 
 
-@pytest.mark.parametrize("numbers", [0, LATENT + 1])
-def test_z_must_have_room_for_what_tells_the_tasks(numbers: int) -> None:
-    message = f"task_inference needs tasks told by 1 to latent_dim numbers, got {numbers} with latent_dim {LATENT}"
+@pytest.mark.parametrize(
+    ("numbers", "message"),
+    [
+        (0, "task_inference must be null for tasks without descriptors, .*, got 0"),
+        (LATENT + 1, f"latent_dim must be at least the {LATENT + 1} numbers that tell a task .*, got {LATENT}"),
+    ],
+)
+def test_z_must_have_room_for_what_tells_the_tasks(numbers: int, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         small_pearl(SPACES["hybrid"], descriptor_features=numbers, task_inference=TaskInference())
 

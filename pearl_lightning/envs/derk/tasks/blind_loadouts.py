@@ -11,7 +11,7 @@ from pearl_lightning.envs.derk.tasks.drawing import check_counts, draw_loadouts,
 from pearl_lightning.envs.derk.tasks.task import BountyName, DerkTask, DerkTasks, named_bounties
 
 _CLAWS = tuple(item for item in ITEMS_BY_SLOT["arms"] if item not in GUNS)
-_KINDS = (_CLAWS, GUNS, ITEMS_BY_SLOT["tail"], ITEMS_BY_SLOT["misc"])
+_USES = (_CLAWS, GUNS, ITEMS_BY_SLOT["tail"], ITEMS_BY_SLOT["misc"])
 """Items that are used alike."""
 
 
@@ -49,7 +49,7 @@ class BlindLoadoutTasks(DerkTasks):
     def descriptors(self) -> torch.Tensor:
         """What each slot is for: claws, guns, the tail's or the others, a flag for each."""
         held = [task.home_loadouts[0] for task in self.train]  # alike for the three agents
-        return torch.tensor([[float(item in kind) for item in items for kind in _KINDS] for items in held])
+        return torch.tensor([[float(item in use) for item in items for use in _USES] for items in held])
 
     def kind(self, index: int) -> str:
         """The order of the natural classes in the slots."""

@@ -83,7 +83,7 @@ class OpponentTasks(DerkTasks):
 
     def descriptors(self) -> torch.Tensor:
         """Which of the styles plays, a flag for each."""
-        return torch.stack([task.hidden(self.styles)["plays"][0] for task in self.train])
+        return torch.tensor([[float(task.opponent == style) for style in self.styles] for task in self.train])
 
     def kind(self, index: int) -> str:
         return self[index].opponent

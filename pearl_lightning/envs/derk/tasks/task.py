@@ -92,10 +92,6 @@ class DerkTask:
         hundreds of hitpoints where they pay per hitpoint), and which of ``opponents`` plays; none for one not among
         them.
         """
-        return torch.cat(list(self.hidden(opponents).values()), dim=1)
-
-    def hidden(self, opponents: Sequence[str]) -> dict[str, Tensor]:
-        """The parts of ``tell`` by name, ``[agent, feature]``: ``own`` and ``held`` items, ``pays`` and ``plays``."""
         own = torch.zeros(AGENTS, SLOTS, len(ITEMS))
         held = torch.zeros(AGENTS, len(ITEMS))
         for agent in range(AGENTS):
@@ -108,7 +104,7 @@ class DerkTask:
         scale = torch.tensor([100.0 if key in PAID_PER_HITPOINT else 1.0 for key in BOUNTY_KEYS])
         pays = torch.tensor([[weights.get(key, 0.0) for key in BOUNTY_KEYS] for weights in self.home_bounties])
         plays = torch.tensor([[float(self.opponent == name) for name in opponents]]).expand(AGENTS, -1)
-        return {"own": own.flatten(1), "held": held, "pays": pays * scale, "plays": plays}
+        return torch.cat([own.flatten(1), held, pays * scale, plays], dim=1)
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> DerkTask:
