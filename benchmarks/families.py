@@ -12,13 +12,13 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import os
 from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from matplotlib.figure import Figure
 
 from benchmarks.runs import RUNS, Run, train_all
@@ -249,7 +249,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     seeds = " ".join(map(str, options.seeds))
     made_by = (
         f"Made by `python -m benchmarks.families{updates.replace('_', ' --updates ')} --seeds {seeds} "
-        f"--precision {options.precision}` on\n{torch.get_num_threads()} cores, one thread per run, {options.parallel} "
+        f"--precision {options.precision}` on\n{os.cpu_count()} cores, one thread per run, {options.parallel} "
         "runs at a time, so the seconds are of one busy core."
     ) + (f" Further options: `{' '.join(extra)}`." if extra else "")
     write_table(measured, options.output / "families.md", made_by)
