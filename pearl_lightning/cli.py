@@ -106,8 +106,8 @@ def readable(message: str) -> str:
     line = " ".join(message.split())
     for pattern, replacement in (
         (
-            r"(- Expected a path but .*? )?(- )?Does not validate against any of the Union.*? Errors: - (.*?) - .*",
-            r"\3",
+            r"(- Expected a path but .*? )?((- )?Does not validate against any of the Union.*? Errors: )+- (.*?) - .*",
+            r"\4",
         ),
         (r"Type \S+\[.*?\] expects a function or a callable class: ", ""),
         (r"Expected an? <class '(?:[\w.]+\.)?(\w+)'>", r"Expected \1"),

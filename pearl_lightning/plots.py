@@ -91,6 +91,8 @@ def plot_belief(result: AdaptationResult, labels: Sequence[str]) -> Figure:
         on_map.scatter(places[:, 0], y, s=10, color=colour, marker="ox^sDv"[number // 10 % 6], label=label or None)
     on_map.set_xlabel("first principal component of the posterior mean")
     _finish(on_map, "second")
+    if any(labels):
+        on_map.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize="small", frameon=False)  # off the dots
     for axes, values, caption in (
         (entropy, result.trace.entropy(), "entropy of the posterior (nats)"),
         (distance, result.trace.distance(), "share of the way still to go"),

@@ -38,6 +38,7 @@ def fit_error(
         (["--data.meta_batch", "many"], "data.meta_batch: Expected int. Got value: many"),
         (["--data.meta_batch", "0"], "meta_batch must be at least 1, got 0"),
         (["--model.sac.discount", "7"], "discount must be in (0, 1], got 7.0"),
+        (["--model.task_inference.informed_share", "2"], "informed_share must be in [0, 1], got 2.0"),
         (["--model.sac.kl_over_tasks", "max"], "kl_over_tasks: Expected one of 'mean', 'sum'. Got value: max"),
         (["--trainer.callbacks.init_args.every_n_updates", "0"], "every_n_updates must be at least 1, got 0"),
         (["--trainer.max_steps", "-5"], "You passed in -5"),
