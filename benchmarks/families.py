@@ -249,8 +249,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     seeds = " ".join(map(str, options.seeds))
     made_by = (
         f"Made by `python -m benchmarks.families{updates.replace('_', ' --updates ')} --seeds {seeds} "
-        f"--precision {options.precision}` on\n{os.cpu_count()} cores, one thread per run, {options.parallel} "
-        "runs at a time, so the seconds are of one busy core."
+        f"--precision {options.precision}` on\n{os.cpu_count()} cores, one thread per run, "
+        "so the seconds are of one busy core."
     ) + (f" Further options: `{' '.join(extra)}`." if extra else "")
     write_table(measured, options.output / "families.md", made_by)
 
