@@ -117,8 +117,8 @@ def write_table(measured: list[dict[str, Any]], path: Path, made_by: str) -> Non
     lines = ["# Ablations", "", *made_by.splitlines(), ""]
     lines += [
         "Each line is a family's config with one thing changed. Team return and share of matches won on held-out tasks",
-        "after so many episodes of context; the lead over the config, in the last episode, is paired by match, with its",
-        "95 % interval over matches.",
+        "after so many episodes of context; the lead over the config, in the last episode, is paired by match, with",
+        "its 95 % interval over matches.",
     ]
     for entry in measured:
         has_wins = "win_gain" in entry["tables"][AS_IT_IS]
