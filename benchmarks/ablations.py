@@ -52,7 +52,7 @@ TAUGHT = {
     ],
     "taught the task, but never told it": [f"{_MODEL}.task_inference.informed_share=0"],
 }
-CONTROL = {
+OBJECTIVE = {
     "looser policy": [f"{_MODEL}.sac.target_entropy=-1", f"{_MODEL}.sac.target_choice_entropy=0.4"],
     "one-step returns": [f"{_DATA}.n_steps=1"],
 }
@@ -62,7 +62,7 @@ ABLATIONS: dict[str, dict[str, list[str]]] = {
     "bounties": {
         **ENCODERS,
         **TAUGHT,
-        **CONTROL,
+        **OBJECTIVE,
         "without relabelling": [f"{_DATA}.relabelled=0"],
         "all of an episode as context": [f"{_MODEL}.context_salient=null"],
         "one z for an episode": [f"{_MODEL}.z_steps=null"],
@@ -70,11 +70,11 @@ ABLATIONS: dict[str, dict[str, list[str]]] = {
     "blind_loadouts": {
         **ENCODERS,
         **TAUGHT,
-        **CONTROL,
+        **OBJECTIVE,
         "not shown what a step changed": [f"{_MODEL}.context_next_observation=false"],
     },
     "opponents": {
-        **CONTROL,
+        **OBJECTIVE,
         "taught who plays, and told it": [
             f"{_MODEL}.task_inference.weight=1",
             f"{_MODEL}.task_inference.informed_share=0.5",

@@ -236,13 +236,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for (family, seed), agent in product(places, OTHERS)
     }
     train_all(other_runs, options.runs_dir, options.parallel)
-    measured = []
-    for family, splits in ((family, FAMILIES[family][1]) for family in options.families):
+    measured, trained = [], main_runs | other_runs
+    for family in options.families:
         folders = {
-            agent: [options.runs_dir / (main_runs | other_runs)[family, agent, seed].name for seed in options.seeds]
+            agent: [options.runs_dir / trained[family, agent, seed].name for seed in options.seeds]
             for agent in (*MAIN, *OTHERS)
         }
-        measured += [measure(family, split, folders) for split in splits]
+        measured += [measure(family, split, folders) for split in FAMILIES[family][1]]
     options.output.mkdir(parents=True, exist_ok=True)
     (options.output / "families.json").write_text(json.dumps(measured, indent=1) + "\n")
     plot(measured).savefig(options.output / "families.png", dpi=100)
