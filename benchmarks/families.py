@@ -3,7 +3,7 @@
 ``python -m benchmarks.families`` trains with ``pearl fit`` on the ready-made configs, one process and thread per run:
 PEARL, and with the same data and updates the context-free agent and the one that is told the task; then the evolution
 strategy for as many environment steps as PEARL took, and PPO for as many of these and for as many seconds at least. All
-play the held-out splits, the same tasks, starts and seeds, beside uniform random actions. The control is PEARL reading
+play the test splits, the same tasks, starts and seeds, beside uniform random actions. The control is PEARL reading
 another task's episodes.
 """
 
@@ -124,7 +124,7 @@ def measure(family: str, split: str, runs: dict[str, list[Path]]) -> dict[str, A
 
     Args:
         family: Whose tasks these are.
-        split: Of its held-out tasks.
+        split: Of its test tasks.
         runs: The folders of each agent's runs, one per seed.
     """
     played = {"random": [play(runs["pearl"][0], split, random=True)]}
@@ -132,15 +132,15 @@ def measure(family: str, split: str, runs: dict[str, list[Path]]) -> dict[str, A
     played[CONTROL] = [play(run, split, wrong_context=True) for run in runs["pearl"]]
     results = {agent: pool_seeds(seeds) for agent, seeds in played.items()}
     paired = results | {"random": pool_seeds(played["random"] * len(runs["pearl"]))}  # nothing of it was trained
-    seconds = {
-        agent: float(np.mean([json.loads((run / "summary.json").read_text())["seconds"] for run in folders]))
-        for agent, folders in runs.items()
-    }
+    spent = {}
+    for agent, folders in runs.items():
+        summaries = [json.loads((run / "summary.json").read_text()) for run in folders]
+        spent[agent] = {name: float(np.mean([each[name] for each in summaries])) for name in ("env_steps", "seconds")}
     print(f"{family}, {split}: played", flush=True)
     return {
         "family": family,
         "split": split,
-        "seconds": seconds,
+        "spent": spent,
         "tables": {agent: result.table() for agent, result in results.items()},
         "by_seed": {agent: [float(seed.returns[..., -1].mean()) for seed in seeds] for agent, seeds in played.items()},
         "headroom": headroom(paired),
@@ -151,7 +151,7 @@ def write_table(measured: list[dict[str, Any]], path: Path, made_by: str) -> Non
     """Every agent on every split as Markdown."""
     lines = ["# Derk's task families", "", *made_by.splitlines(), ""]
     lines += [
-        "Team return and share of matches won on held-out tasks after so many episodes of context, the matches of",
+        "Team return and share of matches won on test tasks after so many episodes of context, the matches of",
         "all seeds together; the gain is paired within a match. The 95 % intervals are over matches, not over seeds.",
         "*Headroom* is the lead of the agent that is told the task over the context-free one; an agent can adapt only",
         "where there is some.",
@@ -161,7 +161,8 @@ def write_table(measured: list[dict[str, Any]], path: Path, made_by: str) -> Non
         head = ["agent", *(f"after {episode}" for episode in range(EPISODES)), "gain", "each seed's last"]
         has_wins = "win_gain" in entry["tables"]["pearl"]
         head += ["won after 0", f"won after {EPISODES - 1}", "gain of wins"] if has_wins else []
-        lines += ["| " + " | ".join([*head, "seconds"]) + " |", "|---" * (len(head) + 1) + "|"]
+        head += ["million steps", "seconds"]
+        lines += ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
         for agent, table in entry["tables"].items():
             rows = table["episodes"]
             cells = [f"{row['return_mean']:.2f}" for row in rows] + [format_interval(table["gain"], ".2f")]
@@ -169,8 +170,9 @@ def write_table(measured: list[dict[str, Any]], path: Path, made_by: str) -> Non
             if has_wins:
                 cells += [f"{row['win_rate']:.1%}" for row in (rows[0], rows[-1])]
                 cells += [format_interval(table["win_gain"], ".1%")]
-            seconds = entry["seconds"].get(agent)
-            lines += [f"| {agent} | " + " | ".join(cells) + f" | {'' if seconds is None else f'{seconds:.0f}'} |"]
+            spent = entry["spent"].get(agent)  # nothing where nothing was trained
+            cells += [f"{spent['env_steps'] / 1e6:.1f}", f"{spent['seconds']:.0f}"] if spent else ["", ""]
+            lines += [f"| {agent} | " + " | ".join(cells) + " |"]
         lines += ["", f"Headroom: {format_comparison(entry['headroom']['lead'])}."]
         if entry["headroom"]["share"] is not None:
             lines[-1] += f" PEARL has {entry['headroom']['share']:.0%} of it."
@@ -197,13 +199,13 @@ def plot(measured: list[dict[str, Any]]) -> Figure:
         axes.set_xlabel("episodes of context")
         axes.set_xticks(range(EPISODES))
         axes.grid(alpha=0.3)
-    figure.axes[0].set_ylabel("team return on held-out tasks")
+    figure.axes[0].set_ylabel("team return on test tasks")
     figure.axes[0].legend(fontsize=7)
     return figure
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Train what is missing, play the held-out splits, write ``families.md``, ``.json`` and ``.png``."""
+    """Train what is missing, play the test splits, write ``families.md``, ``.json`` and ``.png``."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--output", type=Path, default=Path("docs/results"))
     parser.add_argument("--families", nargs="+", choices=FAMILIES, default=list(FAMILIES))

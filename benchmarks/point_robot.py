@@ -34,7 +34,7 @@ def write_table(runs: list[dict[str, Any]], path: Path, parallel: int) -> None:
     lines = [
         "# Point robot",
         "",
-        "Mean return on held-out tasks by number of episodes of context, at the end of training.",
+        "Mean return on validation tasks by number of episodes of context, at the end of training.",
         f"Made by `python -m benchmarks.point_robot`: one thread per run, {parallel} at a time, so the seconds are",
         "of one busy core.",
     ]
@@ -56,7 +56,7 @@ def write_table(runs: list[dict[str, Any]], path: Path, parallel: int) -> None:
 
 
 def plot(runs: list[dict[str, Any]], variant: str) -> Figure:
-    """Held-out return over training, by episodes of context: mean over the seeds and their range."""
+    """Validation return over training, by episodes of context: mean over the seeds and their range."""
     figure = Figure(figsize=(6.5, 4), layout="constrained")
     axes = figure.subplots()
     histories = [run["history"] for run in runs if run["variant"] == variant]
@@ -69,7 +69,7 @@ def plot(runs: list[dict[str, Any]], variant: str) -> Figure:
         axes.axhline(score, color="grey", linewidth=0.8, linestyle=":")
         axes.annotate(name, (steps[-1], score), ha="right", va="bottom", fontsize=8, color="grey")
     axes.set_xlabel("environment steps of training")
-    axes.set_ylabel("return on held-out tasks")
+    axes.set_ylabel("return on validation tasks")
     axes.legend(loc="center right")
     axes.set_title(f"Point robot, {variant}: {len(histories)} seeds (mean and range)")
     return figure

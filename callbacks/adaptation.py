@@ -20,9 +20,11 @@ from pearl_lightning.progress_bar import progress_bar
 class AdaptationEvaluation(Timed, Callback):
     """Return (and win rate) on held-out tasks by number of episodes seen, at every validation.
 
-    The trainer's ``val_check_interval`` says how often; an evaluation before the first update is always made. It plays
-    in the data module's environment, whose tasks and random state are put back, so that evaluating changes no run. At
-    the end, ``adaptation.json``, ``adaptation.png``, ``belief.png`` and ``curve.png`` lie in the run's folder.
+    While training these are the tasks of the validation split, so that settings and checkpoints may be chosen by them;
+    ``pearl test`` plays those of the test split. The trainer's ``val_check_interval`` says how often; an evaluation
+    before the first update is always made. It plays in the data module's environment, whose tasks and random state are
+    put back, so that evaluating changes no run. At the end, ``adaptation.json``, ``adaptation.png``, ``belief.png`` and
+    ``curve.png`` lie in the run's folder.
 
     Args:
         episodes: Episodes per task, at least 1.
@@ -41,15 +43,25 @@ class AdaptationEvaluation(Timed, Callback):
         self.last: AdaptationResult | None = None
 
     @timed
-    def evaluate(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, float]:
-        """Play the test split; returns the metrics."""
+    def evaluate(self, trainer: Trainer, pl_module: LightningModule, split: str = "validation") -> dict[str, float]:
+        """Play a split; returns the metrics.
+
+        Raises:
+            ValueError: It holds no task.
+        """
         env = world_data(trainer).env
+        tasks = env.tasks.splits[split]
+        if not tasks:
+            raise ValueError(
+                f"AdaptationEvaluation plays the {split} split, in which {type(env.tasks).__name__} has no task: let "
+                f"it have at least 1 ({split}_tasks), or leave the callback out"
+            )
         watched = trainer.progress_bar_callback is not None and trainer.is_global_zero
         with progress_bar("held-out tasks", "episodes", watched) as progress:
             self.last = evaluate_adaptation(
                 env,
                 cast(Agent, pl_module),
-                env.tasks.test_indices,
+                tasks,
                 episodes=self.episodes,
                 matches=self.matches,
                 deterministic=self.deterministic,
@@ -79,7 +91,7 @@ class AdaptationEvaluation(Timed, Callback):
             self._evaluate_and_log(trainer, pl_module)
 
     def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._evaluate_and_log(trainer, pl_module)
+        self._evaluate_and_log(trainer, pl_module, "test")
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         log_dir = trainer.log_dir  # asks every process
@@ -98,10 +110,10 @@ class AdaptationEvaluation(Timed, Callback):
             ]
             for row in table["episodes"]
         }
-        plot_curve(steps, series, x_label="environment steps", y_label="return on held-out tasks").savefig(
+        plot_curve(steps, series, x_label="environment steps", y_label="return on validation tasks").savefig(
             folder / "curve.png"
         )
-        print("\nAdaptation on held-out tasks:\n" + format_table(table))
+        print("\nAdaptation on validation tasks:\n" + format_table(table))
 
     def state_dict(self) -> dict[str, Any]:
         return {"env_steps": self.env_steps, "history": self.history}
@@ -109,8 +121,8 @@ class AdaptationEvaluation(Timed, Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.env_steps, self.history = state_dict["env_steps"], state_dict["history"]
 
-    def _evaluate_and_log(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        metrics = self.evaluate(trainer, pl_module)
+    def _evaluate_and_log(self, trainer: Trainer, pl_module: LightningModule, split: str = "validation") -> None:
+        metrics = self.evaluate(trainer, pl_module, split)
         pl_module.log_dict(metrics | {"env_steps": float(self._collected(trainer))}, sync_dist=True)
 
     def _draw(self, trainer: Trainer, table: dict[str, Any]) -> None:

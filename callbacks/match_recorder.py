@@ -20,7 +20,7 @@ _PIXELS, _EVERY = 320, 3  # a third of the frames, at the same pace: three times
 
 
 class MatchRecorder(Callback):
-    """Films a held-out task of Derk's Gym every so many updates, in the simulator.
+    """Films a validation task of Derk's Gym every so many updates, in the simulator.
 
     A clip lies in the run's folder as ``clips/update-<n>.gif`` and among TensorBoard's images as ``match``. It is
     played in an arena of its own, from the same start each time: filming changes no run, and clips can be compared.
@@ -28,7 +28,7 @@ class MatchRecorder(Callback):
     Args:
         every_n_updates: Updates between two clips, at least 1.
         episodes: Episodes of a clip, at least 1.
-        task: Index among the held-out tasks, at least 0.
+        task: Index among the validation tasks, at least 0.
         seed: Fixes starts and draws.
     """
 
@@ -43,8 +43,8 @@ class MatchRecorder(Callback):
         env = world_data(trainer).env
         if not isinstance(env, DerkEnv):
             raise ValueError(f"MatchRecorder films matches of Derk's Gym, got {type(env).__name__}")
-        if not 0 <= self.task < len(env.tasks.test):
-            raise ValueError(f"task must be in [0, {len(env.tasks.test)}), a held-out one, got {self.task}")
+        if not 0 <= self.task < len(env.tasks.validation):
+            raise ValueError(f"task must be in [0, {len(env.tasks.validation)}), of validation, got {self.task}")
         if trainer.is_global_zero:
             self._arena = one_arena(env)
 
@@ -53,7 +53,7 @@ class MatchRecorder(Callback):
     ) -> None:
         if self._arena is None or trainer.global_step % self.every_n_updates:
             return
-        index = self._arena.tasks.test_indices[self.task]
+        index = self._arena.tasks.validation_indices[self.task]
         agent = cast(Agent, pl_module)
         records = record_adaptation(self._arena, agent, index, episodes=self.episodes, seed=self.seed)
         clip = gif_bytes(match_frames(records, _PIXELS, _EVERY), float(FRAMES_PER_SECOND))

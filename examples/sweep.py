@@ -1,4 +1,4 @@
-"""Search settings with Optuna: every trial is a run of ``pearl fit``, scored by its held-out return."""
+"""Search settings with Optuna: every trial is a run of ``pearl fit``, scored by its validation return."""
 
 from __future__ import annotations
 
@@ -21,8 +21,10 @@ def suggest(trial: optuna.Trial) -> dict[str, Any]:
     }
 
 
-def held_out_return(configs: list[str], settings: dict[str, Any], runs: Path, name: str, updates: int | None) -> float:
-    """Train with some settings; the mean return of the last episode on held-out tasks.
+def validation_return(
+    configs: list[str], settings: dict[str, Any], runs: Path, name: str, updates: int | None
+) -> float:
+    """Train with some settings; the mean return of the last episode on validation tasks.
 
     Raises:
         FileExistsError: There is a run of that name.
@@ -52,7 +54,7 @@ def main() -> None:
         parser.error(f"{options.runs} holds an earlier search: name another folder with --runs, or its --storage")
 
     def objective(trial: optuna.Trial) -> float:
-        return held_out_return(options.config, suggest(trial), options.runs, f"trial-{trial.number}", options.updates)
+        return validation_return(options.config, suggest(trial), options.runs, f"trial-{trial.number}", options.updates)
 
     study = optuna.create_study(
         direction="maximize", storage=options.storage, study_name="sweep", load_if_exists=options.storage is not None

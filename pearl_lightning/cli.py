@@ -15,8 +15,8 @@ USAGE = """usage: pearl COMMAND [options]
 
 commands:
   fit         meta-train:            pearl fit --config configs/point_robot.yaml
-  validate    play the held-out tasks of a config with a checkpoint
-  test        the same, once, for a final figure
+  validate    play the validation tasks of a config with a checkpoint
+  test        the same of the test tasks, for a final figure
   evaluate    adaptation table, JSON and plot of a checkpoint: pearl evaluate runs/NAME/checkpoints/last.ckpt
   watch       a match to look at:    pearl watch runs/NAME/checkpoints/last.ckpt --out match.html
   league      cross table and Elo of agents and opponents: pearl league runs/NAME/snapshots/*.ckpt attacker gang

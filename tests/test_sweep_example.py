@@ -32,7 +32,7 @@ def last_return(run: Path) -> float:
     return history[-1]["table"]["episodes"][-1]["return_mean"]
 
 
-def test_the_best_of_two_trials_is_the_run_with_the_highest_held_out_return(
+def test_the_best_of_two_trials_is_the_run_with_the_highest_validation_return(
     search: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     search("--trials", "2")

@@ -20,9 +20,10 @@ AGENTS, FEATURES, HORIZON = 3, 3, 4
 class NumberedTasks(TaskDistribution[int]):
     """Tasks that are their own index."""
 
-    def __init__(self, train_tasks: int = 6, test_tasks: int = 3) -> None:
+    def __init__(self, train_tasks: int = 6, validation_tasks: int = 3, test_tasks: int = 3) -> None:
         self.train = range(train_tasks)
-        self.test = range(train_tasks, train_tasks + test_tasks)
+        self.validation = range(train_tasks, train_tasks + validation_tasks)
+        self.test = range(train_tasks + validation_tasks, train_tasks + validation_tasks + test_tasks)
 
     def describe(self, index: int) -> str:
         return f"task {index}"

@@ -118,11 +118,11 @@ class PearlCLI(LightningCLI):
             raise
 
     def validate(self, **kwargs: Any) -> None:
-        """Play the held-out tasks."""
+        """Play the validation tasks."""
         self._run(self.trainer.validate, **kwargs)
 
     def test(self, **kwargs: Any) -> None:
-        """Play the held-out tasks."""
+        """Play the test tasks."""
         self._run(self.trainer.test, **kwargs)
 
     def _run(self, loop: Any, **kwargs: Any) -> None:

@@ -40,21 +40,28 @@ class Demonstrator(ABC):
 
 
 class TaskDistribution(ABC, Generic[Task]):
-    """Tasks of one family, fixed by a seed, in two disjoint splits.
+    """Tasks of one family, fixed by a seed, in three disjoint splits.
 
-    ``train`` and ``test`` are sequences of tasks; a task is named by its index, train tasks first.
+    ``train``, ``validation`` and ``test`` are sequences of tasks: those that are learned from, those that are played
+    while training, by which settings and checkpoints may be chosen, and those that are played at the end only. A task
+    is named by its index, in this order. A family without validation tasks cannot be evaluated while training.
     """
 
     train: Sequence[Task]
+    validation: Sequence[Task] = ()
     test: Sequence[Task]
 
     def __len__(self) -> int:
-        return len(self.train) + len(self.test)
+        return len(self.train) + len(self.validation) + len(self.test)
 
     def __getitem__(self, index: int) -> Task:
         if not 0 <= index < len(self):
             raise IndexError(f"task index must be in [0, {len(self)}), got {index}")
-        return self.train[index] if index < len(self.train) else self.test[index - len(self.train)]
+        for split in (self.train, self.validation):
+            if index < len(split):
+                return split[index]
+            index -= len(split)
+        return self.test[index]
 
     @property
     def train_indices(self) -> range:
@@ -62,14 +69,19 @@ class TaskDistribution(ABC, Generic[Task]):
         return range(len(self.train))
 
     @property
+    def validation_indices(self) -> range:
+        """Indices of the validation split."""
+        return range(len(self.train), len(self.train) + len(self.validation))
+
+    @property
     def test_indices(self) -> range:
         """Indices of the test split."""
-        return range(len(self.train), len(self))
+        return range(len(self) - len(self.test), len(self))
 
     @property
     def splits(self) -> Mapping[str, range]:
-        """Indices by a split's name: ``train``, ``test``, and parts of the latter where a family tells them apart."""
-        return {"train": self.train_indices, "test": self.test_indices}
+        """Indices by a split's name: the three, and parts of ``test`` where a family tells them apart."""
+        return {"train": self.train_indices, "validation": self.validation_indices, "test": self.test_indices}
 
     def event_weights(self) -> Tensor | None:
         """What each train task pays for an event, ``[task, agent, event]``: with it, what was played in one can be paid

@@ -47,24 +47,34 @@ class GoalTasks(PointTasks):
 
     Args:
         train_tasks: Goals of the train split, at least 1.
-        test_tasks: Goals of the test split, at least 1; the train split does not depend on it.
-        seed: Fixes both splits, whatever other random numbers the program draws.
+        validation_tasks: Goals to play while training, at least 1; the train split does not depend on it.
+        test_tasks: Goals to play at the end, at least 1; the others do not depend on it.
+        seed: Fixes all splits, whatever other random numbers the program draws.
         goals: ``square`` is [-1, 1] x [-1, 1] (for dense rewards); ``half_circle`` are the points at distance 1 from
             the origin whose y is not negative (for sparse rewards).
     """
 
-    def __init__(self, *, train_tasks: int = 100, test_tasks: int = 20, seed: int = 0, goals: Goals = "square") -> None:
-        for name, value in (("train_tasks", train_tasks), ("test_tasks", test_tasks)):
+    def __init__(
+        self,
+        *,
+        train_tasks: int = 100,
+        validation_tasks: int = 20,
+        test_tasks: int = 20,
+        seed: int = 0,
+        goals: Goals = "square",
+    ) -> None:
+        counts = {"train_tasks": train_tasks, "validation_tasks": validation_tasks, "test_tasks": test_tasks}
+        for name, value in counts.items():
             if value < 1:
                 raise ValueError(f"{name} must be at least 1, got {value}")
         if goals not in get_args(Goals):
             raise ValueError(f"goals must be one of {get_args(Goals)}, got {goals!r}")
         generator = torch.Generator().manual_seed(seed)
         drawn: dict[PointTask, None] = {}  # an ordered set
-        while len(drawn) < train_tasks + test_tasks:
+        while len(drawn) < sum(counts.values()):
             drawn[PointTask(_draw_goal(goals, generator))] = None
-        tasks = tuple(drawn)
-        self.train, self.test = tasks[:train_tasks], tasks[train_tasks:]
+        tasks, held_out = tuple(drawn), train_tasks + validation_tasks
+        self.train, self.validation, self.test = tasks[:train_tasks], tasks[train_tasks:held_out], tasks[held_out:]
 
     def descriptors(self) -> Tensor:
         return torch.tensor([task.goal for task in self.train])
@@ -91,8 +101,8 @@ class PointRobot(MetaEnv):
 
     What differs from the original implementation (``rlkit/envs/point_robot.py`` of katerakelly/oyster): arenas are
     played as one batch; goals and starts come from generators of their own instead of NumPy's global one; goals on the
-    half-circle are drawn uniformly instead of spaced evenly, so that either split can be resized alone; actions outside
-    [-1, 1] are refused instead of clipped; 100 train and 20 test tasks are the default instead of 80 and 20. Random
+    half-circle are drawn uniformly instead of spaced evenly; actions outside [-1, 1] are refused instead of clipped;
+    100 train, 20 validation and 20 test tasks are the default instead of 80 train and 20 test tasks. Random
     starts of the dense robot are the original's too, and they matter: from a fixed start at the origin, one straight
     path cannot tell a goal from its mirror image, and learners settle on staying at the origin.
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.loggers import CSVLogger
-from worlds import FEATURES, HORIZON, SPACE, CountingWorld
+from worlds import FEATURES, HORIZON, SPACE, CountingWorld, NumberedTasks
 
 from pearl_lightning.callbacks import AdaptationEvaluation, EpisodeCollector
 from pearl_lightning.data import MetaBatchDataModule
@@ -47,7 +47,7 @@ def test_an_evaluation_is_made_before_the_first_update_and_at_every_validation(t
     evaluation = AdaptationEvaluation(episodes=2, matches=2)
     pearl, _, _ = fit(tmp_path, evaluation, order=order)
     assert [point["update"] for point in evaluation.history] == [0, 2, 4]
-    tasks = CountingWorld().tasks.test_indices
+    tasks = CountingWorld().tasks.validation_indices
     torch.manual_seed(0)
     untrained = PEARL(FEATURES, SPACE)
     for agent, point in ((untrained, evaluation.history[0]), (pearl, evaluation.history[-1])):
@@ -115,6 +115,32 @@ def test_history_goes_through_a_checkpoint(tmp_path: Path) -> None:
     resumed.load_state_dict(torch.load(path, weights_only=True))
     assert resumed.history == evaluation.history
     assert resumed.env_steps == evaluation.env_steps
+
+
+def test_the_test_split_is_played_by_the_test_loop_only(tmp_path: Path) -> None:
+    evaluation = AdaptationEvaluation(episodes=2, matches=2)
+    pearl, env, trainer = fit(tmp_path, evaluation)
+    tasks = env.tasks
+    assert not {task for begun in env.begun for task in begun} & {*tasks.test}
+    trainer.test(pearl, trainer.datamodule, verbose=False)
+    assert {task for begun in env.begun[-4:] for task in begun} == {*tasks.test}
+    expected = evaluate_adaptation(CountingWorld(), pearl, tasks.test_indices, episodes=2, matches=2).table()
+    assert evaluation.history[-1]["table"] == expected
+
+
+def test_a_world_without_validation_tasks_is_refused(tmp_path: Path) -> None:
+    env = CountingWorld(tasks=NumberedTasks(validation_tasks=0))
+    trainer = Trainer(
+        max_steps=1,
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=False,
+        callbacks=[AdaptationEvaluation(), EpisodeCollector(tasks_per_iteration=4)],
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+    with pytest.raises(ValueError, match="plays the validation split, in which NumberedTasks has no task: let it have"):
+        trainer.fit(PEARL(FEATURES, SPACE), MetaBatchDataModule(env, meta_batch=2, transitions=4))
 
 
 @pytest.mark.parametrize("name", ["episodes", "matches"])

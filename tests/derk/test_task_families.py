@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from itertools import permutations
+from itertools import combinations, permutations
 from pathlib import Path
 from typing import Any
 
@@ -62,26 +62,36 @@ def family(request: pytest.FixtureRequest) -> str:
 
 
 def test_the_splits_share_nothing_of_what_is_hidden(family: str) -> None:
-    tasks = FAMILIES[family](train_tasks=300, test_tasks=60)  # type: ignore[call-arg]
-    assert not {hidden(task, family) for task in tasks.train} & {hidden(task, family) for task in tasks.test}
+    tasks = FAMILIES[family](train_tasks=300, validation_tasks=36, test_tasks=60)  # type: ignore[call-arg]
+    splits = [{hidden(task, family) for task in split} for split in (tasks.train, tasks.validation, tasks.test)]
+    assert all(splits)
+    assert not any(one & other for one, other in combinations(splits, 2))
 
 
 def test_the_seed_alone_fixes_a_family(family: str) -> None:
     first, again, other = (FAMILIES[family](seed=seed) for seed in (3, 3, 4))  # type: ignore[call-arg]
-    assert (first.train, first.test) == (again.train, again.test)
+    assert [first[index] for index in range(len(first))] == [again[index] for index in range(len(again))]
     assert first.train != other.train
+    assert first.validation != other.validation
 
 
 def test_growing_a_split_keeps_the_tasks_it_has(family: str) -> None:
-    small, large = (FAMILIES[family](train_tasks=count, test_tasks=count // 2) for count in (12, 36))  # type: ignore[call-arg]
+    small, large = (
+        FAMILIES[family](train_tasks=count, validation_tasks=count // 3, test_tasks=count // 2)  # type: ignore[call-arg]
+        for count in (12, 36)
+    )
     assert large.train[:12] == small.train
+    assert large.validation[:4] == small.validation
     assert large.test[:6] == small.test[:6]
 
 
 def test_test_splits_are_parts_of_the_test_split(family: str) -> None:
     tasks = FAMILIES[family]()
-    parts = [indices for name, indices in tasks.splits.items() if name not in ("train", "test")]
-    assert tasks.splits["train"] == tasks.train_indices
+    whole = {"train": tasks.train, "validation": tasks.validation, "test": tasks.test}
+    parts = [indices for name, indices in tasks.splits.items() if name not in whole]
+    for name, split in whole.items():
+        assert tuple(tasks[index] for index in tasks.splits[name]) == split
+        assert tasks.describe(tasks.splits[name][-1]).startswith(f"{name} task")
     assert sorted(index for part in parts for index in part) == (list(tasks.test_indices) if parts else [])
     assert all(str(index) in tasks.describe(index) for part in parts for index in (part[0], part[-1]))
 
@@ -90,6 +100,7 @@ def test_test_splits_are_parts_of_the_test_split(family: str) -> None:
     ("settings", "message"),
     [
         ({"train_tasks": 0}, "train_tasks must be at least 1, got 0"),
+        ({"validation_tasks": -1}, "validation_tasks must be at least 0, got -1"),
         ({"test_tasks": -1}, "test_tasks must be at least 0, got -1"),
         ({"seed": -1}, "seed must be at least 0, got -1"),
     ],
@@ -105,6 +116,7 @@ def test_every_style_comes_equally_often_and_holds_what_it_can_use() -> None:
     for task in (*tasks.train, *tasks.test):
         allowed = list(OPPONENTS[task.opponent].items.values())
         assert all(item in allowed[slot] for loadout in task.away_loadouts for slot, item in enumerate(loadout))
+    assert {task.opponent for task in tasks.validation} == {"sniper", "healer", "gang"}
     assert {tasks[index].opponent for index in tasks.splits["known_styles"]} == {"sniper", "healer", "gang"}
     assert {tasks[index].opponent for index in tasks.splits["new_styles"]} == {"runner"}
 
@@ -204,16 +216,21 @@ def test_goals_pay_only_what_they_name_and_the_other_team_is_paid_by_the_game() 
 
 
 def test_a_mixture_joins_the_splits_of_its_families() -> None:
-    families = [LoadoutTasks(train_tasks=4, test_tasks=2), BountyTasks(train_tasks=3, test_tasks=1)]
+    families = [
+        LoadoutTasks(train_tasks=4, validation_tasks=0, test_tasks=2),
+        BountyTasks(train_tasks=3, validation_tasks=2, test_tasks=1),
+    ]
     mixture = MixtureTasks(families=families)
     assert mixture.train == (*families[0].train, *families[1].train)
+    assert mixture.validation == families[1].validation
     assert mixture.test == (*families[0].test, *families[1].test)
     for number, family in enumerate(families):
         for name, indices in family.splits.items():
             own = [family[index] for index in indices]
             assert [mixture[index] for index in mixture.splits[f"{number}/{name}"]] == own
     assert mixture.describe(5) == f"BountyTasks: {families[1].describe(1)}"
-    assert mixture.describe(7) == f"LoadoutTasks: {families[0].describe(4)}"
+    assert mixture.describe(7) == f"BountyTasks: {families[1].describe(3)}"
+    assert mixture.describe(9) == f"LoadoutTasks: {families[0].describe(4)}"
     with pytest.raises(ValueError, match="families must hold at least one family, got none"):
         MixtureTasks(families=[])
 
@@ -294,12 +311,14 @@ def test_pearl_tasks_lists_every_split(capsys: pytest.CaptureFixture[str], tmp_p
     config.write_text(
         "data: {init_args: {env: {class_path: pearl_lightning.envs.derk.env.DerkEnv, init_args: {arenas: 1, tasks: "
         "{class_path: "
-        "pearl_lightning.envs.derk.tasks.OpponentTasks, init_args: {train_tasks: 12, test_tasks: 4}}}}}}"
+        "pearl_lightning.envs.derk.tasks.OpponentTasks, init_args: {train_tasks: 12, validation_tasks: 6, "
+        "test_tasks: 4}}}}}}"
     )
     assert main(["tasks", str(config), "--limit", "2"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line for line in lines if not line.startswith(" ")] == [
         "train: 12 tasks",
+        "validation: 6 tasks",
         "test: 8 tasks",
         "known_styles: 4 tasks",
         "new_styles: 4 tasks",
@@ -329,7 +348,7 @@ def test_an_overlay_replaces_what_is_of_another_class_and_adds_to_the_rest() -> 
 
 
 def test_backends_play_every_family(family: str) -> None:
-    tasks = FAMILIES[family](train_tasks=4, test_tasks=2)  # type: ignore[call-arg]
+    tasks = FAMILIES[family](train_tasks=4, validation_tasks=2, test_tasks=2)  # type: ignore[call-arg]
     simulator = SimulatorBackend(arenas=len(tasks), threads=1)
     observation = simulator.reset([tasks[index] for index in range(len(tasks))], 0)
     assert torch.isfinite(observation).all()

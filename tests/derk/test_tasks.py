@@ -87,13 +87,16 @@ def home_teams(tasks: Any) -> set[Any]:
 
 
 def test_no_home_team_comes_twice() -> None:
-    tasks = LoadoutTasks(train_tasks=200, test_tasks=50)
-    assert len(home_teams([*tasks.train, *tasks.test])) == 250
+    tasks = LoadoutTasks(train_tasks=200, validation_tasks=30, test_tasks=50)
+    assert len(home_teams([*tasks.train, *tasks.validation, *tasks.test])) == 280
 
 
 def test_splits_of_any_size_share_no_home_team() -> None:
-    large_train, large_test = LoadoutTasks(train_tasks=400, test_tasks=0), LoadoutTasks(train_tasks=1, test_tasks=100)
-    assert not home_teams(large_train.train) & home_teams(large_test.test)
+    counts = ("train_tasks", 400), ("validation_tasks", 100), ("test_tasks", 100)
+    none = {"train_tasks": 1, "validation_tasks": 0, "test_tasks": 0}
+    train, validation, test = (LoadoutTasks(**none | {name: count}) for name, count in counts)
+    teams = home_teams(train.train), home_teams(validation.validation), home_teams(test.test)
+    assert len(set.union(*teams)) == 600
 
 
 def test_splits_are_fixed_by_the_seed() -> None:
@@ -122,8 +125,8 @@ def test_slots_are_filled_with_the_stated_probability() -> None:
 
 
 def test_more_tasks_than_exist_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"must be at most 1157625.*got 1157625 \+ 1"):
-        LoadoutTasks(train_tasks=105**3, test_tasks=1)
+    with pytest.raises(ValueError, match=r"must be at most 1157625.*got 1157625 \+ 0 \+ 1"):
+        LoadoutTasks(train_tasks=105**3, validation_tasks=0, test_tasks=1)
 
 
 def test_a_split_that_runs_out_of_home_teams_is_refused() -> None:
@@ -156,7 +159,7 @@ def test_bounties_can_be_named_or_given() -> None:
 
 
 def test_describe_names_the_split_the_items_and_the_opponent() -> None:
-    tasks = LoadoutTasks(train_tasks=2, test_tasks=1, opponent="attacker")
+    tasks = LoadoutTasks(train_tasks=2, validation_tasks=0, test_tasks=1, opponent="attacker")
     line = tasks.describe(2)
     assert line.startswith("test task 2: ")
     assert "\n" not in line

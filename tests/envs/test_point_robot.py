@@ -194,7 +194,7 @@ def test_tasks_take_effect_at_the_next_reset(env: PointRobot) -> None:
     assert env.reset()["task"].tolist() == [7, 8, 9]
 
 
-@pytest.mark.parametrize("tasks", [[0, 1, 120], [-1, 0, 1], [0, 1]])
+@pytest.mark.parametrize("tasks", [[0, 1, 140], [-1, 0, 1], [0, 1]])
 def test_tasks_that_do_not_exist_or_do_not_fit_are_refused(env: PointRobot, tasks: list[int]) -> None:
     with pytest.raises(ValueError, match="ind"):
         env.set_tasks(tasks)
@@ -203,8 +203,8 @@ def test_tasks_that_do_not_exist_or_do_not_fit_are_refused(env: PointRobot, task
 @pytest.mark.parametrize("goals", ["square", "half_circle"])
 def test_splits_are_disjoint_and_fixed_by_the_seed(goals: str) -> None:
     tasks = GoalTasks(goals=goals)
-    assert (len(tasks.train), len(tasks.test)) == (100, 20)
-    assert len({*tasks.train, *tasks.test}) == 120
+    assert (len(tasks.train), len(tasks.validation), len(tasks.test)) == (100, 20, 20)
+    assert len({*tasks.train, *tasks.validation, *tasks.test}) == 140
     torch.rand(3)  # other draws of the program do not matter
     assert GoalTasks(goals=goals).train == tasks.train
     assert GoalTasks(goals=goals, test_tasks=5).test == tasks.test[:5]
@@ -222,15 +222,16 @@ def test_goals_lie_in_their_region() -> None:
 
 
 def test_a_task_is_described_by_its_goal() -> None:
-    tasks = GoalTasks(train_tasks=1, test_tasks=1)
+    tasks = GoalTasks(train_tasks=1, validation_tasks=1, test_tasks=1)
     x, y = tasks.test[0].goal
-    assert tasks.describe(1) == f"go to ({x:+.2f}, {y:+.2f})"
+    assert tasks.describe(2) == f"go to ({x:+.2f}, {y:+.2f})"
 
 
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
         ({"train_tasks": 0}, "train_tasks must be at least 1, got 0"),
+        ({"validation_tasks": 0}, "validation_tasks must be at least 1, got 0"),
         ({"test_tasks": 0}, "test_tasks must be at least 1, got 0"),
         ({"goals": "circle"}, "goals must be one of .* got 'circle'"),
     ],

@@ -255,7 +255,7 @@ def _swapped(task: DerkTask) -> DerkTask:
 
 
 def _every(tasks: DerkTasks) -> list[DerkTask]:
-    return [*tasks.train, *tasks.test]
+    return [*tasks.train, *tasks.validation, *tasks.test]
 
 
 def _game(arenas: int, options: dict[str, Any]) -> DerkBackend:

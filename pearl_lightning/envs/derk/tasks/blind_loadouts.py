@@ -7,7 +7,7 @@ from itertools import permutations, product
 import torch
 
 from pearl_lightning.envs.derk.interface import AGENTS, GUNS, ITEMS_BY_SLOT
-from pearl_lightning.envs.derk.tasks.drawing import check_counts, draw_loadouts, is_held_out
+from pearl_lightning.envs.derk.tasks.drawing import check_counts, draw_loadouts, split_generator, split_of
 from pearl_lightning.envs.derk.tasks.task import BountyName, DerkTask, DerkTasks, named_bounties
 
 _CLAWS = tuple(item for item in ITEMS_BY_SLOT["arms"] if item not in GUNS)
@@ -18,13 +18,14 @@ _USES = (_CLAWS, GUNS, ITEMS_BY_SLOT["tail"], ITEMS_BY_SLOT["misc"])
 class BlindLoadoutTasks(DerkTasks):
     """The *Blind loadouts* family: three items, the same for all three agents, in shuffled slots that they do not see.
 
-    The observation's item flags are masked. A set of one item of each natural class belongs to the train or to the test
-    split, with all six orders of its slots: the splits share no set.
+    The observation's item flags are masked. A set of one item of each natural class belongs to one of the splits,
+    with all six orders of its slots: they share no set.
 
     Args:
         train_tasks: Tasks to train on, at least 1.
-        test_tasks: Held-out tasks, at least 0.
-        seed: Fixes both splits; at least 0.
+        validation_tasks: Held-out tasks to play while training, at least 0.
+        test_tasks: Held-out tasks to play at the end, at least 0.
+        seed: Fixes all splits; at least 0.
         opponent: Who plays the other team, a name that ``pearl_lightning.envs.derk.opponents.make_opponent`` knows.
         bounties: Reward weights of both teams: ``default``, ``shaped``, or weights by name.
 
@@ -36,15 +37,22 @@ class BlindLoadoutTasks(DerkTasks):
         self,
         *,
         train_tasks: int = 256,
-        test_tasks: int = 64,
+        validation_tasks: int = 12,
+        test_tasks: int = 24,
         seed: int = 0,
         opponent: str = "random",
         bounties: BountyName | dict[str, float] = "shaped",
     ) -> None:
-        check_counts(train_tasks=(train_tasks, 1), test_tasks=(test_tasks, 0), seed=(seed, 0))
+        check_counts(
+            train_tasks=(train_tasks, 1),
+            validation_tasks=(validation_tasks, 0),
+            test_tasks=(test_tasks, 0),
+            seed=(seed, 0),
+        )
         self.seed, self.opponent, self.bounties = seed, opponent, named_bounties(bounties)
-        self.train = self._draw("train_tasks", train_tasks, held_out=False)
-        self.test = self._draw("test_tasks", test_tasks, held_out=True)
+        self.train = self._draw("train", train_tasks)
+        self.validation = self._draw("validation", validation_tasks)
+        self.test = self._draw("test", test_tasks)
 
     def descriptors(self) -> torch.Tensor:
         """What each slot is for: claws, guns, the tail's or the others, a flag for each."""
@@ -58,12 +66,12 @@ class BlindLoadoutTasks(DerkTasks):
             for item in self[index].home_loadouts[0]
         )
 
-    def _draw(self, name: str, count: int, *, held_out: bool) -> tuple[DerkTask, ...]:
-        generator = torch.Generator().manual_seed(2 * self.seed + held_out)
-        sets = [items for items in product(*ITEMS_BY_SLOT.values()) if is_held_out(self.seed, items) == held_out]
+    def _draw(self, split: str, count: int) -> tuple[DerkTask, ...]:
+        generator = split_generator(self.seed, split)
+        sets = [items for items in product(*ITEMS_BY_SLOT.values()) if split_of(self.seed, items) == split]
         loadouts = [order for items in sets for order in permutations(items)]
         if count > len(loadouts):
-            raise ValueError(f"{name} must be at most {len(loadouts)} with seed {self.seed}, got {count}")
+            raise ValueError(f"{split}_tasks must be at most {len(loadouts)} with seed {self.seed}, got {count}")
         return tuple(
             DerkTask(
                 home_loadouts=[loadouts[index]] * AGENTS,

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import torch
 
 from pearl_lightning.envs.derk.interface import BOUNTY_KEYS, DEFAULT_BOUNTIES, ITEMS_BY_SLOT
-from pearl_lightning.envs.derk.tasks.drawing import check_counts, draw_loadouts
+from pearl_lightning.envs.derk.tasks.drawing import check_counts, draw_loadouts, split_generator
 from pearl_lightning.envs.derk.tasks.task import DerkTask, DerkTasks
 
 GOALS: dict[str, dict[str, float]] = {
@@ -34,12 +34,13 @@ class BountyTasks(DerkTasks):
 
     A task weighs four goals: harm the enemies, harm their statue, stand in their half, heal. The weights are a point on
     the unit sphere, so that the stakes are alike. Near its corners, where a single goal counts, no train task lies.
-    There are two test splits: ``mixtures``, new points between the corners, and ``corners``, the eight of them.
-    The other team is paid by the game's own bounties.
+    Validation tasks are new points between the corners. There are two test splits: ``mixtures``, other such points,
+    and ``corners``, the eight of them. The other team is paid by the game's own bounties.
 
     Args:
         train_tasks: Tasks to train on, at least 1.
-        test_tasks: Held-out mixtures, at least 0.
+        validation_tasks: Held-out mixtures to play while training, at least 0.
+        test_tasks: Held-out mixtures to play at the end, at least 0.
         seed: Fixes all splits; at least 0.
         opponent: Who plays the other team, a name that ``pearl_lightning.envs.derk.opponents.make_opponent`` knows.
 
@@ -48,24 +49,36 @@ class BountyTasks(DerkTasks):
     """
 
     def __init__(
-        self, *, train_tasks: int = 256, test_tasks: int = 56, seed: int = 0, opponent: str = "random"
+        self,
+        *,
+        train_tasks: int = 256,
+        validation_tasks: int = 56,
+        test_tasks: int = 56,
+        seed: int = 0,
+        opponent: str = "random",
     ) -> None:
-        check_counts(train_tasks=(train_tasks, 1), test_tasks=(test_tasks, 0), seed=(seed, 0))
+        check_counts(
+            train_tasks=(train_tasks, 1),
+            validation_tasks=(validation_tasks, 0),
+            test_tasks=(test_tasks, 0),
+            seed=(seed, 0),
+        )
         self.seed, self.opponent = seed, opponent
         corners = [sign * row for row in torch.eye(len(GOALS)) for sign in (1, -1)]
-        self.train = self._make(self._mixtures(train_tasks, 2 * seed), 2 * seed)
-        self._mixed = self._make(self._mixtures(test_tasks, 2 * seed + 1), 2 * seed + 1)
-        self.test = (*self._mixed, *self._make(corners, 2 * seed + 1))
+        self.train = self._make(self._mixtures(train_tasks, "train"), "train")
+        self.validation = self._make(self._mixtures(validation_tasks, "validation"), "validation")
+        self._mixed = self._make(self._mixtures(test_tasks, "test"), "test")
+        self.test = (*self._mixed, *self._make(corners, "test"))
 
     @property
     def splits(self) -> Mapping[str, range]:
-        first = len(self.train) + len(self._mixed)
-        return {**super().splits, "mixtures": range(len(self.train), first), "corners": range(first, len(self))}
+        mixtures, corners = self.test_indices[: len(self._mixed)], self.test_indices[len(self._mixed) :]
+        return {**super().splits, "mixtures": mixtures, "corners": corners}
 
     def describe(self, index: int) -> str:
         bounties = self[index].home_bounties[0]
         pays = ", ".join(f"{key} {weight:g}" for key, weight in sorted(bounties.items()) if weight)
-        return f"{'train' if index in self.train_indices else 'test'} task {index}: {pays} ({self.opponent})"
+        return f"{self.split(index)} task {index}: {pays} ({self.opponent})"
 
     def event_weights(self) -> torch.Tensor:
         # timeScaling, which reshapes the others, is the game's 1: nothing is reshaped, and nothing happens by that name
@@ -89,8 +102,8 @@ class BountyTasks(DerkTasks):
         pays = task.home_bounties[0]
         return {goal: pays[next(iter(units))] / next(iter(units.values())) for goal, units in GOALS.items()}
 
-    def _mixtures(self, count: int, seed: int) -> list[torch.Tensor]:
-        generator = torch.Generator().manual_seed(seed)
+    def _mixtures(self, count: int, split: str) -> list[torch.Tensor]:
+        generator = split_generator(self.seed, split)
         points: list[torch.Tensor] = []
         while len(points) < count:
             drawn = torch.nn.functional.normalize(torch.randn(len(GOALS), generator=generator), dim=0)
@@ -98,8 +111,8 @@ class BountyTasks(DerkTasks):
                 points.append(drawn)
         return points
 
-    def _make(self, points: list[torch.Tensor], seed: int) -> tuple[DerkTask, ...]:
-        generator = torch.Generator().manual_seed(seed)
+    def _make(self, points: list[torch.Tensor], split: str) -> tuple[DerkTask, ...]:
+        generator = split_generator(self.seed, split)
         healers = {**ITEMS_BY_SLOT, "tail": ("HealingGland",)}
         tasks = []
         for point in points:

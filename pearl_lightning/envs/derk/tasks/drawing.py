@@ -13,7 +13,8 @@ from pearl_lightning.envs.derk.tasks.task import Loadout
 
 Drawn = TypeVar("Drawn", bound=Hashable)
 
-_TEST_SHARE = 5  # one in this many of what a family can draw belongs to the test split
+_SHARES = ("validation", *["train"] * 4, "test", *["train"] * 4)  # what of ten things that a family can draw goes where
+_STREAMS = ("train", "validation", "test", "new_styles")
 _MAX_REDRAWS = 10_000  # rejected draws in a row before a split counts as exhausted
 
 
@@ -24,9 +25,14 @@ def check_counts(**counts: tuple[int, int]) -> None:
             raise ValueError(f"{name} must be at least {least}, got {given}")
 
 
-def is_held_out(seed: int, hidden: Hashable) -> bool:
-    """Whether what a task hides belongs to the test split: a hash decides, whatever else is drawn."""
-    return zlib.crc32(repr((seed, hidden)).encode()) % _TEST_SHARE == 0
+def split_of(seed: int, hidden: Hashable) -> str:
+    """The split that what a task hides belongs to: a hash decides, whatever else is drawn."""
+    return _SHARES[zlib.crc32(repr((seed, hidden)).encode()) % len(_SHARES)]
+
+
+def split_generator(seed: int, stream: str) -> torch.Generator:
+    """Each split's own source of draws, so that one can grow without changing another."""
+    return torch.Generator().manual_seed(len(_STREAMS) * seed + _STREAMS.index(stream))
 
 
 def draw_loadouts(

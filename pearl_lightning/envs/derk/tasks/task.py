@@ -121,14 +121,17 @@ class DerkTasks(TaskDistribution[DerkTask]):
     It exists because jsonargparse refuses class paths for a parametrized type such as ``TaskDistribution[DerkTask]``.
     """
 
+    def split(self, index: int) -> str:
+        """Whether a task is one to train on, of the validation split or of the test split."""
+        return next(name for name, indices in self.splits.items() if index in indices)
+
     def describe(self, index: int) -> str:
         task = self[index]
-        split = "train" if index in self.train_indices else "test"
         home, away = (
             " | ".join("+".join(item or "-" for item in loadout) for loadout in loadouts)
             for loadouts in (task.home_loadouts, task.away_loadouts)
         )
-        return f"{split} task {index}: {home} against {away} ({task.opponent})"
+        return f"{self.split(index)} task {index}: {home} against {away} ({task.opponent})"
 
 
 def named_bounties(bounties: str | Bounties) -> dict[str, float]:
