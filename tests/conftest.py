@@ -61,7 +61,7 @@ data:
         arenas: 4
         tasks:
           class_path: pearl_lightning.envs.point_robot.GoalTasks
-          init_args: {train_tasks: 4, test_tasks: 2}
+          init_args: {train_tasks: 4, validation_tasks: 2, test_tasks: 2}
     meta_batch: 2
     transitions: 8
     updates_per_epoch: 6

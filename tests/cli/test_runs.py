@@ -145,7 +145,8 @@ def test_evaluate_prints_writes_and_draws_what_the_run_had_measured(
 ) -> None:
     checkpoint = fitted[0] / "checkpoints" / "best.ckpt"
     files = ["--json", str(tmp_path / "a" / "table.json"), "--png", str(tmp_path / "b" / "plot.png")]
-    assert main(["evaluate", str(checkpoint), "--episodes", "2", "--matches", "2", *files]) == 0
+    played = ["--episodes", "2", "--matches", "2"]
+    assert main(["evaluate", str(checkpoint), "--tasks", "validation", *played, *files]) == 0
     printed = capfd.readouterr()
     table = json.loads((tmp_path / "a" / "table.json").read_text())
     history = json.loads((fitted[0] / "adaptation.json").read_text())["history"][1:]
@@ -229,7 +230,7 @@ def test_evaluate_names_what_is_wrong(
         ([checkpoint, "--config", str(tmp_path / "no.yaml")], f"there is no config file {tmp_path / 'no.yaml'}"),
         ([checkpoint, "--config", str(tmp_path / "empty.yaml")], "names no class_path under data.init_args.env"),
         ([checkpoint, "--speed", "3"], "unrecognized arguments: --speed"),
-        ([checkpoint, "--tasks", "hard"], "tasks must be a split that holds any, one of train, test, got 'hard'"),
+        ([checkpoint, "--tasks", "hard"], "tasks must be a split that holds any, one of train, validation, test, got 'hard'"),
         ([checkpoint, "--side", "away"], "--side away is for Derk's Gym, but the env of"),
     ):
         assert main(["evaluate", *options]) == 1
