@@ -2,7 +2,8 @@
 
 ``python -m benchmarks.ablations`` trains with ``pearl fit``, one process and thread per run, and plays the validation
 tasks, by which settings may be chosen: the same tasks, starts and seeds for all. Differences are paired with the config
-as it is. A switch is tried on the family where it should matter.
+as it is. A switch is tried on the family where it should matter. Past selves are there for opponents that are new: with
+and without them, these are played, too, and no setting goes by them.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ def _callbacks(**collector: Any) -> list[str]:
 
 
 PLACES = {family: (overlay, ["validation"]) for family, (overlay, _) in FAMILIES.items()}
-PLACES["self_play"] = ("self_play", ["validation", "new_styles"])  # which no setting is chosen by
+PLACES["self_play"] = ("self_play", ["validation", "new_styles"])
 """Overlay, and the splits that are played."""
 ABLATIONS: dict[str, dict[str, list[str]]] = {
     "bounties": {

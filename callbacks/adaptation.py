@@ -1,4 +1,4 @@
-"""Plays the held-out tasks before, during and after training."""
+"""Plays tasks that are not trained on before, during and after training."""
 
 from __future__ import annotations
 
@@ -18,13 +18,12 @@ from pearl_lightning.progress_bar import progress_bar
 
 
 class AdaptationEvaluation(Timed, Callback):
-    """Return (and win rate) on held-out tasks by number of episodes seen, at every validation.
+    """Return (and win rate) on the validation tasks by number of episodes seen, at every validation.
 
-    While training these are the tasks of the validation split, so that settings and checkpoints may be chosen by them;
-    ``pearl test`` plays those of the test split. The trainer's ``val_check_interval`` says how often; an evaluation
-    before the first update is always made. It plays in the data module's environment, whose tasks and random state are
-    put back, so that evaluating changes no run. At the end, ``adaptation.json``, ``adaptation.png``, ``belief.png`` and
-    ``curve.png`` lie in the run's folder.
+    Settings and checkpoints may be chosen by them; ``pearl test`` plays the test tasks. The trainer's
+    ``val_check_interval`` says how often; an evaluation before the first update is always made. It plays in the data
+    module's environment, whose tasks and random state are put back, so that evaluating changes no run. At the end,
+    ``adaptation.json``, ``adaptation.png``, ``belief.png`` and ``curve.png`` lie in the run's folder.
 
     Args:
         episodes: Episodes per task, at least 1.
@@ -44,24 +43,14 @@ class AdaptationEvaluation(Timed, Callback):
 
     @timed
     def evaluate(self, trainer: Trainer, pl_module: LightningModule, split: str = "validation") -> dict[str, float]:
-        """Play a split; returns the metrics.
-
-        Raises:
-            ValueError: It holds no task.
-        """
+        """Play the tasks of a split, ``validation`` or ``test``; returns the metrics."""
         env = world_data(trainer).env
-        tasks = env.tasks.splits[split]
-        if not tasks:
-            raise ValueError(
-                f"AdaptationEvaluation plays the {split} split, in which {type(env.tasks).__name__} has no task: let "
-                f"it have at least 1 ({split}_tasks), or leave the callback out"
-            )
         watched = trainer.progress_bar_callback is not None and trainer.is_global_zero
-        with progress_bar("held-out tasks", "episodes", watched) as progress:
+        with progress_bar(f"{split} tasks", "episodes", watched) as progress:
             self.last = evaluate_adaptation(
                 env,
                 cast(Agent, pl_module),
-                tasks,
+                self._tasks(trainer, split),
                 episodes=self.episodes,
                 matches=self.matches,
                 deterministic=self.deterministic,
@@ -77,8 +66,18 @@ class AdaptationEvaluation(Timed, Callback):
                 if name in row:
                     metrics[f"evaluation/{name}_{row['episode']}"] = row[name]
         self._draw(trainer, table)
-        self.history.append({"update": trainer.global_step, "env_steps": self._collected(trainer), "table": table})
+        if split == "validation":  # what curves and the best checkpoint go by
+            self.history.append({"update": trainer.global_step, "env_steps": self._collected(trainer), "table": table})
         return metrics
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        split = "test" if stage == "test" else "validation"
+        if not self._tasks(trainer, split):
+            family = type(world_data(trainer).env.tasks).__name__
+            raise ValueError(
+                f"AdaptationEvaluation plays the {split} tasks, of which {family} has none (past selves give none): "
+                "let it have some, or leave the callback out"
+            )
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.global_step == 0:
@@ -124,6 +123,11 @@ class AdaptationEvaluation(Timed, Callback):
     def _evaluate_and_log(self, trainer: Trainer, pl_module: LightningModule, split: str = "validation") -> None:
         metrics = self.evaluate(trainer, pl_module, split)
         pl_module.log_dict(metrics | {"env_steps": float(self._collected(trainer))}, sync_dist=True)
+
+    @staticmethod
+    def _tasks(trainer: Trainer, split: str) -> range:
+        tasks = world_data(trainer).env.tasks
+        return tasks.test_indices if split == "test" else tasks.validation_indices
 
     def _draw(self, trainer: Trainer, table: dict[str, Any]) -> None:
         """The figures, for loggers that take any."""

@@ -66,9 +66,9 @@ class UpdateProgress(ProgressBar):
         parts = [f"{steps:,} env steps"]
         for collector in collectors(trainer):
             parts += [f"{n.removeprefix('collect/')} {v:.1f}" for n, v in collector.metrics.items() if "return" in n]
-        held_out = [float(v) for name, v in sorted(trainer.callback_metrics.items()) if "evaluation/return" in name]
-        if held_out:
-            parts.append("held-out returns " + " ".join(f"{value:.1f}" for value in held_out))
+        returns = [float(v) for name, v in sorted(trainer.callback_metrics.items()) if "evaluation/return" in name]
+        if returns:
+            parts.append("validation returns " + " ".join(f"{value:.1f}" for value in returns))
         return ", ".join(parts)
 
     def _close(self) -> None:

@@ -30,7 +30,7 @@ class ReplayCheckpoint(Timed, Checkpoint):
     and on Ctrl-C or SIGTERM: the process then finishes the update at hand, saves, and exits with status 130 or 143; a
     second signal stops it at once. Nothing in it is unpickled.
 
-    ``best.ckpt`` holds the weights whose last evaluated episode returned most on the held-out tasks.
+    ``best.ckpt`` holds the weights whose last evaluated episode returned most on the validation tasks.
 
     Args:
         every_n_updates: Updates between two checkpoints.
@@ -197,7 +197,7 @@ def _names(trainer: Trainer) -> list[str]:
 
 
 def _last_returns(trainer: Trainer) -> list[float]:
-    """Return of the last episode on the held-out tasks, at each evaluation after the first update."""
+    """Return of the last episode on the validation tasks, at each evaluation after the first update."""
     evaluations = [c for c in trainer.callbacks if isinstance(c, AdaptationEvaluation)]  # type: ignore[attr-defined]
     points = [point for evaluation in evaluations[:1] for point in evaluation.history if point["update"] > 0]
     return [point["table"]["episodes"][-1]["return_mean"] for point in points]

@@ -67,10 +67,10 @@ class Agent(LightningModule, ABC):
     # evaluation is the callbacks' work; these let Lightning run its loops
 
     def validation_step(self, batch: Any, batch_idx: int) -> None:
-        """Nothing per batch: ``AdaptationEvaluation`` plays the held-out tasks."""
+        """Nothing per batch: ``AdaptationEvaluation`` plays the validation tasks."""
 
     def test_step(self, batch: Any, batch_idx: int) -> None:
-        """Nothing per batch: ``AdaptationEvaluation`` plays the held-out tasks."""
+        """Nothing per batch: ``AdaptationEvaluation`` plays the test tasks."""
 
 
 def load_agent(path: Path) -> Agent:

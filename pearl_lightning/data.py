@@ -53,7 +53,7 @@ class WorldDataModule(LightningDataModule, ABC):
     """An environment, and batches of what a collector stored of it.
 
     Args:
-        env: The world; its ``tasks`` give the train and test splits.
+        env: The world; its ``tasks`` give the train, validation and test splits.
         updates_per_epoch: Batches in one epoch, at least 1.
     """
 
@@ -85,7 +85,7 @@ class WorldDataModule(LightningDataModule, ABC):
         return UpdateLoader(self)
 
     def val_dataloader(self) -> list[int]:
-        return [0]  # one empty step: AdaptationEvaluation plays the held-out tasks
+        return [0]  # one empty step: AdaptationEvaluation plays the validation tasks
 
     def test_dataloader(self) -> list[int]:
         return [0]
@@ -98,7 +98,7 @@ class MetaBatchDataModule(WorldDataModule):
     """Streams meta-batches from a replay that a collector fills from the environment.
 
     Args:
-        env: The world; its ``tasks`` give the train and test splits.
+        env: The world; its ``tasks`` give the train, validation and test splits.
         meta_batch: Tasks per meta-batch.
         transitions: RL transitions per task.
         context_episodes: Smallest and largest number of whole context episodes per task. Drawn anew for each

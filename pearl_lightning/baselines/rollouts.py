@@ -72,7 +72,7 @@ class RolloutDataModule(WorldDataModule):
     """Streams minibatches of what a ``RolloutCollector`` played last, for on-policy agents.
 
     Args:
-        env: The world; its ``tasks`` give the train and test splits.
+        env: The world; its ``tasks`` give the train, validation and test splits.
         minibatches: Updates in which every item is seen once.
         epochs: How often each is seen before the next episodes are played.
         updates_per_epoch: Updates in one of Lightning's epochs.

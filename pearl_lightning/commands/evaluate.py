@@ -1,4 +1,4 @@
-"""``pearl evaluate``: how checkpoints adapt to the held-out tasks, as tables, JSON, CSV and plots."""
+"""``pearl evaluate``: how checkpoints adapt to tasks they were not trained on, as tables, JSON, CSV and plots."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ SIDES = ("home", "away")
 
 
 def run(arguments: list[str]) -> None:
-    """Play held-out tasks with each checkpoint, on each backend and side; print, write and draw how it goes."""
+    """Play test tasks, or others, with each checkpoint, on each backend and side; print, write and draw how it goes."""
     quiet()
     options = _parser().parse_args(arguments)
     backends = BACKENDS if options.backend == "both" else (options.backend,)
@@ -128,7 +128,9 @@ def _variant(options: Any) -> str:
 
 
 def _parser() -> PearlParser:
-    parser = PearlParser(prog="pearl evaluate", description="Adaptation of a checkpoint to the held-out tasks.")
+    parser = PearlParser(
+        prog="pearl evaluate", description="Adaptation of a checkpoint to the test tasks, or another split."
+    )
     parser.add_argument(
         "checkpoints",
         type=str,

@@ -133,5 +133,8 @@ def add_config_argument(parser: PearlParser) -> None:
 def add_tasks_argument(parser: PearlParser) -> None:
     """The split that is played."""
     parser.add_argument(
-        "--tasks", type=str, default="test", help="SPLIT of the run's tasks, or FAMILY/SPLIT; see pearl tasks."
+        "--tasks",
+        type=str,
+        default="test",
+        help="SPLIT of the run's tasks (test when left out), or FAMILY/SPLIT; see pearl tasks.",
     )

@@ -47,8 +47,9 @@ class GoalTasks(PointTasks):
 
     Args:
         train_tasks: Goals of the train split, at least 1.
-        validation_tasks: Goals to play while training, at least 1; the train split does not depend on it.
-        test_tasks: Goals to play at the end, at least 1; the others do not depend on it.
+        validation_tasks: Goals to play while training, at least 1; the test split depends on it, the train split does
+            not.
+        test_tasks: Goals to play at the end, at least 1; nothing else depends on it.
         seed: Fixes all splits, whatever other random numbers the program draws.
         goals: ``square`` is [-1, 1] x [-1, 1] (for dense rewards); ``half_circle`` are the points at distance 1 from
             the origin whose y is not negative (for sparse rewards).

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-SECTIONS = ("Held-out tasks", "Training", "Losses", "Inside the learner", "Other metrics")
+SECTIONS = ("Validation tasks", "Training", "Losses", "Inside the learner", "Other metrics")
 
 
 @dataclass(frozen=True)
@@ -25,27 +25,27 @@ class Meaning:
     over_env_steps: bool = False
 
 
-_HELD_OUT, _TRAINING, _LOSSES, _INSIDE, _OTHER = SECTIONS
+_VALIDATION, _TRAINING, _LOSSES, _INSIDE, _OTHER = SECTIONS
 _UNCOMPARABLE = "Between learners, or other settings of rewards, the sizes cannot be compared."
 
 MEANINGS = {
     "evaluation/return": Meaning(
-        _HELD_OUT,
-        "Held-out return",
+        _VALIDATION,
+        "Validation return",
         "Rewards that the team collects in an episode of tasks it never trained on, on average, by how many "
         "episodes of the same task it has seen before: higher is better, and adaptation shows where the later "
         "episodes lie above the first.",
         over_env_steps=True,
     ),
     "evaluation/win_rate": Meaning(
-        _HELD_OUT,
-        "Held-out win rate",
-        "Share of the held-out matches that the team wins, from 0 to 1, by how many episodes of the same task it has "
+        _VALIDATION,
+        "Validation win rate",
+        "Share of the validation matches that the team wins, from 0 to 1, by how many episodes of the same task it has "
         "seen before: higher is better.",
         over_env_steps=True,
     ),
     "evaluation/gain": Meaning(
-        _HELD_OUT,
+        _VALIDATION,
         "Adaptation gain",
         "What experience brings: the return of the last episode minus that of the first, match by match. Above zero is "
         "good; an agent that infers nothing stays around zero.",
@@ -55,7 +55,7 @@ MEANINGS = {
         _TRAINING,
         "Training return",
         "Rewards that the team collects in an episode of the training tasks while it explores, on average, by how it "
-        "played: higher is better, but exploring costs, so compare agents by the held-out return.",
+        "played: higher is better, but exploring costs, so compare agents by the validation return.",
         over_env_steps=True,
     ),
     "train/fitness": Meaning(
@@ -147,7 +147,7 @@ MEANINGS = {
     ),
     "evaluation/z_std": Meaning(
         _INSIDE,
-        "Width of the belief on held-out tasks",
+        "Width of the belief on validation tasks",
         "Standard deviation of the posterior after each episode, 1 at the prior: it should shrink from episode to "
         "episode.",
     ),

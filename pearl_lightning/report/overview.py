@@ -31,7 +31,7 @@ def overview(runs: Sequence[RunRecord]) -> str:
     rows = [_result(run) for run in runs]
     head = ("run", "learner", "return before training", "return, nothing seen", "return after adapting")
     results = table((*head, "gain by adapting", "win rate after adapting"), rows, "results")
-    return f'<div class="cards">{cards}</div><h3>Results on held-out tasks</h3>{results}' + (
+    return f'<div class="cards">{cards}</div><h3>Results on validation tasks</h3>{results}' + (
         '<p class="hint">From the last evaluation in training; “before training” is the last episode of the first '
         "evaluation. In brackets: 95 % intervals, which say how far a number would move if the same agent played "
         "the same tasks again, not how another training run would do.</p>"
@@ -88,7 +88,7 @@ def _verdict(run: RunRecord) -> str:
     """What the evaluations say, no stronger than their intervals allow."""
     tables = first_and_last(run)
     if tables is None:
-        return "It was not evaluated on held-out tasks yet."
+        return "It was not evaluated on validation tasks yet."
     first, last = tables
     episodes, gain = last["episodes"], last["gain"]
     learned = (

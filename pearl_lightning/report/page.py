@@ -19,7 +19,8 @@ MAX_RUNS = 8
 STYLE = Path(__file__).with_name("page.css")
 WORDS = {
     "task": "What is hidden from the agent: where the goal is, who the opponent is, what pays.",
-    "held-out task": "A task that is never trained on: it shows whether the agent can deal with what is new to it.",
+    "validation task": "A task that is never trained on, played while training: it shows whether the agent can deal "
+    "with what is new to it. Test tasks are others, kept for the end.",
     "episode": "One match from start to end.",
     "return": "The sum of all rewards of a team in an episode.",
     "adaptation": "Playing several episodes of the same task, and playing better because of the earlier ones.",

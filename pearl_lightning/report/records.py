@@ -44,7 +44,7 @@ class RunRecord:
         metrics: Every metric's points, in the order of the file.
         updates: Updates done; as far as the file tells, which is written every so many updates.
         env_steps: Environment steps collected.
-        history: Evaluations on held-out tasks, as ``AdaptationEvaluation`` keeps them.
+        history: Evaluations on validation tasks, as ``AdaptationEvaluation`` keeps them.
         evaluations: Tables of ``pearl evaluate`` by the name of their file.
         summary: What ``RunSummary`` wrote; empty where the run has not ended.
         notes: What a reader must know of the files: what is missing, cut off or not finite.

@@ -15,7 +15,7 @@ from pearl_lightning.report.settings import differences
 PARTS = {
     "collection": "playing the training tasks",
     "updates": "learning from what was played, and everything else",
-    "evaluation": "playing the held-out tasks; the first time, this also starts the world",
+    "evaluation": "playing the validation tasks; the first time, this also starts the world",
     "checkpoints": "writing checkpoints",
 }
 """What a run's time is split into, in the order of the bars."""
@@ -35,7 +35,7 @@ def adaptation(run: RunRecord) -> str:
     for name, table_ in run.evaluations.items():
         settings = {setting: table_[setting] for setting in TOLD if table_.get(setting) is not None}
         parts.append(_evaluation(name, table_, settings))
-    return "".join(parts) or "<p>No held-out task was played yet.</p>"
+    return "".join(parts) or "<p>No validation task was played yet.</p>"
 
 
 def times(runs: Sequence[RunRecord]) -> str:

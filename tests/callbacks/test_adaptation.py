@@ -1,4 +1,4 @@
-"""When held-out tasks are played, what is kept and written, and that evaluating changes no run."""
+"""When which tasks are played, what is kept and written, and that evaluating changes no run."""
 
 from __future__ import annotations
 
@@ -125,7 +125,9 @@ def test_the_test_split_is_played_by_the_test_loop_only(tmp_path: Path) -> None:
     trainer.test(pearl, trainer.datamodule, verbose=False)
     assert {task for begun in env.begun[-4:] for task in begun} == {*tasks.test}
     expected = evaluate_adaptation(CountingWorld(), pearl, tasks.test_indices, episodes=2, matches=2).table()
-    assert evaluation.history[-1]["table"] == expected
+    assert evaluation.last is not None
+    assert evaluation.last.table() == expected
+    assert [point["update"] for point in evaluation.history] == [0, 2, 4]
 
 
 def test_a_world_without_validation_tasks_is_refused(tmp_path: Path) -> None:
@@ -139,7 +141,7 @@ def test_a_world_without_validation_tasks_is_refused(tmp_path: Path) -> None:
         enable_progress_bar=False,
         enable_model_summary=False,
     )
-    with pytest.raises(ValueError, match="plays the validation split, in which NumberedTasks has no task: let it have"):
+    with pytest.raises(ValueError, match="plays the validation tasks, of which NumberedTasks has none"):
         trainer.fit(PEARL(FEATURES, SPACE), MetaBatchDataModule(env, meta_batch=2, transitions=4))
 
 

@@ -61,7 +61,7 @@ def test_fit_shows_updates_and_evaluations(tiny_config: Path, tmp_path: Path) ->
     shown = ["--trainer.enable_progress_bar", "true", "--trainer.max_steps", "5"]
     screen = watch("fit", "--config", str(tiny_config), "--runs_dir", str(tmp_path), *shown)
     assert screen.bars("updates")[-1] == "5/5"
-    evaluations = screen.bars("held-out tasks")
+    evaluations = screen.bars("validation tasks")
     assert evaluations.count("0/8") >= 2  # before the first update and after the fifth: two tasks, matches and episodes
     assert set(evaluations) == {"0/8", "4/8", "8/8"}
 

@@ -48,7 +48,7 @@ def test_nothing_but_the_progress_is_said_on_the_error_stream(fitted: tuple[Path
 def test_the_progress_shows_updates_environment_steps_and_returns(fitted: tuple[Path, str, str]) -> None:
     last = re.split(r"[\r\n]+", fitted[2].strip())[-1]
     assert re.search(r" 12/12 .*\b960 env steps, return_prior -\d+\.\d, return_posterior -\d+\.\d", last)
-    assert re.search(r"held-out returns -\d+\.\d -\d+\.\d", last)
+    assert re.search(r"validation returns -\d+\.\d -\d+\.\d", last)
 
 
 def test_metrics_hold_losses_collection_and_evaluation_over_environment_steps(fitted: tuple[Path, str, str]) -> None:
@@ -230,7 +230,10 @@ def test_evaluate_names_what_is_wrong(
         ([checkpoint, "--config", str(tmp_path / "no.yaml")], f"there is no config file {tmp_path / 'no.yaml'}"),
         ([checkpoint, "--config", str(tmp_path / "empty.yaml")], "names no class_path under data.init_args.env"),
         ([checkpoint, "--speed", "3"], "unrecognized arguments: --speed"),
-        ([checkpoint, "--tasks", "hard"], "tasks must be a split that holds any, one of train, validation, test, got 'hard'"),
+        (
+            [checkpoint, "--tasks", "hard"],
+            "tasks must be a split that holds any, one of train, validation, test, got 'hard'",
+        ),
         ([checkpoint, "--side", "away"], "--side away is for Derk's Gym, but the env of"),
     ):
         assert main(["evaluate", *options]) == 1

@@ -160,6 +160,13 @@ def test_blind_loadouts_are_one_item_of_each_class_in_any_order_the_same_for_all
     assert slots == {0, 1, 2}
 
 
+def test_seeds_share_out_the_few_sets_of_blind_loadouts_alike() -> None:
+    for seed in range(20):
+        sizes = {name: len(sets) for name, sets in BlindLoadoutTasks(train_tasks=1, seed=seed)._sets().items()}
+        assert sum(sizes.values()) == 105
+        assert 1.5 <= sizes["test"] / sizes["validation"] <= 3
+
+
 def test_more_blind_loadouts_than_there_are_are_refused() -> None:
     with pytest.raises(ValueError, match=r"test_tasks must be at most \d+ with seed 0, got 631"):
         BlindLoadoutTasks(test_tasks=631)

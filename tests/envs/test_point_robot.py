@@ -208,6 +208,8 @@ def test_splits_are_disjoint_and_fixed_by_the_seed(goals: str) -> None:
     torch.rand(3)  # other draws of the program do not matter
     assert GoalTasks(goals=goals).train == tasks.train
     assert GoalTasks(goals=goals, test_tasks=5).test == tasks.test[:5]
+    assert GoalTasks(goals=goals, validation_tasks=5).validation == tasks.validation[:5]
+    assert GoalTasks(goals=goals, validation_tasks=5).train == tasks.train
     assert GoalTasks(goals=goals, seed=1).train != tasks.train
 
 

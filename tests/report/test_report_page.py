@@ -217,7 +217,7 @@ def test_special_characters_are_escaped_wherever_they_come_from(tmp_path: Path) 
 def test_a_run_without_metrics_makes_a_page_that_says_so(metrics: str | None, tmp_path: Path, folder: Path) -> None:
     page = page_of(write_run(tmp_path / "new", metrics=metrics))
     assert "Nothing was measured yet" in page.one("ul", class_="notes").text()
-    assert "It was not evaluated on held-out tasks yet." in page.text()
+    assert "It was not evaluated on validation tasks yet." in page.text()
     assert page_of(folder, tmp_path / "new").one("table", class_="results").rows()[1] == ["new", "PEARL", *["–"] * 5]
 
 

@@ -88,7 +88,7 @@ data:
         backend_options: {episode_ticks: 80}
         tasks:
           class_path: pearl_lightning.envs.derk.tasks.LoadoutTasks
-          init_args: {train_tasks: 2, test_tasks: 1}
+          init_args: {train_tasks: 2, validation_tasks: 1, test_tasks: 0}
 """
 
 
@@ -124,4 +124,4 @@ def test_a_task_that_there_is_not_is_refused(
     overlay.write_text(DERK % 7)
     options = ["--config", str(tiny_config), "--config", str(overlay), "--runs_dir", str(tmp_path)]
     assert main(["fit", *options]) == 1
-    assert "task must be in [0, 1), a held-out one, got 7" in capsys.readouterr().err
+    assert "task must be in [0, 1), of validation, got 7" in capsys.readouterr().err

@@ -19,7 +19,8 @@ class BlindLoadoutTasks(DerkTasks):
     """The *Blind loadouts* family: three items, the same for all three agents, in shuffled slots that they do not see.
 
     The observation's item flags are masked. A set of one item of each natural class belongs to one of the splits,
-    with all six orders of its slots: they share no set.
+    with all six orders of its slots: they share no set. There are 105 sets, of which about 20 are held out, a third of
+    these for validation.
 
     Args:
         train_tasks: Tasks to train on, at least 1.
@@ -37,18 +38,13 @@ class BlindLoadoutTasks(DerkTasks):
         self,
         *,
         train_tasks: int = 256,
-        validation_tasks: int = 12,
-        test_tasks: int = 24,
+        validation_tasks: int = 24,
+        test_tasks: int = 48,
         seed: int = 0,
         opponent: str = "random",
         bounties: BountyName | dict[str, float] = "shaped",
     ) -> None:
-        check_counts(
-            train_tasks=(train_tasks, 1),
-            validation_tasks=(validation_tasks, 0),
-            test_tasks=(test_tasks, 0),
-            seed=(seed, 0),
-        )
+        check_counts(train_tasks, validation_tasks, test_tasks, seed)
         self.seed, self.opponent, self.bounties = seed, opponent, named_bounties(bounties)
         self.train = self._draw("train", train_tasks)
         self.validation = self._draw("validation", validation_tasks)
@@ -66,10 +62,20 @@ class BlindLoadoutTasks(DerkTasks):
             for item in self[index].home_loadouts[0]
         )
 
+    def _sets(self) -> dict[str, list[tuple[str, ...]]]:
+        """The sets of each split; with so few of them, the hash alone would leave some seeds hardly any to validate."""
+        sets = list(product(*ITEMS_BY_SLOT.values()))
+        drawn = {items: split_of(self.seed, items) for items in sets}
+        held_out = sorted(
+            (items for items in sets if drawn[items] != "train"), key=lambda items: drawn[items] == "test"
+        )
+        third = len(held_out) // 3
+        trained = [items for items in sets if drawn[items] == "train"]
+        return {"train": trained, "validation": held_out[:third], "test": held_out[third:]}
+
     def _draw(self, split: str, count: int) -> tuple[DerkTask, ...]:
         generator = split_generator(self.seed, split)
-        sets = [items for items in product(*ITEMS_BY_SLOT.values()) if split_of(self.seed, items) == split]
-        loadouts = [order for items in sets for order in permutations(items)]
+        loadouts = [order for items in self._sets()[split] for order in permutations(items)]
         if count > len(loadouts):
             raise ValueError(f"{split}_tasks must be at most {len(loadouts)} with seed {self.seed}, got {count}")
         return tuple(

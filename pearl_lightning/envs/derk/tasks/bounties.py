@@ -57,12 +57,7 @@ class BountyTasks(DerkTasks):
         seed: int = 0,
         opponent: str = "random",
     ) -> None:
-        check_counts(
-            train_tasks=(train_tasks, 1),
-            validation_tasks=(validation_tasks, 0),
-            test_tasks=(test_tasks, 0),
-            seed=(seed, 0),
-        )
+        check_counts(train_tasks, validation_tasks, test_tasks, seed)
         self.seed, self.opponent = seed, opponent
         corners = [sign * row for row in torch.eye(len(GOALS)) for sign in (1, -1)]
         self.train = self._make(self._mixtures(train_tasks, "train"), "train")
@@ -78,7 +73,7 @@ class BountyTasks(DerkTasks):
     def describe(self, index: int) -> str:
         bounties = self[index].home_bounties[0]
         pays = ", ".join(f"{key} {weight:g}" for key, weight in sorted(bounties.items()) if weight)
-        return f"{self.split(index)} task {index}: {pays} ({self.opponent})"
+        return f"{self.split_name(index)} task {index}: {pays} ({self.opponent})"
 
     def event_weights(self) -> torch.Tensor:
         # timeScaling, which reshapes the others, is the game's 1: nothing is reshaped, and nothing happens by that name

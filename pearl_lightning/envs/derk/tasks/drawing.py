@@ -13,21 +13,23 @@ from pearl_lightning.envs.derk.tasks.task import Loadout
 
 Drawn = TypeVar("Drawn", bound=Hashable)
 
-_SHARES = ("validation", *["train"] * 4, "test", *["train"] * 4)  # what of ten things that a family can draw goes where
-_STREAMS = ("train", "validation", "test", "new_styles")
+_SPLITS = {0: "validation", 5: "test"}  # of ten things that a family can draw; the others are trained on
+_STREAMS = ("train", "validation", "test", "new_styles")  # in this order: another would draw other tasks
 _MAX_REDRAWS = 10_000  # rejected draws in a row before a split counts as exhausted
 
 
-def check_counts(**counts: tuple[int, int]) -> None:
-    """Refuse a count below its least: ``train_tasks=(given, least)``."""
-    for name, (given, least) in counts.items():
+def check_counts(train_tasks: int, validation_tasks: int, test_tasks: int, seed: int) -> None:
+    """Refuse less than one train task, and less than none of what may be left out."""
+    counts = {"train_tasks": train_tasks, "validation_tasks": validation_tasks, "test_tasks": test_tasks, "seed": seed}
+    for name, given in counts.items():
+        least = 1 if name == "train_tasks" else 0
         if given < least:
             raise ValueError(f"{name} must be at least {least}, got {given}")
 
 
 def split_of(seed: int, hidden: Hashable) -> str:
     """The split that what a task hides belongs to: a hash decides, whatever else is drawn."""
-    return _SHARES[zlib.crc32(repr((seed, hidden)).encode()) % len(_SHARES)]
+    return _SPLITS.get(zlib.crc32(repr((seed, hidden)).encode()) % 10, "train")
 
 
 def split_generator(seed: int, stream: str) -> torch.Generator:

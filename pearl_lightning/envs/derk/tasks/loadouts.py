@@ -41,12 +41,7 @@ class LoadoutTasks(DerkTasks):
         bounties: BountyName | dict[str, float] = "default",
         filled_slots: float = 1.0,
     ) -> None:
-        check_counts(
-            train_tasks=(train_tasks, 1),
-            validation_tasks=(validation_tasks, 0),
-            test_tasks=(test_tasks, 0),
-            seed=(seed, 0),
-        )
+        check_counts(train_tasks, validation_tasks, test_tasks, seed)
         if not 0 < filled_slots <= 1:
             raise ValueError(f"filled_slots must be in (0, 1], got {filled_slots}")
         exist = math.prod(len(items) + (filled_slots < 1) for items in ITEMS_BY_SLOT.values()) ** AGENTS

@@ -26,12 +26,12 @@ class MixtureTasks(DerkTasks):
         self.train = tuple(task for family in self.families for task in family.train)
         self.validation = tuple(task for family in self.families for task in family.validation)
         self.test = tuple(task for family in self.families for task in family.test)
-        self._own = [
-            (number, index)
-            for split in ("train", "validation", "test")
-            for number, family in enumerate(self.families)
-            for index in family.splits[split]
-        ]  # of each task here: its family's number, and its index there
+        numbered = list(enumerate(self.families))
+        self._own = [  # of each task here: its family's number, and its index there
+            *((number, index) for number, family in numbered for index in family.train_indices),
+            *((number, index) for number, family in numbered for index in family.validation_indices),
+            *((number, index) for number, family in numbered for index in family.test_indices),
+        ]
 
     @property
     def splits(self) -> Mapping[str, range]:
@@ -43,11 +43,16 @@ class MixtureTasks(DerkTasks):
         return splits
 
     def describe(self, index: int) -> str:
-        number, own = self._own[index]
-        family = self.families[number]
+        family, own = self._find(index)
         return f"{type(family).__name__}: {family.describe(own)}"
 
     def kind(self, index: int) -> str:
-        number, own = self._own[index]
-        family = self.families[number]
+        family, own = self._find(index)
         return f"{type(family).__name__} {family.kind(own)}".strip()
+
+    def _find(self, index: int) -> tuple[DerkTasks, int]:
+        """The family that a task is of, and its index there."""
+        if not 0 <= index < len(self):
+            raise IndexError(f"task index must be in [0, {len(self)}), got {index}")
+        number, own = self._own[index]
+        return self.families[number], own

@@ -53,12 +53,7 @@ class OpponentTasks(DerkTasks):
         seed: int = 0,
         bounties: BountyName | dict[str, float] = "shaped",
     ) -> None:
-        check_counts(
-            train_tasks=(train_tasks, 1),
-            validation_tasks=(validation_tasks, 0),
-            test_tasks=(test_tasks, 0),
-            seed=(seed, 0),
-        )
+        check_counts(train_tasks, validation_tasks, test_tasks, seed)
         if not styles:
             raise ValueError("styles must hold at least one opponent, got none")
         self._items = {style: opponent_class(style).items for style in (*styles, *new_styles)}

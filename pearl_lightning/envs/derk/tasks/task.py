@@ -121,9 +121,11 @@ class DerkTasks(TaskDistribution[DerkTask]):
     It exists because jsonargparse refuses class paths for a parametrized type such as ``TaskDistribution[DerkTask]``.
     """
 
-    def split(self, index: int) -> str:
-        """Whether a task is one to train on, of the validation split or of the test split."""
-        return next(name for name, indices in self.splits.items() if index in indices)
+    def split_name(self, index: int) -> str:
+        """The split that a task is of: ``train``, ``validation`` or ``test``."""
+        if index in self.train_indices:
+            return "train"
+        return "validation" if index in self.validation_indices else "test"
 
     def describe(self, index: int) -> str:
         task = self[index]
@@ -131,7 +133,7 @@ class DerkTasks(TaskDistribution[DerkTask]):
             " | ".join("+".join(item or "-" for item in loadout) for loadout in loadouts)
             for loadouts in (task.home_loadouts, task.away_loadouts)
         )
-        return f"{self.split(index)} task {index}: {home} against {away} ({task.opponent})"
+        return f"{self.split_name(index)} task {index}: {home} against {away} ({task.opponent})"
 
 
 def named_bounties(bounties: str | Bounties) -> dict[str, float]:
