@@ -113,8 +113,8 @@ class PearlCLI(LightningCLI):
                 sys.stderr.write(f"pearl: {self._how_it_goes_on()}\n")
             sys.exit(stop.code if isinstance(stop, SystemExit) else 128 + signal.SIGINT)
         except Exception:
-            if {path.name for path in self.run_folder.glob("*")} == {"config.yaml"}:  # it never began
-                shutil.rmtree(self.run_folder)
+            if {path.name for path in self.run_folder.glob("*")} <= {"config.yaml"}:  # it never began
+                shutil.rmtree(self.run_folder, ignore_errors=True)  # another process may be at it, too
             raise
 
     def validate(self, **kwargs: Any) -> None:

@@ -80,6 +80,16 @@ def test_losses_that_are_not_finite_end_the_run_on_one_line(fit_error: FitError)
     assert fit_error(*options).startswith("the losses of update 2 are not finite: loss/critic=")
 
 
+def test_a_family_without_validation_tasks_is_refused_before_anything_is_played(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    config = Path(__file__).parents[2] / "configs" / "derk.yaml"
+    none = ["--data.env.init_args.tasks.init_args.validation_tasks", "0"]
+    assert main(["fit", "--config", str(config), "--runs_dir", str(tmp_path / "runs"), *none]) == 1
+    assert "plays the validation tasks, of which LoadoutTasks has none" in capfd.readouterr().err
+    assert not list((tmp_path / "runs").iterdir())
+
+
 def test_an_unknown_command_is_named(capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["fti"]) == 2
     assert capfd.readouterr().err == "pearl: error: unknown command 'fti': see pearl --help\n"
