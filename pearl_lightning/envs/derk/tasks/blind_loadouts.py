@@ -64,14 +64,12 @@ class BlindLoadoutTasks(DerkTasks):
 
     def _sets(self) -> dict[str, list[tuple[str, ...]]]:
         """The sets of each split; with so few of them, the hash alone would leave some seeds hardly any to validate."""
-        sets = list(product(*ITEMS_BY_SLOT.values()))
-        drawn = {items: split_of(self.seed, items) for items in sets}
-        held_out = sorted(
-            (items for items in sets if drawn[items] != "train"), key=lambda items: drawn[items] == "test"
-        )
+        by_hash: dict[str, list[tuple[str, ...]]] = {"train": [], "validation": [], "test": []}
+        for items in product(*ITEMS_BY_SLOT.values()):
+            by_hash[split_of(self.seed, items)].append(items)
+        held_out = by_hash["validation"] + by_hash["test"]
         third = len(held_out) // 3
-        trained = [items for items in sets if drawn[items] == "train"]
-        return {"train": trained, "validation": held_out[:third], "test": held_out[third:]}
+        return by_hash | {"validation": held_out[:third], "test": held_out[third:]}
 
     def _draw(self, split: str, count: int) -> tuple[DerkTask, ...]:
         generator = split_generator(self.seed, split)
