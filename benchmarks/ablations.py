@@ -50,23 +50,23 @@ ABLATIONS: dict[str, dict[str, list[str]]] = {
             f"{_MODEL}.task_inference=null",
             f"{_MODEL}.reconstruction=pearl_lightning.networks.reconstruction.Reconstruction",
         ],
-        "taught the task, but never told it": [f"{_MODEL}.task_inference.informed_share=0"],
+        "taught the task but never told it": [f"{_MODEL}.task_inference.informed_share=0"],
         "without relabelling": [f"{_DATA}.relabelled=0"],
         "all of an episode as context": [f"{_MODEL}.context_salient=null"],
         "one z for an episode": [f"{_MODEL}.z_steps=null"],
     },
     "blind_loadouts": {
+        "Gaussian product": [f"{_MODEL}.encoder={_ENCODER}.GaussianProductEncoder"],
         "Bayesian product": [f"{_MODEL}.encoder={_ENCODER}.BayesianProductEncoder"],
-        "mean aggregate": [f"{_MODEL}.encoder={_ENCODER}.MeanEncoder"],
         "attention": [f"{_MODEL}.encoder={_ENCODER}.AttentionEncoder"],
         "recurrent": [f"{_MODEL}.encoder={_ENCODER}.RecurrentEncoder"],
-        "six guesses in an episode": [f"{_MODEL}.z_steps=25"],
+        "three guesses in an episode": [f"{_MODEL}.z_steps=50"],
         "not shown what a step changed": [f"{_MODEL}.context_next_observation=false"],
     },
     "opponents": {
         "looser policy": [f"{_MODEL}.sac.target_entropy=-1", f"{_MODEL}.sac.target_choice_entropy=0.4"],
         "one-step returns": [f"{_DATA}.n_steps=1"],
-        "taught who plays, and told it": [
+        "taught who plays and told it": [
             f"{_MODEL}.task_inference.weight=1",
             f"{_MODEL}.task_inference.informed_share=0.5",
         ],
