@@ -162,7 +162,8 @@ def evaluate_adaptation(
         episodes: Episodes per match, at least 1.
         matches: Independent adaptations per task, at least 1.
         deterministic: Play the policy's mode rather than a sample.
-        wrong_context: Give each belief the episodes of another task: a control, which must show no gain.
+        wrong_context: Give each belief the episodes of another task, of another kind where the family tells kinds
+            apart: a control, which must show no gain.
         seed: Fixes the evaluation.
         progress: Told how many episodes are played, of how many: at the start, and as the arenas end theirs.
     """
@@ -216,7 +217,7 @@ def _play(
         filler = plan[torch.arange(env.arenas - len(chunk)) % len(plan)]  # idle arenas repeat tasks, uncounted
         env.set_tasks(torch.cat([chunk, filler]))
         belief, played = agent.prior(env.arenas), []
-        read_from = _of_another_task(env.next_tasks, pairing) if wrong_context else None
+        read_from = _of_another_task(env, pairing) if wrong_context else None
         points, trace = [0], [torch.stack(belief.posterior(), dim=1)]
         for rows in adaptation_episodes(
             env, agent, episodes, deterministic=deterministic, generator=generator, belief=belief, update=False
@@ -242,14 +243,21 @@ def _play(
     return dict(TensorDict.cat(rounds).items()), way, len(rounds) * env.arenas * episodes * env.horizon
 
 
-def _of_another_task(tasks: Tensor, generator: torch.Generator) -> Tensor:
-    """For each arena one at random that plays another task, ``[arena]``: matches of a task read different tasks."""
-    differs = tasks.unsqueeze(1) != tasks
-    if not differs.any(dim=1).all():
+def _of_another_task(env: MetaEnv, generator: torch.Generator) -> Tensor:
+    """For each arena one at random that plays another task, ``[arena]``: matches of a task read different tasks.
+
+    Of another kind where one is played: an episode against the same style would be half the right context.
+    """
+    tasks = env.next_tasks
+    kinds = [env.tasks.kind(task) for task in tasks.tolist()]
+    is_other = tasks.unsqueeze(1) != tasks
+    is_other_kind = torch.tensor([[kind != other for other in kinds] for kind in kinds])
+    if not is_other.any(dim=1).all():
         raise ValueError(
             f"wrong_context needs two tasks side by side, got {int(tasks[0])} in all arenas: play fewer matches"
         )
-    return torch.multinomial(differs.float(), 1, generator=generator).squeeze(1)
+    eligible = torch.where(is_other_kind.any(dim=1, keepdim=True), is_other_kind, is_other)
+    return torch.multinomial(eligible.float(), 1, generator=generator).squeeze(1)
 
 
 def format_table(table: dict[str, Any]) -> str:

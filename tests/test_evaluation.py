@@ -156,6 +156,16 @@ def test_matches_of_a_task_read_different_tasks_in_the_control() -> None:
     assert [set(each) for each in read] == [{7, 8}, {6, 8}, {6, 7}]
 
 
+def test_the_control_reads_another_kind_of_task_where_one_is_played(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    agent, world = PEARL(FEATURES, SPACE, encoder=RewardEncoder), CountingWorld(arenas=32)
+    monkeypatch.setattr(world.tasks, "kind", lambda task: "few" if task < 8 else "many", raising=False)
+    for tasks, expected in (([5, 6, 7, 9], [{9}, {9}, {9}, {5, 6, 7}]), ([5, 6], [{6}, {5}])):
+        wrong = evaluate_adaptation(world, agent, tasks, episodes=1, matches=8, wrong_context=True)
+        read = np.round(wrong.z_mean[:, :, 0, 0] / (HORIZON * AGENTS))
+        assert [set(each) for each in read] == expected
+
+
 def test_the_control_needs_two_tasks_at_a_time(agent: PEARL) -> None:
     with pytest.raises(ValueError, match="wrong_context needs two tasks side by side, got 6 in all arenas"):
         evaluate_adaptation(CountingWorld(), agent, [6], matches=4, wrong_context=True)
