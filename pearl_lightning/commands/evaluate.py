@@ -33,6 +33,7 @@ BACKENDS = ("simulator", "game")
 """What ``--backend both`` compares."""
 SIDES = ("home", "away")
 """What ``--side both`` does."""
+_USUAL = {"episodes": 3, "matches": 4, "seed": 0}
 
 
 def run(arguments: list[str]) -> None:
@@ -124,7 +125,9 @@ def _joined(*parts: str | None) -> str:
 def _variant(options: Any) -> str:
     """What tells one evaluation of a checkpoint from another; nothing for the usual one."""
     split_name = "" if options.tasks == "test" else options.tasks.replace("/", "-")
-    return _joined(split_name, "wrong_context" if options.wrong_context else None)
+    flags = [name for name in ("wrong_context", "sampled") if options[name]]
+    counts = [f"{name}_{options[name]}" for name, usual in _USUAL.items() if options[name] != usual]
+    return _joined(split_name, *flags, *counts)
 
 
 def _parser() -> PearlParser:
@@ -139,14 +142,16 @@ def _parser() -> PearlParser:
         "agent that comes with the package when left out.",
     )
     add_config_argument(parser)
-    parser.add_argument("--episodes", type=int, default=3, help="Episodes per task, at least 1.")
-    parser.add_argument("--matches", type=int, default=4, help="Independent adaptations per task, at least 1.")
+    parser.add_argument("--episodes", type=int, default=_USUAL["episodes"], help="Episodes per task, at least 1.")
+    parser.add_argument(
+        "--matches", type=int, default=_USUAL["matches"], help="Independent adaptations per task, at least 1."
+    )
     parser.add_argument("--sampled", action="store_true", help="Play samples of the policy rather than its mode.")
     add_tasks_argument(parser)
     parser.add_argument(
         "--wrong_context", action="store_true", help="A control: each belief reads another task's episodes."
     )
-    parser.add_argument("--seed", type=int, default=0, help="Fixes starts and draws.")
+    parser.add_argument("--seed", type=int, default=_USUAL["seed"], help="Fixes starts and draws.")
     parser.add_argument(
         "--backend",
         type=Literal["simulator", "game", "both"] | None,

@@ -81,7 +81,7 @@ def test_a_baseline_trains_resumes_exactly_and_is_evaluated(
     capfd.readouterr()
     assert main(["evaluate", str(whole / "checkpoints" / "last.ckpt"), "random", "--matches", "2"]) == 0
     assert "random over tiny, last episode: return " in capfd.readouterr().out
-    table = json.loads((whole / "evaluation-last.json").read_text())
+    table = json.loads((whole / "evaluation-last-matches_2.json").read_text())
     assert "z_std" not in table["episodes"][0]  # nothing is believed
 
 

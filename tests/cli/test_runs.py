@@ -157,14 +157,19 @@ def test_evaluate_prints_writes_and_draws_what_the_run_had_measured(
     assert (tmp_path / "b" / "plot.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_evaluate_writes_beside_the_runs_metrics_and_plays_samples_on_demand(tiny_config: Path, tmp_path: Path) -> None:
+def test_evaluate_writes_beside_the_runs_metrics_a_file_for_each_way_to_play(tiny_config: Path, tmp_path: Path) -> None:
     fit = ["fit", "--config", str(tiny_config), "--runs_dir", str(tmp_path), "--trainer.max_steps", "1"]
     assert main(fit) == 0
     folder = tmp_path / "tiny"
     tables = []
-    for options in ([], ["--sampled"], ["--sampled"], ["--sampled", "--seed", "1"]):
-        assert main(["evaluate", str(folder / "checkpoints" / "last.ckpt"), "--matches", "2", *options]) == 0
-        tables.append(json.loads((folder / "evaluation-last.json").read_text())["episodes"])
+    for options, variant in (
+        ([], ""),
+        (["--sampled"], "-sampled"),
+        (["--sampled"], "-sampled"),
+        (["--sampled", "--seed", "1"], "-sampled-seed_1"),
+    ):
+        assert main(["evaluate", str(folder / "checkpoints" / "last.ckpt"), *options]) == 0
+        tables.append(json.loads((folder / f"evaluation-last{variant}.json").read_text())["episodes"])
     assert (folder / "evaluation-last.png").is_file()
     assert tables[1] == tables[2]
     assert tables[0] != tables[1] != tables[3]

@@ -21,8 +21,9 @@ def test_without_a_checkpoint_the_packages_own_agent_plays(
     monkeypatch.chdir(tmp_path)
     options = ["--tasks", "loadouts/test", "--episodes", "1", "--matches", "1", "--sampled"]
     assert main(["evaluate", *options]) == 0
-    assert "written: runs/shipped/evaluation-derk-loadouts-test.json" in capfd.readouterr().out
-    table = json.loads((tmp_path / "runs" / "shipped" / "evaluation-derk-loadouts-test.json").read_text())
+    file = "runs/shipped/evaluation-derk-loadouts-test-sampled-episodes_1-matches_1.json"
+    assert f"written: {file}" in capfd.readouterr().out
+    table = json.loads((tmp_path / file).read_text())
     assert (table["tasks"], table["split"]) == (64, "loadouts/test")
     assert table["episodes"][0]["win_rate"] > 0.9  # against random actions
 
