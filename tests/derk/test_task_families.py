@@ -186,8 +186,11 @@ def test_what_pays_is_a_point_on_the_unit_sphere_and_training_keeps_off_its_corn
     assert (points > 0.5).any(dim=0).all()
     assert (points < -0.5).any(dim=0).all()
     corners = torch.stack([point(tasks[index]) for index in tasks.splits["corners"]])
-    assert torch.equal(corners.abs().sum(dim=1), torch.ones(8))
+    assert torch.equal(corners.abs().sum(dim=1), torch.ones(32))
     assert torch.equal(corners.sum(dim=0), torch.zeros(4))
+    loadouts = {tasks[index].home_loadouts for index in tasks.splits["corners"]}
+    assert len(loadouts) == 32
+    assert loadouts.isdisjoint({tasks[index].home_loadouts for index in tasks.splits["mixtures"]})
 
 
 def test_descriptors_tell_what_decides_how_a_train_task_is_played() -> None:
@@ -247,7 +250,7 @@ def test_a_figure_can_tell_kinds_of_tasks_apart() -> None:
     assert {opponents.kind(index) for index in opponents.splits["new_styles"]} == {"disruptor", "runner"}
     assert {blind.kind(index) for index in range(len(blind))} == {" ".join(p) for p in permutations(ITEMS_BY_SLOT)}
     corners = [bounties.kind(index) for index in bounties.splits["corners"]]
-    assert corners == [f"{sign} {goal}" for goal in GOALS for sign in "+-"]
+    assert corners == 4 * [f"{sign} {goal}" for goal in GOALS for sign in "+-"]
     mixture = MixtureTasks(families=[bounties, LoadoutTasks()])
     assert mixture.kind(0) == f"BountyTasks {bounties.kind(0)}"
     assert mixture.kind(len(bounties.train)) == "LoadoutTasks"
@@ -340,7 +343,7 @@ def test_pearl_tasks_lists_every_split(capsys: pytest.CaptureFixture[str], tmp_p
 def test_pearl_tasks_takes_overlays_as_fit_does(capsys: pytest.CaptureFixture[str]) -> None:
     base, overlay = (str(CONFIGS / name) for name in ("derk.yaml", "families/bounties.yaml"))
     assert main(["tasks", base, overlay, "--limit", "1"]) == 0
-    assert "corners: 8 tasks" in capsys.readouterr().out
+    assert "corners: 32 tasks" in capsys.readouterr().out
     assert main(["tasks", overlay]) == 1
     assert (
         "bounties.yaml names no class_path under data.init_args.env: give the config it is an overlay"

@@ -28,6 +28,9 @@ The units make a goal alone worth about as much as another: 2.5 to 5 for a team 
 _CORNER = 0.9
 """Share of a goal in a mixture from which on it counts as that goal alone."""
 
+_CORNER_LOADOUTS = 4
+"""Loadouts that each corner is played with."""
+
 
 class BountyTasks(DerkTasks):
     """The *Bounties* family: what pays is hidden, and what pays in one task costs in another.
@@ -35,7 +38,7 @@ class BountyTasks(DerkTasks):
     A task weighs four goals: harm the enemies, harm their statue, stand in their half, heal. The weights are a point on
     the unit sphere, so that the stakes are alike. Near its corners, where a single goal counts, no train task lies.
     Validation tasks are new points between the corners. There are two test splits: ``mixtures``, other such points,
-    and ``corners``, the eight of them. The other team is paid by the game's own bounties.
+    and ``corners``, the eight of them with four loadouts each. The other team is paid by the game's own bounties.
 
     Args:
         train_tasks: Tasks to train on, at least 1.
@@ -63,7 +66,7 @@ class BountyTasks(DerkTasks):
         self.train = self._make(self._mixtures(train_tasks, "train"), "train")
         self.validation = self._make(self._mixtures(validation_tasks, "validation"), "validation")
         self._mixed = self._make(self._mixtures(test_tasks, "test"), "test")
-        self.test = (*self._mixed, *self._make(corners, "test"))
+        self.test = (*self._mixed, *self._make(corners * _CORNER_LOADOUTS, "corners"))
 
     @property
     def splits(self) -> Mapping[str, range]:
@@ -106,8 +109,8 @@ class BountyTasks(DerkTasks):
                 points.append(drawn)
         return points
 
-    def _make(self, points: list[torch.Tensor], split: str) -> tuple[DerkTask, ...]:
-        generator = split_generator(self.seed, split)
+    def _make(self, points: list[torch.Tensor], stream: str) -> tuple[DerkTask, ...]:
+        generator = split_generator(self.seed, stream)
         healers = {**ITEMS_BY_SLOT, "tail": ("HealingGland",)}
         tasks = []
         for point in points:

@@ -14,7 +14,7 @@ from pearl_lightning.envs.derk.tasks.task import Loadout
 Drawn = TypeVar("Drawn", bound=Hashable)
 
 _SPLITS = {0: "validation", 5: "test"}  # of ten things that a family can draw; the others are trained on
-_STREAMS = ("train", "validation", "test", "new_styles")  # in this order: another would draw other tasks
+_STREAMS = ("train", "validation", "test", "new_styles", "corners")  # in this order: another would draw other tasks
 _MAX_REDRAWS = 10_000  # rejected draws in a row before a split counts as exhausted
 
 
