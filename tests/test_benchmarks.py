@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from benchmarks.ablations import ABLATIONS, PLACES
-from benchmarks.families import pool_seeds
+from benchmarks.families import OTHERS, budget, check_budget, pool_seeds
 from benchmarks.runs import Run, train_all
 from pearl_lightning.cli import main
 from pearl_lightning.evaluation import AdaptationResult
@@ -75,6 +75,25 @@ def test_the_matches_of_several_seeds_count_alike() -> None:
     for name in ("return_mean", "win_rate"):
         assert table["episodes"][1][name] == pytest.approx(np.mean([each["episodes"][1][name] for each in tables]))
     assert table["gain"]["mean"] == pytest.approx(np.mean([each["gain"]["mean"] for each in tables]))
+
+
+@pytest.mark.parametrize(("agent", "updates"), [("ppo", 4 * 40), ("evolution_strategy", 4)])
+def test_a_baseline_has_pearls_steps_and_seconds_at_least(agent: str, updates: int) -> None:
+    pearl = {"env_steps": 3 * 9600 + 1, "seconds": 100.4}  # of iterations of 9,600
+    options = budget(agent, pearl)
+    assert "--trainer.max_time={'seconds': 101}" in options
+    assert f"--trainer.min_steps={updates}" in options
+    check_budget(agent, {"env_steps": 4 * 9600, "seconds": 101.0}, pearl)
+    for facts in ({"env_steps": 3 * 9600, "seconds": 101.0}, {"env_steps": 4 * 9600, "seconds": 100.0}):
+        with pytest.raises(RuntimeError, match=f"{agent} had .*: train it again"):
+            check_budget(agent, facts, pearl)
+
+
+@pytest.mark.parametrize("agent", OTHERS)
+def test_a_baselines_iteration_takes_as_many_updates_as_its_config_has(agent: str) -> None:
+    overlay, updates = OTHERS[agent]
+    data = yaml.safe_load((ROOT / "configs" / f"{overlay}.yaml").read_text())["data"]["init_args"]
+    assert data["minibatches"] * data["epochs"] == updates
 
 
 def test_matches_on_different_tasks_are_not_put_together() -> None:
