@@ -166,8 +166,8 @@ def write_table(measured: list[dict[str, Any]], path: Path, made_by: str) -> Non
         "all seeds together; the gain is paired within a match. The 95 % intervals are over matches, not over seeds.",
         "*Headroom* is the lead of the agent that is told the task over the context-free one; an agent can adapt only",
         "where there is some. Who is told is a learner as well, and no upper bound; of new styles it is told nothing.",
-        "PEARL is taught with what is known while training: the task itself in bounties and blind_loadouts. In opponents",
-        "all three soft actor-critics also learn from a script's demonstrations. PPO and the evolution strategy have",
+        "In bounties and blind_loadouts PEARL is taught with what is known while training, the task itself; in opponents",
+        "all three soft actor-critics learn from a script's demonstrations as well. PPO and the evolution strategy have",
         "neither.",
     ]
     for entry in measured:
