@@ -166,9 +166,9 @@ def write_table(measured: list[dict[str, Any]], path: Path, made_by: str) -> Non
         "all seeds together; the gain is paired within a match. The 95 % intervals are over matches, not over seeds.",
         "*Headroom* is the lead of the agent that is told the task over the context-free one; an agent can adapt only",
         "where there is some. Who is told is a learner as well, and no upper bound; of new styles it is told nothing.",
-        "In bounties and blind_loadouts PEARL is taught with what is known while training, the task itself; in opponents",
-        "all three soft actor-critics learn from a script's demonstrations as well. PPO and the evolution strategy have",
-        "neither.",
+        "In bounties and blind_loadouts PEARL is taught what the task is, which is known while training; in opponents",
+        "all three soft actor-critics learn from a script's demonstrations as well. PPO and the evolution strategy",
+        "have neither.",
     ]
     for entry in measured:
         lines += ["", f"## {entry['family']}, {entry['split']}", ""]
