@@ -56,6 +56,12 @@ ABLATIONS: dict[str, dict[str, list[str]]] = {
         "one z for an episode": [f"{_MODEL}.z_steps=null"],
     },
     "blind_loadouts": {
+        "taught nothing": [f"{_MODEL}.task_inference=null"],
+        "taught what a step changes instead of the task": [
+            f"{_MODEL}.task_inference=null",
+            f"{_MODEL}.reconstruction=pearl_lightning.networks.reconstruction.Reconstruction",
+            f"{_MODEL}.reconstruction.observation_weight=1",
+        ],
         "Gaussian product": [f"{_MODEL}.encoder={_ENCODER}.GaussianProductEncoder"],
         "Bayesian product": [f"{_MODEL}.encoder={_ENCODER}.BayesianProductEncoder"],
         "attention": [f"{_MODEL}.encoder={_ENCODER}.AttentionEncoder"],
