@@ -28,7 +28,7 @@ lint: install
 docs: install
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
-# The tables and figures of docs/results: three seeds, an estimated eight hours on two cores with AMX. SIZE=small takes
+# The tables and figures of docs/results: three seeds, an estimated ten hours on two cores with AMX. SIZE=small takes
 # one seed. What is trained stays in runs/results: a second call goes on.
 SIZE ?= full
 SEEDS := $(if $(filter small,$(SIZE)),0,0 1 2)

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+import yaml
+
 RUNS = Path("runs/results")
 """Where the runs of docs/results lie."""
 
@@ -21,7 +23,7 @@ class Run:
     """A training.
 
     Args:
-        name: Its folder's; a later call with the same name takes what lies there, whatever the other settings.
+        name: Its folder's; a later call with the same name takes what lies there.
         configs: Names below ``configs/``, without the ending; later ones override.
         seed: Of the run.
         options: Further options of ``pearl fit``.
@@ -37,9 +39,17 @@ def train(run: Run, runs: Path) -> dict[str, Any]:
     """A run in a folder of its own in ``runs``, gone on with where it was interrupted; returns its summary.
 
     Raises:
-        RuntimeError: It failed.
+        RuntimeError: It failed, or what lies there was made with other settings, by the file beside it.
     """
-    folder = runs / run.name
+    folder, settings_file = runs / run.name, runs / f"{run.name}.json"
+    configs = [yaml.safe_load(Path(f"configs/{config}.yaml").read_text()) for config in run.configs]
+    settings = {"configs": configs, "seed": run.seed, "options": [*run.options]}
+    if settings_file.is_file() and json.loads(settings_file.read_text()) != settings:
+        raise RuntimeError(
+            f"{folder} was made with other settings: delete it and {settings_file.name} to train it anew"
+        )
+    runs.mkdir(parents=True, exist_ok=True)
+    settings_file.write_text(json.dumps(settings))
     summary, last = folder / "summary.json", folder / "checkpoints" / "last.ckpt"  # the summary is written at the end
     if not summary.is_file():
         command = [sys.executable, "-m", "pearl_lightning", "fit"]

@@ -119,6 +119,7 @@ def test_what_was_trained_is_kept_what_was_interrupted_goes_on_and_a_failure_sto
         (folder / "summary.json").write_text(json.dumps({"seconds": 3.0}))
         return subprocess.CompletedProcess(command, 0, "", "")
 
+    monkeypatch.chdir(ROOT)
     monkeypatch.setattr("benchmarks.runs.subprocess.run", fit)
     for name, left in (("done", "summary.json"), ("stopped", "checkpoints/last.ckpt"), ("begun", "config.yaml")):
         (tmp_path / name / left).parent.mkdir(parents=True)
@@ -141,3 +142,10 @@ def test_what_was_trained_is_kept_what_was_interrupted_goes_on_and_a_failure_sto
     with pytest.raises(RuntimeError, match="fails failed with status 1: no room"):
         train_all({name: Run(name, ["derk"], 5) for name in ("fails", "later", "latest")}, tmp_path, 1)
     assert not (tmp_path / "latest").exists()
+
+    commands.clear()
+    train_all(runs, tmp_path, 1)
+    assert not commands
+    for other in (Run("new", ["derk"], 6, ["--threads", "1"]), Run("new", ["derk"], 5), Run("new", ["point_robot"], 5)):
+        with pytest.raises(RuntimeError, match=r"new was made with other settings: delete it and new\.json to train"):
+            train_all({"new": other}, tmp_path, 1)
