@@ -39,14 +39,15 @@ def train(run: Run, runs: Path) -> dict[str, Any]:
     """A run in a folder of its own in ``runs``, gone on with where it was interrupted; returns its summary.
 
     Raises:
-        RuntimeError: It failed, or what lies there was made with other settings, by the file beside it.
+        RuntimeError: It failed, or what lies there was not made with these settings, by the file beside it.
     """
     folder, settings_file = runs / run.name, runs / f"{run.name}.json"
     configs = [yaml.safe_load(Path(f"configs/{config}.yaml").read_text()) for config in run.configs]
     settings = {"configs": configs, "seed": run.seed, "options": [*run.options]}
-    if settings_file.is_file() and json.loads(settings_file.read_text()) != settings:
+    made_with = json.loads(settings_file.read_text()) if settings_file.is_file() else None
+    if folder.is_dir() and made_with != settings:
         raise RuntimeError(
-            f"{folder} was made with other settings: delete it and {settings_file.name} to train it anew"
+            f"{folder} was not made with today's settings, by {settings_file.name} beside it: delete it to train anew"
         )
     runs.mkdir(parents=True, exist_ok=True)
     settings_file.write_text(json.dumps(settings))

@@ -249,9 +249,9 @@ def _of_another_task(env: MetaEnv, generator: torch.Generator) -> Tensor:
     Of another kind where one is played: an episode against the same style would be half the right context.
     """
     tasks = env.next_tasks
-    kinds = [env.tasks.kind(task) for task in tasks.tolist()]
-    is_other = tasks.unsqueeze(1) != tasks
-    is_other_kind = torch.tensor([[kind != other for other in kinds] for kind in kinds])
+    names = [env.tasks.kind(task) for task in tasks.tolist()]
+    kinds = torch.tensor([names.index(name) for name in names])
+    is_other, is_other_kind = tasks.unsqueeze(1) != tasks, kinds.unsqueeze(1) != kinds
     if not is_other.any(dim=1).all():
         raise ValueError(
             f"wrong_context needs two tasks side by side, got {int(tasks[0])} in all arenas: play fewer matches"

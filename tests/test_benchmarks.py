@@ -124,6 +124,9 @@ def test_what_was_trained_is_kept_what_was_interrupted_goes_on_and_a_failure_sto
     for name, left in (("done", "summary.json"), ("stopped", "checkpoints/last.ckpt"), ("begun", "config.yaml")):
         (tmp_path / name / left).parent.mkdir(parents=True)
         (tmp_path / name / left).write_text(json.dumps({"seconds": 2.0}))
+        config = yaml.safe_load((ROOT / "configs" / "derk.yaml").read_text())
+        made_with = {"configs": [config], "seed": 5, "options": ["--threads", "1"]}
+        (tmp_path / f"{name}.json").write_text(json.dumps(made_with))
     runs = {name: Run(name, ["derk"], 5, ["--threads", "1"]) for name in ("done", "stopped", "begun", "new")}
     summaries = train_all(runs, tmp_path, 1)
     assert {name: summary["seconds"] for name, summary in summaries.items()} == {
@@ -147,5 +150,8 @@ def test_what_was_trained_is_kept_what_was_interrupted_goes_on_and_a_failure_sto
     train_all(runs, tmp_path, 1)
     assert not commands
     for other in (Run("new", ["derk"], 6, ["--threads", "1"]), Run("new", ["derk"], 5), Run("new", ["point_robot"], 5)):
-        with pytest.raises(RuntimeError, match=r"new was made with other settings: delete it and new\.json to train"):
+        with pytest.raises(RuntimeError, match=r"new was not made with today's settings, by new\.json beside it"):
             train_all({"new": other}, tmp_path, 1)
+    (tmp_path / "new.json").unlink()  # nobody knows any more
+    with pytest.raises(RuntimeError, match="new was not made with today's settings"):
+        train_all({"new": runs["new"]}, tmp_path, 1)

@@ -34,6 +34,7 @@ BACKENDS = ("simulator", "game")
 SIDES = ("home", "away")
 """What ``--side both`` does."""
 _USUAL = {"episodes": 3, "matches": 4, "seed": 0}
+"""Defaults, which the names of the files leave out."""
 
 
 def run(arguments: list[str]) -> None:
