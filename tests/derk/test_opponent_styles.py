@@ -16,6 +16,7 @@ ARENAS = 32
 HOME, AWAY = slice(1, 4), slice(5, 8)
 HOME_STATUE, AWAY_STATUE = 0, 4
 MELEE = (("Talons", None, None),) * AGENTS
+SHOOTERS = (("Pistol", None, None),) * AGENTS
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -54,8 +55,15 @@ class Match:
         return apart.where((self.hitpoints[:, :, AWAY] > 0) & apart.isfinite(), torch.nan)
 
 
-def play(home: str, away: str, *, steps: int = 150, away_loadouts: Sequence[Loadout] | None = None) -> Match:
-    """``away`` against ``home``, which holds Talons; ``away`` what its style may hold unless told otherwise."""
+def play(
+    home: str,
+    away: str,
+    *,
+    steps: int = 150,
+    home_loadouts: Sequence[Loadout] = MELEE,
+    away_loadouts: Sequence[Loadout] | None = None,
+) -> Match:
+    """``away`` against ``home``; ``away`` holds what its style may hold unless told otherwise."""
     styles = [make_opponent(home), make_opponent(away)]
     generator = torch.Generator().manual_seed(0)
 
@@ -66,9 +74,11 @@ def play(home: str, away: str, *, steps: int = 150, away_loadouts: Sequence[Load
             for _ in range(AGENTS)
         ]
 
-    tasks = [DerkTask(home_loadouts=MELEE, away_loadouts=away_loadouts or draw()) for _ in range(ARENAS)]
+    tasks = [DerkTask(home_loadouts=home_loadouts, away_loadouts=away_loadouts or draw()) for _ in range(ARENAS)]
     simulator = SimulatorBackend(arenas=ARENAS, bounty_events=True)
     observation, frames = simulator.reset(tasks, 0), []
+    for style in styles:
+        style.begin(ARENAS, generator)
     for _ in range(steps):
         action = torch.stack([style(seen, generator) for style, seen in zip(styles, observation, strict=True)])
         observation, _, _ = simulator.step(action)
@@ -143,3 +153,33 @@ def test_the_runner_is_hurt_less_than_who_stands_still() -> None:
     }
     assert hurt["runner"] < 0.5 * hurt["idle"]
     assert play("idle", "runner").of_away("damageEnemyUnit") == 0
+
+
+def test_the_avenger_gives_up_its_statue_and_strikes_first_at_who_aims_at_it() -> None:
+    push = play("pusher", "avenger")
+    assert (push.hitpoints[-1, :, AWAY_STATUE] <= 0).float().mean() > 0.9
+    still_stands = push.hitpoints[:, :, AWAY_STATUE] > 0
+    assert (push.hitpoints[:, :, HOME][still_stands] > 99).float().mean() > 0.95
+    attack = play("attacker", "avenger")
+    is_hit = (attack.hitpoints[:, :, HOME] < 99).any(-1)
+    hits_back = (attack.hitpoints[:, :, AWAY] < 99).any(-1)
+    assert (is_hit.int().argmax(0) < hits_back.int().argmax(0)).float().mean() > 0.9
+
+
+def test_the_warden_defends_its_statue_and_lets_itself_be_shot_from_afar() -> None:
+    def first(hurt: Tensor) -> Tensor:
+        return torch.where(hurt.any(0), hurt.int().argmax(0), len(hurt))
+
+    push = play("pusher", "warden")
+    assert (first(push.hitpoints[:, :, HOME].amin(-1) < 99) < first(push.hitpoints[:, :, AWAY_STATUE] < 99)).all()
+    warden, avenger = (play("sniper", style, steps=40, home_loadouts=SHOOTERS) for style in ("warden", "avenger"))
+    assert warden.hitpoints[-1, :, AWAY].mean() < avenger.hitpoints[-1, :, AWAY].mean()
+    assert warden.of_away("damageEnemyUnit") < 0.1 * avenger.of_away("damageEnemyUnit")
+
+
+def test_avenger_and_warden_look_the_same_until_they_are_provoked() -> None:
+    avenger, warden = (play("idle", style, away_loadouts=SHOOTERS) for style in ("avenger", "warden"))
+    for key in ("position", "hitpoints", "focus"):
+        torch.testing.assert_close(getattr(avenger, key), getattr(warden, key), rtol=0, atol=0)
+    assert (avenger.focus[20:, :, AWAY] == avenger.focus[20, :, AWAY]).all()
+    assert avenger.of_away("damageEnemyUnit", "damageEnemyStatue") == 0

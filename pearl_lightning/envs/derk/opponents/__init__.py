@@ -5,6 +5,7 @@ from __future__ import annotations
 import pkgutil
 
 from pearl_lightning.envs.derk.opponents.attacker import AttackerOpponent
+from pearl_lightning.envs.derk.opponents.avenger import AvengerOpponent
 from pearl_lightning.envs.derk.opponents.disruptor import DisruptorOpponent
 from pearl_lightning.envs.derk.opponents.gang import GangOpponent
 from pearl_lightning.envs.derk.opponents.guardian import GuardianOpponent
@@ -15,6 +16,7 @@ from pearl_lightning.envs.derk.opponents.pusher import PusherOpponent
 from pearl_lightning.envs.derk.opponents.runner import RunnerOpponent
 from pearl_lightning.envs.derk.opponents.sniper import SniperOpponent
 from pearl_lightning.envs.derk.opponents.uniform import RandomOpponent
+from pearl_lightning.envs.derk.opponents.warden import WardenOpponent
 
 OPPONENTS: dict[str, type[Opponent]] = {
     "random": RandomOpponent,
@@ -27,6 +29,8 @@ OPPONENTS: dict[str, type[Opponent]] = {
     "gang": GangOpponent,
     "disruptor": DisruptorOpponent,
     "runner": RunnerOpponent,
+    "avenger": AvengerOpponent,
+    "warden": WardenOpponent,
 }
 """Opponents by the name a task calls them; any other goes by its class path, ``module.Class``."""
 
