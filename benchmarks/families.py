@@ -117,6 +117,7 @@ def pool_seeds(results: Sequence[AdaptationResult]) -> AdaptationResult:
         z_mean=joined("z_mean"),
         z_std=joined("z_std"),
         env_steps=sum(result.env_steps for result in results),
+        kinds=first.kinds,
     )
 
 
@@ -193,7 +194,25 @@ def write_table(measured: list[dict[str, Any]], path: Path, made_by: str) -> Non
         leads = entry["headroom"]["pearl_over"]
         over = [f"{format_interval(each['return'], '+.2f')} over {agent}" for agent, each in leads.items()]
         lines += [f"PEARL's lead in the last episode: {', '.join(over)}."]
+        lines += by_kind(entry["tables"])
     path.write_text("\n".join([*lines, "", "![returns](families.png)"]) + "\n")
+
+
+def by_kind(tables: dict[str, dict[str, Any]]) -> list[str]:
+    """The last episode by kind of task as lines of Markdown, and PEARL's first one; none where all are of one kind."""
+    kinds = tables["pearl"].get("kinds", {})
+    if not kinds:
+        return []
+
+    def cells(agent: str, episode: int) -> str:
+        rows = [tables[agent]["kinds"][kind][episode] for kind in kinds]
+        return " | ".join(
+            f"{row['return_mean']:.2f}" + (f", {row['win_rate']:.0%}" if "win_rate" in row else "") for row in rows
+        )
+
+    lines = ["", "| last episode by kind of task | " + " | ".join(kinds) + " |", "|---" * (len(kinds) + 1) + "|"]
+    lines += [f"| pearl, after 0 | {cells('pearl', 0)} |"]
+    return lines + [f"| {agent} | {cells(agent, -1)} |" for agent in tables]
 
 
 def format_interval(gain: dict[str, float], form: str) -> str:

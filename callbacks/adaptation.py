@@ -101,7 +101,7 @@ class AdaptationEvaluation(Timed, Callback):
         write_json({"history": self.history}, folder / "adaptation.json")
         plot_adaptation(table).savefig(folder / "adaptation.png")
         if self.last is not None and self.last.trace is not None:
-            plot_belief(self.last, self._kinds(trainer)).savefig(folder / "belief.png")
+            plot_belief(self.last).savefig(folder / "belief.png")
         steps = [point["env_steps"] for point in self.history]
         series = {
             f"after {row['episode']} episodes": [
@@ -136,14 +136,10 @@ class AdaptationEvaluation(Timed, Callback):
             return
         figures = {"evaluation/adaptation": plot_adaptation(table)}
         if self.last is not None and self.last.trace is not None:
-            figures["evaluation/belief"] = plot_belief(self.last, self._kinds(trainer))
+            figures["evaluation/belief"] = plot_belief(self.last)
         for logger in loggers:
             for name, figure in figures.items():
                 logger.log_figure(name, figure, max(trainer.global_step - 1, 0))
-
-    def _kinds(self, trainer: Trainer) -> list[str]:
-        assert self.last is not None
-        return [world_data(trainer).env.tasks.kind(task) for task in self.last.tasks]
 
     @staticmethod
     def _collected(trainer: Trainer) -> int:

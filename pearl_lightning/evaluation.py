@@ -71,6 +71,7 @@ class AdaptationResult:
         env_steps: Environment steps that the evaluation took.
         statistics: What else the world tells of an episode, ``[task, match, episode]`` by name.
         trace: How the belief came about.
+        kinds: What kind of task each is, ``TaskDistribution.kind``, ``[task]``; nothing where nobody told.
     """
 
     tasks: tuple[int, ...]
@@ -81,6 +82,7 @@ class AdaptationResult:
     env_steps: int
     statistics: Mapping[str, np.ndarray] = field(default_factory=dict)
     trace: BeliefTrace | None = None
+    kinds: tuple[str, ...] = ()
 
     def coverage(self) -> np.ndarray | None:
         """Share of latents ``[episode]`` whose last mean lies in the 95 % interval of the posterior after the episode.
@@ -125,7 +127,22 @@ class AdaptationResult:
             "episodes": rows,
             **{name: dict(zip(("mean", "low", "high"), paired_gain(v), strict=True)) for name, v in gains.items()},
             **({} if self.trace is None else {"settled_after": self.trace.settled()}),
+            **({"kinds": kinds} if (kinds := self.by_kind()) else {}),
         }
+
+    def by_kind(self) -> dict[str, list[dict[str, float]]]:
+        """Mean return, and win rate, after each number of episodes, of each kind by itself; nothing of one kind."""
+        names = sorted(set(self.kinds))
+        if len(names) < 2:
+            return {}
+        rows: dict[str, list[dict[str, float]]] = {}
+        for name in names:
+            chosen = [task for task, kind in enumerate(self.kinds) if kind == name]
+            rows[name] = [{"return_mean": float(mean)} for mean in self.returns[chosen].mean(axis=(0, 1))]
+            if self.outcomes is not None:
+                for row, win_rate in zip(rows[name], (self.outcomes[chosen] > 0).mean(axis=(0, 1)), strict=True):
+                    row["win_rate"] = float(win_rate)
+        return rows
 
     def matches(self) -> list[dict[str, float]]:
         """One row per episode of each match: task, match, episode, return, and what else is known of it."""
@@ -191,6 +208,7 @@ def evaluate_adaptation(
         env_steps=env_steps,
         statistics={name: values for name, values in shaped.items() if name not in _SCORES},
         trace=trace,
+        kinds=tuple(env.tasks.kind(int(task)) for task in tasks),
     )
 
 
@@ -276,6 +294,10 @@ def format_table(table: dict[str, Any]) -> str:
         lines[-1] += f", of the win rate {_interval(table['win_gain'], '.1%')}"
     if "settled_after" in table:
         lines.append(f"the belief settles after {table['settled_after']:.0f} transitions (median)")
+    for kind, entries in table.get("kinds", {}).items():
+        returns = ", ".join(f"{entry['return_mean']:.2f}" for entry in entries)
+        wins = ", ".join(f"{entry['win_rate']:.0%}" for entry in entries) if has_wins else ""
+        lines.append(f"{kind}: return {returns}" + (f", won {wins}" if wins else ""))
     lines.append(
         f"{table['tasks']} tasks x {table['matches_per_task']} matches, {table['env_steps']} environment steps"
     )

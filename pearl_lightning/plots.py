@@ -65,15 +65,14 @@ def plot_curve(
     return figure
 
 
-def plot_belief(result: AdaptationResult, labels: Sequence[str]) -> Figure:
+def plot_belief(result: AdaptationResult) -> Figure:
     """What is believed: a map of the last posteriors by task, and the way there.
 
     The map shows the two directions in which the posterior means differ most (principal components). Beside it, over
     the transitions read: the posterior's entropy, and how far its mean still is from where it ends.
 
     Args:
-        result: Of an agent with a latent.
-        labels: What kind of task each of the result's tasks is ``[task]``; tasks alike share a colour.
+        result: Of an agent with a latent; tasks of a kind share a colour.
     """
     if result.trace is None:
         raise ValueError("an agent without a latent believes nothing")
@@ -83,15 +82,16 @@ def plot_belief(result: AdaptationResult, labels: Sequence[str]) -> Figure:
     flat = means.reshape(-1, means.shape[-1])
     _, _, directions = np.linalg.svd(flat - flat.mean(axis=0), full_matrices=False)
     axis = directions[:2]
-    for number, label in enumerate(sorted(set(labels))):
-        chosen = means[[task for task, name in enumerate(labels) if name == label]].reshape(-1, means.shape[-1])
+    kinds = result.kinds or ("",) * len(result.tasks)
+    for number, label in enumerate(sorted(set(kinds))):
+        chosen = means[[task for task, name in enumerate(kinds) if name == label]].reshape(-1, means.shape[-1])
         places = (chosen - flat.mean(axis=0)) @ axis.T
         colour = f"C{number % 10}"
         y = places[:, 1] if len(axis) > 1 else np.zeros(len(places))
         on_map.scatter(places[:, 0], y, s=10, color=colour, marker="ox^sDv"[number // 10 % 6], label=label or None)
     on_map.set_xlabel("first principal component of the posterior mean")
     _finish(on_map, "second")
-    if any(labels):
+    if any(kinds):
         on_map.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize="small", frameon=False)  # off the dots
     for axes, values, caption in (
         (entropy, result.trace.entropy(), "entropy of the posterior (nats)"),

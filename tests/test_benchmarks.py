@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from benchmarks.ablations import ABLATIONS, PLACES
-from benchmarks.families import OTHERS, budget, check_budget, pool_seeds
+from benchmarks.families import OTHERS, budget, by_kind, check_budget, pool_seeds
 from benchmarks.runs import Run, train_all
 from pearl_lightning.cli import main
 from pearl_lightning.evaluation import AdaptationResult
@@ -75,6 +75,23 @@ def test_the_matches_of_several_seeds_count_alike() -> None:
     for name in ("return_mean", "win_rate"):
         assert table["episodes"][1][name] == pytest.approx(np.mean([each["episodes"][1][name] for each in tables]))
     assert table["gain"]["mean"] == pytest.approx(np.mean([each["gain"]["mean"] for each in tables]))
+
+
+def test_the_last_episode_is_told_by_kind_of_task() -> None:
+    def table(kinds: tuple[str, ...], *returns: float) -> dict[str, Any]:
+        scores, nothing = np.array(returns).reshape(2, 1, 2), np.zeros((2, 1, 2, 0))
+        return AdaptationResult((5, 6), scores, np.sign(scores), nothing, nothing, 8, kinds=kinds).table()
+
+    kinds = ("sniper", "gang")
+    tables = {"pearl": table(kinds, -1, 2, 3, 4), "random": table(kinds, -5, -6, 0, 8)}
+    assert by_kind(tables)[1:] == [
+        "| last episode by kind of task | gang | sniper |",
+        "|---|---|---|",
+        "| pearl, after 0 | 3.00, 100% | -1.00, 0% |",
+        "| pearl | 4.00, 100% | 2.00, 100% |",
+        "| random | 8.00, 100% | -6.00, 0% |",
+    ]
+    assert not by_kind({"pearl": table(("gang", "gang"), 1, 2, 3, 4)})
 
 
 @pytest.mark.parametrize(("agent", "updates"), [("ppo", 4 * 40), ("evolution_strategy", 4)])

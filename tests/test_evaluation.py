@@ -233,6 +233,21 @@ def test_text_lists_every_episode_and_the_gain() -> None:
     assert "win rate" not in format_table(result(outcomes=None).table())
 
 
+def test_every_kind_of_task_has_a_row_of_its_own() -> None:
+    played = result(kinds=("sniper", "gang"))
+    assert played.by_kind() == {
+        "gang": [{"return_mean": 20.0, "win_rate": 0.0}, {"return_mean": 22.0, "win_rate": 1 / 3}],
+        "sniper": [{"return_mean": 2.0, "win_rate": 0.0}, {"return_mean": 4.0, "win_rate": 2 / 3}],
+    }
+    assert format_table(played.table()).splitlines()[4:6] == [
+        "gang: return 20.00, 22.00, won 0%, 33%",
+        "sniper: return 2.00, 4.00, won 0%, 67%",
+    ]
+    assert "gang: return 20.00, 22.00" in format_table(result(kinds=("sniper", "gang"), outcomes=None).table())
+    assert not result(kinds=("sniper", "sniper")).by_kind()
+    assert "kinds" not in result().table()
+
+
 @pytest.mark.parametrize("name", ["episodes", "matches", "tasks"])
 def test_numbers_below_one_are_refused(agent: PEARL, name: str) -> None:
     arguments: dict[str, Any] = {"tasks": [6]} | {name: [] if name == "tasks" else 0}
@@ -318,9 +333,9 @@ def test_the_map_of_beliefs_keeps_apart_what_is_apart() -> None:
     """Two kinds of tasks whose means differ in one of four latents lie apart along the first component."""
     z_mean = np.random.default_rng(0).normal(size=(2, 3, 2, 4)) * 0.01
     z_mean[1, ..., 2] += 5
-    figure = plot_belief(result(z_mean=z_mean, trace=trace(0, 1, 2)), ["a", "b"])
+    figure = plot_belief(result(z_mean=z_mean, trace=trace(0, 1, 2), kinds=("a", "b")))
     first, second = (points.get_offsets()[:, 0] for points in figure.axes[0].collections)
     assert abs(np.mean(first) - np.mean(second)) == pytest.approx(5, abs=0.1)
     assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == ["a", "b"]
     with pytest.raises(ValueError, match="an agent without a latent believes nothing"):
-        plot_belief(result(), ["a", "b"])
+        plot_belief(result())

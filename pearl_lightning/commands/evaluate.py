@@ -72,7 +72,6 @@ def run(arguments: list[str]) -> None:
                     seed=options.seed,
                     progress=progress,
                 )
-            kinds = [env.tasks.kind(index) for index in indices]
         finally:
             env.close(raise_if_closed=False)
         place = _joined(backend, side)
@@ -92,7 +91,7 @@ def run(arguments: list[str]) -> None:
             or entrant.folder / f"{_joined('evaluation', stem, _variant(options), place)}.{kind}"
             for kind in ("json", "png", "csv")
         }
-        _write(result, kinds, settings, paths)
+        _write(result, settings, paths)
     if len(results) > 1:
         print(format_side_by_side({label: result.table() for label, result in results.items()}))
         (first, reference), *others = results.items()
@@ -100,7 +99,7 @@ def run(arguments: list[str]) -> None:
             print(f"{label} over {first}, last episode: {format_comparison(compare(reference, result))}")
 
 
-def _write(result: AdaptationResult, kinds: list[str], settings: dict[str, Any], paths: dict[str, Path]) -> None:
+def _write(result: AdaptationResult, settings: dict[str, Any], paths: dict[str, Path]) -> None:
     """The table as JSON, every match as CSV, and the figures."""
     table = result.table()
     write_json(settings | table, paths["json"])
@@ -109,7 +108,7 @@ def _write(result: AdaptationResult, kinds: list[str], settings: dict[str, Any],
     plot_adaptation(table).savefig(paths["png"])
     if result.trace is not None:
         paths |= {"belief": paths["png"].with_stem(f"{paths['png'].stem}-belief")}
-        plot_belief(result, kinds).savefig(paths["belief"])
+        plot_belief(result).savefig(paths["belief"])
     print(f"written: {', '.join(str(path) for path in paths.values())}")
 
 
