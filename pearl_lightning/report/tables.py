@@ -108,8 +108,27 @@ def _evaluation(title: str, found: Mapping[str, Any], settings: Mapping[str, Any
         f'<section class="evaluation" data-name="{escape(title)}"><h4>{escape(title)}</h4>'
         + (f'<p class="hint">{escape(told)}</p>' if told else "")
         + table([*head, *(name.replace("_", " ") for name in others)], rows, "adaptation")
+        + _by_kind(found.get("kinds") or {})
         + f'<p>{gain}. <span class="hint">{escape(", ".join(counts))}</span></p></section>'
     )
+
+
+def _by_kind(kinds: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
+    """Return, and win rate, after each number of episodes, one row for each kind of task."""
+    if not kinds:
+        return ""
+    first = next(iter(kinds.values()))
+    columns = [
+        (f"{caption} after {episode}", episode, name, form)
+        for name, caption, form in (("return_mean", "return", ".2f"), ("win_rate", "won", ".0%"))
+        for episode, row in enumerate(first)
+        if name in row
+    ]
+    rows = [
+        [escape(kind), *(number(episodes[episode].get(name), form) for _, episode, name, form in columns)]
+        for kind, episodes in kinds.items()
+    ]
+    return table(["kind of task", *(caption for caption, *_ in columns)], rows, "kinds")
 
 
 _COUNTS = {"tasks": "tasks", "matches_per_task": "matches per task", "env_steps": "environment steps"}

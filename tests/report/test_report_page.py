@@ -95,6 +95,21 @@ def test_evaluations_are_tables_with_intervals_and_gain(folder: Path) -> None:
     assert "checkpoint: last.ckpt, split: test, sampled: True" in evaluated.text()
 
 
+def test_kinds_of_tasks_are_a_table_of_their_own(tmp_path: Path) -> None:
+    kinds = {
+        NASTY: [{"return_mean": 6.25, "win_rate": 0.5}, {"return_mean": 9.5, "win_rate": 0.75}],
+        "gang": [{"return_mean": 1.0, "win_rate": 0.0}, {"return_mean": 2.0, "win_rate": 1.0}],
+    }
+    folder = write_run(tmp_path / "a")
+    (folder / "evaluation-last.json").write_text(
+        json.dumps(adaptation_table([1.0, 2.0], [0.5, 0.75]) | {"kinds": kinds})
+    )
+    head, *rows = page_of(folder).one("table", class_="kinds").all("tr")
+    assert head.text() == "kind of taskreturn after 0return after 1won after 0won after 1"
+    assert [row.numbers() for row in rows] == [[6.25, 9.5, 0.5, 0.75], [1.0, 2.0, 0.0, 1.0]]
+    assert rows[0].text().startswith(NASTY)
+
+
 def test_the_sentence_says_what_was_trained_on_what_for_how_long(folder: Path) -> None:
     text = page_of(folder).one("section", class_="card").text()
     assert "PEARL (infers the hidden task from experience and acts on that belief) was trained on GoalTasks" in text
