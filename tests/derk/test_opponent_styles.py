@@ -77,8 +77,6 @@ def play(
     tasks = [DerkTask(home_loadouts=home_loadouts, away_loadouts=away_loadouts or draw()) for _ in range(ARENAS)]
     simulator = SimulatorBackend(arenas=ARENAS, bounty_events=True)
     observation, frames = simulator.reset(tasks, 0), []
-    for style in styles:
-        style.begin(ARENAS, generator)
     for _ in range(steps):
         action = torch.stack([style(seen, generator) for style, seen in zip(styles, observation, strict=True)])
         observation, _, _ = simulator.step(action)

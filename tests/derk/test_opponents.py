@@ -1,5 +1,4 @@
 import re
-from collections.abc import Callable
 
 import pytest
 import torch
@@ -8,9 +7,8 @@ from torch import Tensor
 
 from pearl_lightning.envs.derk.interface import ACTION_KEYS, CHANGE_FOCUS, OBSERVATION_FEATURES, TARGETS
 from pearl_lightning.envs.derk.interface import observation_index as column
-from pearl_lightning.envs.derk.opponents import OPPONENTS, Opponent, make_opponent
+from pearl_lightning.envs.derk.opponents import OPPONENTS, make_opponent
 from pearl_lightning.envs.derk.opponents.attacker import AttackerOpponent
-from pearl_lightning.envs.derk.opponents.avenger import AvengerOpponent
 from pearl_lightning.envs.derk.opponents.warden import WardenOpponent
 
 
@@ -29,17 +27,10 @@ def act(observation: Tensor, seed: int = 0) -> dict[str, float]:
     return dict(zip(ACTION_KEYS, action.tolist(), strict=True))
 
 
-def begun(name: str, arenas: int) -> Opponent:
-    """An opponent at the start of an episode."""
-    opponent = make_opponent(name)
-    opponent.begin(arenas, torch.Generator())
-    return opponent
-
-
 @pytest.mark.parametrize("name", OPPONENTS)
 def test_actions_are_legal(name: str) -> None:
     generator = torch.Generator().manual_seed(1)
-    action = begun(name, 500)(random_observations(500, 3, generator=generator), generator)
+    action = make_opponent(name)(random_observations(500, 3, generator=generator), generator)
     assert action.shape == (500, 3, 5)
     assert action.dtype == torch.float32
     assert bool(action.isfinite().all())
@@ -51,7 +42,7 @@ def test_actions_are_legal(name: str) -> None:
 @pytest.mark.parametrize("name", OPPONENTS)
 def test_the_generator_fixes_the_actions(name: str) -> None:
     observation = random_observations(20, 3, generator=torch.Generator().manual_seed(2))
-    first, again = (begun(name, 20)(observation, torch.Generator().manual_seed(5)) for _ in range(2))
+    first, again = (make_opponent(name)(observation, torch.Generator().manual_seed(5)) for _ in range(2))
     torch.testing.assert_close(first, again, rtol=0, atol=0)
 
 
@@ -59,39 +50,13 @@ def test_the_generator_fixes_the_actions(name: str) -> None:
 def test_the_observation_is_left_alone(name: str) -> None:
     observation = random_observations(20, 3)
     before = observation.clone()
-    begun(name, 20)(observation, torch.Generator())
+    make_opponent(name)(observation, torch.Generator())
     torch.testing.assert_close(observation, before, rtol=0, atol=0)
 
 
-@pytest.mark.parametrize("name", ["avenger", "warden"])
-def test_who_was_provoked_stays_so_until_the_next_episode(name: str) -> None:
-    generator = torch.Generator().manual_seed(0)
-    provoking = seen(Enemy1Distance=0.4, FriendStatueDistance=0.3, Hitpoints=0.5).expand(2, -1, -1).clone()
-    quiet = provoking.clone()
-    quiet[..., column("Hitpoints")] = 1.0
-    quiet[..., column("FriendStatueDistance")] = 2.0
-    provoking[1] = quiet[1]
-    for observation in (provoking, quiet):
-        for held in ("HasPistol", "Ability0Ready"):
-            observation[..., column(held)] = 1.0
-    opponent, slot = begun(name, 2), ACTION_KEYS.index("CastingSlot")
-    for observation in (provoking, quiet):
-        casts = opponent(observation, generator)[..., slot] == 1
-        assert casts.all(-1).tolist() == [True, False]
-    opponent.begin(2, generator)
-    assert not opponent(quiet, generator)[..., slot].any()
-
-
-@pytest.mark.parametrize(
-    ("make", "message"),
-    [
-        (lambda: AvengerOpponent(patience=-1), "patience must be at least 0 steps, got -1"),
-        (lambda: WardenOpponent(guarded=30), "guarded must be in (0, 30) m, got 30"),
-    ],
-)
-def test_a_trigger_out_of_range_is_refused(make: Callable[[], Opponent], message: str) -> None:
-    with pytest.raises(ValueError, match=re.escape(message)):
-        make()
+def test_a_warden_refuses_a_radius_out_of_range() -> None:
+    with pytest.raises(ValueError, match=re.escape("guarded must be in (0, 30) m, got 30")):
+        WardenOpponent(guarded=30)
 
 
 def test_an_own_opponent_goes_by_its_class_path() -> None:

@@ -1,4 +1,4 @@
-"""An opponent that stands and watches until it is provoked."""
+"""An opponent that stands and watches unless it is provoked."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pearl_lightning.envs.derk.opponents.steering import TeamView, pursue, where
 
 
 class SentinelOpponent(SniperOpponent):
-    """Stands where it is, its eyes on the nearest enemy, until one of the team is provoked; from then on all shoot.
+    """Stands where it is, its eyes on the nearest enemy; while one of the team is provoked all three shoot.
 
     What provokes it is for subclasses to say. By how they stand they cannot be told apart, so their answers can
     contradict each other: what one minds, another lets happen.
@@ -21,15 +21,12 @@ class SentinelOpponent(SniperOpponent):
 
     items = {**ITEMS_BY_SLOT, "arms": ("Pistol", "Blaster"), "tail": ("ParalyzingDart",)}
 
-    def begin(self, arenas: int, generator: torch.Generator) -> None:
-        self._is_provoked = torch.zeros(arenas, 1, dtype=torch.bool, device=generator.device)
-
     def __call__(self, observation: Tensor, generator: torch.Generator | None = None) -> Tensor:
         view = TeamView(observation)
-        self._is_provoked |= self.provokes(view).any(-1, keepdim=True)
+        is_provoked = self.provokes(view).any(-1, keepdim=True)
         watched = view.nearest(view.enemies() & (view.distance < FOCUS_RANGE))
         watch = pursue(view, watched, torch.zeros_like(watched), far=FOCUS_RANGE)
-        return where(self._is_provoked.expand_as(watched), super().__call__(observation, generator), watch)
+        return where(is_provoked.expand_as(watched), super().__call__(observation, generator), watch)
 
     @abstractmethod
     def provokes(self, view: TeamView) -> Tensor:

@@ -9,7 +9,7 @@ from pearl_lightning.envs.derk.opponents.steering import FRIEND_STATUE, TeamView
 
 
 class WardenOpponent(SentinelOpponent):
-    """Shoots whoever comes near its statue, and lets itself be shot by whoever does not.
+    """Shoots while an enemy is near its statue, and lets itself be shot by whoever keeps away from it.
 
     Args:
         guarded: Metres from the statue within which enemies provoke it; shots at the statue carry 15 m.
