@@ -1,4 +1,4 @@
-"""Who plays: a checkpoint with its run's config and folder, the package's own agent, or random actions."""
+"""Who plays: a checkpoint with its run's config and folder, the package's own agent, a script, or random actions."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pearl_lightning.agent import load_agent
-from pearl_lightning.baselines import UniformAgent
+from pearl_lightning.baselines import ScriptedAgent, UniformAgent
 from pearl_lightning.commands.training import PearlParser
+from pearl_lightning.envs.derk.env import DerkEnv
+from pearl_lightning.envs.derk.opponents import OPPONENTS
 from pearl_lightning.envs.meta_env import MetaEnv
 from pearl_lightning.rollout import MetaAgent
 
@@ -16,6 +18,8 @@ SHIPPED = Path(__file__).parent.parent / "trained" / "derk.ckpt"
 """The package's own agent, played where no checkpoint is named; its environment is in the ``.yaml`` beside it."""
 RANDOM = "random"
 """In place of a checkpoint: uniform legal actions."""
+UNTRAINED = {RANDOM, *OPPONENTS}
+"""Who plays without a checkpoint; all but ``RANDOM`` Derk's Gym only."""
 
 
 @dataclass(frozen=True)
@@ -23,8 +27,8 @@ class Entrant:
     """Who plays.
 
     Args:
-        name: What it is called: its run's folder, or the file where it lies in none.
-        checkpoint: A ``.ckpt``; None for uniform legal actions.
+        name: What it is called: its run's folder, or the file where it lies in none; or one of ``UNTRAINED``.
+        checkpoint: A ``.ckpt``; None for one of ``UNTRAINED``.
         configs: Hold the environment; later ones override.
         folder: Where results are written.
     """
@@ -40,8 +44,12 @@ class Entrant:
         Raises:
             ValueError: It is made for another one.
         """
-        if self.checkpoint is None:
+        if self.checkpoint is None and self.name == RANDOM:
             return UniformAgent(env.features, env.action_space)
+        if self.checkpoint is None:
+            if not isinstance(env, DerkEnv):
+                raise ValueError(f"{self.name} plays Derk's Gym only, got a config of {type(env).__name__}")
+            return ScriptedAgent(env.features, env.action_space, self.name)
         agent = load_agent(self.checkpoint)
         if (env.features, env.action_space) != (agent.observation_features, agent.action_space):
             raise ValueError(
@@ -54,20 +62,20 @@ class Entrant:
 def entrants(names: Sequence[str], configs: Sequence[str], overlay: Sequence[Path]) -> list[Entrant]:
     """Those of some names, the package's own agent where there are none.
 
-    A random one plays where the first of the others does.
+    Who is untrained plays where the first of the others does.
 
     Args:
-        names: Checkpoints, or ``RANDOM``.
+        names: Checkpoints, or some of ``UNTRAINED``.
         configs: Hold the environment; each run's own config where there are none.
         overlay: Configs that override the others.
     """
     given = [Path(config) for config in configs]
     names = names or [str(SHIPPED)]
-    found = {name: entrant(Path(name), given, overlay) for name in names if name != RANDOM}
+    found = {name: entrant(Path(name), given, overlay) for name in names if name not in UNTRAINED}
     if not found and not given:
-        raise ValueError(f"--config must name a config that holds data.init_args.env where {RANDOM} plays alone")
-    first = next(iter(found.values()), Entrant(RANDOM, None, (*given, *overlay), Path("runs") / RANDOM))
-    return [found.get(name) or replace(first, name=RANDOM, checkpoint=None) for name in names]
+        raise ValueError(f"--config must name a config that holds data.init_args.env where {names[0]} plays alone")
+    first = next(iter(found.values()), Entrant(names[0], None, (*given, *overlay), Path("runs") / names[0]))
+    return [found.get(name) or replace(first, name=name, checkpoint=None) for name in names]
 
 
 def entrant(checkpoint: Path, given: Sequence[Path], overlay: Sequence[Path]) -> Entrant:

@@ -6,7 +6,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any, Literal
 
-from pearl_lightning.commands.entrants import RANDOM, entrants
+from pearl_lightning.commands.entrants import entrants
 from pearl_lightning.commands.outputs import output_file
 from pearl_lightning.commands.training import PearlParser, quiet
 from pearl_lightning.commands.worlds import (
@@ -81,10 +81,10 @@ def run(arguments: list[str]) -> None:
         if label:
             print(f"{label}:")
         print(format_table(result.table()))
-        settings = {"checkpoint": str(entrant.checkpoint or RANDOM), "config": str(entrant.configs[0])}
+        settings = {"checkpoint": str(entrant.checkpoint or entrant.name), "config": str(entrant.configs[0])}
         settings |= {"split": options.tasks, "backend": backend, "side": side}
         settings |= {name: options[name] for name in ("sampled", "wrong_context", "seed")}
-        stem = entrant.checkpoint.stem if entrant.checkpoint else RANDOM
+        stem = entrant.checkpoint.stem if entrant.checkpoint else entrant.name
         is_one = len(entered) * len(backends) * len(sides) == 1
         paths = {
             kind: _path(options[kind], "" if is_one else label)
@@ -138,8 +138,8 @@ def _parser() -> PearlParser:
         "checkpoints",
         type=str,
         nargs="*",
-        help="A .ckpt of pearl fit, or several to compare on the same matches; random plays uniform legal actions. The "
-        "agent that comes with the package when left out.",
+        help="A .ckpt of pearl fit, or several to compare on the same matches; random plays uniform legal actions, "
+        "sniper and the like a script of Derk's Gym. The agent that comes with the package when left out.",
     )
     add_config_argument(parser)
     parser.add_argument("--episodes", type=int, default=_USUAL["episodes"], help="Episodes per task, at least 1.")

@@ -33,6 +33,7 @@ CONFIGS = {
     "self_play": ["derk", "self_play"],
     "families/loadouts": ["derk", "families/loadouts"],
     "families/opponents": ["derk", "families/opponents"],
+    "families/sentinels": ["derk", "families/sentinels"],
     "families/bounties": ["derk", "families/bounties"],
     "families/blind_loadouts": ["derk", "families/blind_loadouts"],
     "baselines/context_free": ["point_robot", "baselines/context_free"],
@@ -144,7 +145,7 @@ def test_evaluate_plays_another_family_on_demand() -> None:
     assert {tasks[index].opponent for index in tasks.splits[name]} == {"disruptor", "runner"}
     assert family_overlay("known_styles") == ([], "known_styles")
     assert family_overlay("0/test") == ([], "0/test")
-    with pytest.raises(ValueError, match="one of the families blind_loadouts, .*, opponents, got 'chess'"):
+    with pytest.raises(ValueError, match="one of the families blind_loadouts, .*, opponents, sentinels, got 'chess'"):
         family_overlay("chess/test")
 
 

@@ -211,6 +211,8 @@ def test_evaluate_plays_the_random_agent_on_the_same_matches(
     assert beside["checkpoint"] == "random"
     assert main(["evaluate", "random"]) == 1
     assert "--config must name a config" in capfd.readouterr().err
+    assert main(["evaluate", "sniper", "--config", str(tiny_config)]) == 1
+    assert "sniper plays Derk's Gym only, got a config of PointRobot" in capfd.readouterr().err
 
 
 def test_evaluate_compares_nothing_that_played_other_tasks(

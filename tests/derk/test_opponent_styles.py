@@ -153,6 +153,13 @@ def test_the_runner_is_hurt_less_than_who_stands_still() -> None:
     assert play("idle", "runner").of_away("damageEnemyUnit") == 0
 
 
+def test_the_besieger_shoots_the_statue_and_nobody() -> None:
+    siege = play("idle", "besieger")
+    assert (siege.hitpoints[-1, :, HOME_STATUE] <= 0).float().mean() > 0.9
+    assert (siege.hitpoints[:, :, HOME] == 100).all()
+    assert 8 < (siege.position[50, :, AWAY] - siege.position[50, :, HOME_STATUE, None]).norm(dim=-1).median() < 15
+
+
 def test_the_avenger_gives_up_its_statue_and_strikes_first_at_who_aims_at_it() -> None:
     push = play("pusher", "avenger")
     assert (push.hitpoints[-1, :, AWAY_STATUE] <= 0).float().mean() > 0.9

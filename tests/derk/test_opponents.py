@@ -5,11 +5,15 @@ import torch
 from fake_backend import random_observations
 from torch import Tensor
 
+from pearl_lightning.baselines import ScriptedAgent
+from pearl_lightning.envs.derk.env import DerkEnv
 from pearl_lightning.envs.derk.interface import ACTION_KEYS, CHANGE_FOCUS, OBSERVATION_FEATURES, TARGETS
 from pearl_lightning.envs.derk.interface import observation_index as column
-from pearl_lightning.envs.derk.opponents import OPPONENTS, make_opponent
+from pearl_lightning.envs.derk.opponents import OPPONENTS, OneOfOpponent, Opponent, make_opponent
 from pearl_lightning.envs.derk.opponents.attacker import AttackerOpponent
 from pearl_lightning.envs.derk.opponents.warden import WardenOpponent
+from pearl_lightning.envs.derk.tasks import OpponentTasks
+from pearl_lightning.evaluation import evaluate_adaptation
 
 
 def seen(**values: float) -> Tensor:
@@ -57,6 +61,49 @@ def test_the_observation_is_left_alone(name: str) -> None:
 def test_a_warden_refuses_a_radius_out_of_range() -> None:
     with pytest.raises(ValueError, match=re.escape("guarded must be in (0, 30) m, got 30")):
         WardenOpponent(guarded=30)
+
+
+def test_a_style_takes_the_learners_place_and_ignores_what_is_added_to_the_observation() -> None:
+    tasks = OpponentTasks(styles=["idle"], new_styles=[], train_tasks=1, validation_tasks=0, test_tasks=2)
+    env = DerkEnv(arenas=2, tasks=tasks, observe_time=True)
+    agent = ScriptedAgent(env.features, env.action_space, "attacker")
+    observation = random_observations(20, 3)
+    seen_too = torch.cat([observation, torch.rand(20, 3, 1)], dim=-1)
+    plays = agent.act(seen_too, agent.prior(20).sample(), generator=torch.Generator().manual_seed(0))
+    expected = AttackerOpponent()(observation, torch.Generator().manual_seed(0))
+    torch.testing.assert_close(plays, expected, rtol=0, atol=0)
+    played = evaluate_adaptation(env, agent, tasks.test_indices, episodes=1, matches=4)
+    assert played.table()["episodes"][0]["win_rate"] == 1.0
+
+
+def test_one_of_several_is_drawn_for_each_arena_and_plays_the_whole_episode() -> None:
+    class Walks(Opponent):
+        """MoveX 1 if it ever began for as many arenas as it plays."""
+
+        begun = 0
+
+        def begin(self, arenas: int, generator: torch.Generator) -> None:
+            self.begun = arenas
+
+        def __call__(self, observation: Tensor, generator: torch.Generator | None = None) -> Tensor:
+            assert len(observation) == self.begun
+            action = make_opponent("idle")(observation)
+            action[..., 0] = 1
+            return action
+
+    opponent, observation = OneOfOpponent([make_opponent("idle"), Walks()]), random_observations(400, 3)
+
+    def walks(seed: int, steps: int) -> Tensor:
+        opponent.begin(400, torch.Generator().manual_seed(seed))
+        return torch.stack([opponent(observation)[..., 0] for _ in range(steps)])
+
+    first, again, other = walks(0, 3), walks(0, 1), walks(1, 1)
+    assert (first == first[0, :, :1]).all()  # all steps and agents of an arena alike
+    torch.testing.assert_close(again[0], first[0], rtol=0, atol=0)
+    assert (other != again).any()
+    assert abs(first[0, :, 0].mean().item() - 0.5) < 0.1  # four standard errors of 400 draws
+    with pytest.raises(ValueError, match="players must hold at least one opponent, got none"):
+        OneOfOpponent([])
 
 
 def test_an_own_opponent_goes_by_its_class_path() -> None:

@@ -6,11 +6,13 @@ import pkgutil
 
 from pearl_lightning.envs.derk.opponents.attacker import AttackerOpponent
 from pearl_lightning.envs.derk.opponents.avenger import AvengerOpponent
+from pearl_lightning.envs.derk.opponents.besieger import BesiegerOpponent
 from pearl_lightning.envs.derk.opponents.disruptor import DisruptorOpponent
 from pearl_lightning.envs.derk.opponents.gang import GangOpponent
 from pearl_lightning.envs.derk.opponents.guardian import GuardianOpponent
 from pearl_lightning.envs.derk.opponents.healer import HealerOpponent
 from pearl_lightning.envs.derk.opponents.idle import IdleOpponent
+from pearl_lightning.envs.derk.opponents.one_of import OneOfOpponent
 from pearl_lightning.envs.derk.opponents.opponent import Opponent
 from pearl_lightning.envs.derk.opponents.pusher import PusherOpponent
 from pearl_lightning.envs.derk.opponents.runner import RunnerOpponent
@@ -29,6 +31,7 @@ OPPONENTS: dict[str, type[Opponent]] = {
     "gang": GangOpponent,
     "disruptor": DisruptorOpponent,
     "runner": RunnerOpponent,
+    "besieger": BesiegerOpponent,
     "avenger": AvengerOpponent,
     "warden": WardenOpponent,
 }
@@ -41,7 +44,7 @@ SOURCES: dict[str, str] = {
 }
 """Classes of which ``name:what`` makes an opponent from ``what``; by name only, for worlds know nothing of learning."""
 
-__all__ = ["OPPONENTS", "SOURCES", "Opponent", "make_opponent", "opponent_class"]
+__all__ = ["OPPONENTS", "SOURCES", "OneOfOpponent", "Opponent", "make_opponent", "opponent_class"]
 
 
 def make_opponent(name: str) -> Opponent:

@@ -1,0 +1,39 @@
+"""An opponent that is now this one, now that one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from pearl_lightning.envs.derk.interface import ACTION_SPACE
+from pearl_lightning.envs.derk.opponents.opponent import Opponent
+
+
+class OneOfOpponent(Opponent):
+    """One of several, drawn anew for each arena and episode; as a demonstrator, it shows several ways to play.
+
+    Args:
+        players: Whom it draws from, at least one.
+
+    Raises:
+        ValueError: Nobody to draw from.
+    """
+
+    def __init__(self, players: Sequence[Opponent]) -> None:
+        if not players:
+            raise ValueError("players must hold at least one opponent, got none")
+        self.players = tuple(players)
+
+    def begin(self, arenas: int, generator: torch.Generator) -> None:
+        self._seats = torch.randint(len(self.players), (arenas,), generator=generator, device=generator.device)
+        for number, player in enumerate(self.players):
+            player.begin(int((self._seats == number).sum()), generator)
+
+    def __call__(self, observation: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        action = observation.new_empty(*observation.shape[:2], ACTION_SPACE.width)
+        for number, player in enumerate(self.players):
+            mine = self._seats == number
+            action[mine] = player(observation[mine], generator)
+        return action
