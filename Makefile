@@ -15,9 +15,9 @@ install: .venv/.installed
 train: install
 	$(BIN)/pearl fit --config configs/derk.yaml
 
-# Half the time is spent waiting, for browsers and for processes that start: two at a time.
+# Half the time is spent waiting, for browsers and for processes that start: three at a time on two cores.
 test: install
-	$(BIN)/pytest --numprocesses 2 --dist loadfile --cov --cov-report=term:skip-covered --cov-fail-under=90
+	$(BIN)/pytest --numprocesses 3 --dist loadfile --cov --cov-report=term:skip-covered --cov-fail-under=90
 
 lint: install
 	$(BIN)/ruff check

@@ -24,7 +24,7 @@ from pearl_lightning.data import WorldDataModule
 from pearl_lightning.envs.derk.game import GameBackend
 from pearl_lightning.envs.derk.opponents import OPPONENTS, SOURCES
 from pearl_lightning.envs.derk.simulator import SimulatorBackend
-from pearl_lightning.envs.meta_env import MetaEnv, TaskDistribution
+from pearl_lightning.envs.meta_env import Demonstrator, MetaEnv, TaskDistribution
 from pearl_lightning.networks.actors import Actor
 from pearl_lightning.networks.critics import CriticEnsemble
 from pearl_lightning.networks.encoders import ContextEncoder
@@ -78,6 +78,7 @@ GROUPS: tuple[tuple[str, str, type], ...] = (
     ("Environments", "Under `data.init_args.env`.", MetaEnv),
     ("Tasks", "Under `data.init_args.env.init_args.tasks`.", TaskDistribution),
     ("Callbacks", "In the list `trainer.callbacks`.", Callback),
+    ("Demonstrators", "Under `demonstrator` of `EpisodeCollector`.", Demonstrator),
 )
 """Heading, place in a config, and what the classes derive from."""
 
