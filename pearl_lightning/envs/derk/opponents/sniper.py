@@ -27,7 +27,10 @@ class SniperOpponent(Opponent):
 
     def __call__(self, observation: Tensor, generator: torch.Generator | None = None) -> Tensor:
         view = TeamView(observation)
-        enemies = view.enemies()
-        target = view.nearest(torch.where(enemies.any(-1, keepdim=True), enemies, view.only(ENEMY_STATUE)))
         slot = pick_slot(view.castable(*GUNS, "ParalyzingDart"), generator)
-        return pursue(view, target, slot, near=self.near, far=self.far)
+        return pursue(view, self.target(view), slot, near=self.near, far=self.far)
+
+    def target(self, view: TeamView) -> Tensor:
+        """Whom each agent shoots, a place among the targets, -1 for nobody: ``[arena, agent]``."""
+        enemies = view.enemies()
+        return view.nearest(torch.where(enemies.any(-1, keepdim=True), enemies, view.only(ENEMY_STATUE)))
