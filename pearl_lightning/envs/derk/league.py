@@ -13,8 +13,9 @@ import torch
 from torch import Tensor
 
 from pearl_lightning.envs.derk.backend import DerkBackend
-from pearl_lightning.envs.derk.interface import ACTION_SPACE, TEAM_STATS_KEYS
+from pearl_lightning.envs.derk.interface import TEAM_STATS_KEYS
 from pearl_lightning.envs.derk.opponents import Opponent
+from pearl_lightning.envs.derk.opponents.one_of import play_seats
 from pearl_lightning.envs.derk.tasks import DerkTask
 from pearl_lightning.envs.meta_env import EpisodeLost
 
@@ -142,7 +143,7 @@ def _play(
             for number, player in enumerate(players):
                 player.begin(int((seats == number).sum()), generator)
             while not done:
-                observation, reward, done = backend.step(_actions(observation, seats, players, generator))
+                observation, reward, done = backend.step(play_seats(players, seats, observation, generator))
                 _tell(players, seats, observation, reward, backend.team_stats() if done else None)
             break
         except EpisodeLost:
@@ -150,16 +151,6 @@ def _play(
                 raise
     stats = backend.team_stats()[0].cpu()  # [arena, statistic]
     return (torch.sign(stats[:, _REWARD] - stats[:, _OPPONENT_REWARD]) + 1) / 2
-
-
-def _actions(observation: Tensor, seats: Tensor, players: list[Opponent], generator: torch.Generator) -> Tensor:
-    """Actions ``[side, arena, 3, 5]``: one call per player, over all its seats ``[side, arena]``."""
-    action = observation.new_empty(*observation.shape[:3], ACTION_SPACE.width)
-    for number, player in enumerate(players):
-        mine = (seats == number).to(observation.device)
-        if mine.any():
-            action[mine] = player(observation[mine], generator)
-    return action
 
 
 def _tell(players: list[Opponent], seats: Tensor, observation: Tensor, reward: Tensor, stats: Tensor | None) -> None:

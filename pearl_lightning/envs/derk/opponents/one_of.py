@@ -32,8 +32,15 @@ class OneOfOpponent(Opponent):
             player.begin(int((self._seats == number).sum()), generator)
 
     def __call__(self, observation: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        action = observation.new_empty(*observation.shape[:2], ACTION_SPACE.width)
-        for number, player in enumerate(self.players):
-            mine = self._seats == number
-            action[mine] = player(observation[mine], generator)
-        return action
+        return play_seats(self.players, self._seats, observation, generator)
+
+
+def play_seats(
+    players: Sequence[Opponent], seats: Tensor, observation: Tensor, generator: torch.Generator | None
+) -> Tensor:
+    """Actions ``[..., 3, 5]`` for ``observation [..., 3, 64]``, where player ``seats [...]`` plays each team."""
+    action, seats = observation.new_empty(*observation.shape[:-1], ACTION_SPACE.width), seats.to(observation.device)
+    for number in seats.unique().tolist():
+        mine = seats == number
+        action[mine] = players[number](observation[mine], generator)
+    return action

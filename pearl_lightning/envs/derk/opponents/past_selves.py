@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from pearl_lightning.envs.derk.interface import ACTION_SPACE
+from pearl_lightning.envs.derk.opponents.one_of import play_seats
 from pearl_lightning.envs.derk.opponents.opponent import Opponent
 from pearl_lightning.envs.derk.opponents.uniform import RandomOpponent
 
@@ -62,11 +62,7 @@ class PastSelves(Opponent):
     def __call__(self, observation: Tensor, generator: torch.Generator | None = None) -> Tensor:
         if not self.players:
             return self._nobody(observation, generator)
-        action = observation.new_empty(*observation.shape[:2], ACTION_SPACE.width)
-        for number in self._seats.unique().tolist():
-            mine = self._seats == number
-            action[mine] = self.players[number](observation[mine], generator)
-        return action
+        return play_seats(self.players, self._seats, observation, generator)
 
     def end(self, outcome: Tensor) -> None:
         if self.players:
