@@ -163,6 +163,7 @@ class RayWorkers:
                         num_cpus=cpus,
                         include_dashboard=False,
                         object_store_memory=STORE_BYTES,
+                        _system_config={"worker_niceness": 0},  # else they starve beside a busy process
                         **quiet,
                     )
         self._connected = True

@@ -322,6 +322,13 @@ def test_a_ray_of_this_machine_is_closed_to_others_and_leaves_the_signals_alone(
     assert all(ip_address(ip.removeprefix("::ffff:")).is_loopback for ip in listening)
 
 
+def test_workers_do_not_give_way_to_other_processes(spread: RayEnv) -> None:
+    spread.reset()
+    workers = [p for p in psutil.Process().children(recursive=True) if "ArenaWorker" in "".join(p.cmdline())]
+    assert len(workers) == 2
+    assert {worker.nice() for worker in workers} == {psutil.Process().nice()}
+
+
 def test_closing_leaves_no_process_and_a_reset_starts_anew(spread: RayEnv) -> None:
     processes = [p for p in psutil.Process().children(recursive=True) if "resource_tracker" not in str(p.cmdline())]
     assert len(processes) > 3  # beside Python's own, which other tests of this process may have started
