@@ -5,18 +5,25 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numba
 import numpy as np
 import pytest
 import torch
+from filelock import FileLock
 from simulator_matches import DERKLINGS, EMPTY, IDLE, Match, Unit, gather, random_actions
 from torch import Tensor
 
 from pearl_lightning.envs.derk.interface import ITEMS
-from pearl_lightning.envs.derk.simulator import SimulatorBackend
+from pearl_lightning.envs.derk.simulator import SimulatorBackend, cpu
+from pearl_lightning.envs.derk.simulator.cpu import CpuRunner
+from pearl_lightning.envs.derk.simulator.terrain import flat_terrain
 from pearl_lightning.envs.derk.tasks import DerkTask
 
 ARMED = DerkTask(
@@ -404,3 +411,40 @@ def test_a_state_that_would_be_an_index_out_of_range_is_refused(name: str, value
     state[name][0, 1] = value
     with pytest.raises(ValueError, match=f"state '{name}' must be from .* got {value}"):
         simulator.load_state(state)
+
+
+class Loop:
+    """A loop that nothing has compiled yet, in place of one of numba's."""
+
+    signatures: tuple[()] = ()
+
+    def __init__(self, cache: Path) -> None:
+        self.stats = SimpleNamespace(cache_path=str(cache))
+        self.has_run = threading.Event()
+
+    def __call__(self) -> None:
+        self.has_run.set()
+
+
+def test_what_another_process_compiles_is_waited_for_and_not_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runner = CpuRunner(flat_terrain(), fight().settings, threads=1)
+    patient, hasty = Loop(tmp_path), Loop(tmp_path)
+    with ThreadPoolExecutor() as threads:
+        with FileLock(tmp_path / "compiling.lock"):
+            waiting = threads.submit(runner._run, patient)
+            assert not patient.has_run.wait(0.5)
+            monkeypatch.setattr(cpu, "_COMPILE_TIMEOUT", 0.1)
+            runner._run(hasty)
+            assert hasty.has_run.is_set()
+            assert not patient.has_run.is_set()
+        waiting.result(timeout=10)
+    assert patient.has_run.is_set()
+
+
+def test_a_folder_that_takes_no_lock_is_no_reason_not_to_play(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    loop = Loop(tmp_path / "file")
+    CpuRunner(flat_terrain(), fight().settings, threads=1)._run(loop)
+    assert loop.has_run.is_set()

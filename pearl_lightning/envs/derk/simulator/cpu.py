@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numba
 import torch
+from filelock import FileLock, Timeout
 from torch import Tensor
 
 from pearl_lightning.envs.derk.simulator.match import face_match, sense_match, step_match
 from pearl_lightning.envs.derk.simulator.rules import Settings
 from pearl_lightning.envs.derk.simulator.state import MatchState
 from pearl_lightning.envs.derk.simulator.terrain import Terrain
+
+_COMPILE_TIMEOUT = 300.0  # seconds within which another process must have compiled, before this one does, too
 
 
 def _compile(sources: str) -> tuple[Callable[..., None], ...]:
@@ -100,12 +104,26 @@ class CpuRunner:
         """Make the directions those of the headings."""
         self._run(_face, state.numbers.numpy(), self.settings.recorded)
 
-    def _run(self, loop: Callable[..., None], *arguments: Any) -> None:
+    def _run(self, loop: Any, *arguments: Any) -> None:
         torch_threads, before = torch.get_num_threads(), numba.get_num_threads()
         numba.set_num_threads(self.threads)
+        alone = contextlib.nullcontext() if loop.signatures else _one_process_at_a_time(Path(loop.stats.cache_path))
         try:
-            loop(*arguments)
+            with alone:
+                loop(*arguments)
         finally:
             numba.set_num_threads(before)
             if torch.get_num_threads() != torch_threads:  # numba, starting, sets OpenMP's number: torch's too
                 torch.set_num_threads(torch_threads)
+
+
+@contextlib.contextmanager
+def _one_process_at_a_time(cache: Path) -> Iterator[None]:
+    """The processes of a run would all compile the same at once: the first does, the others load what it kept."""
+    lock = FileLock(cache / "compiling.lock")
+    try:
+        with contextlib.suppress(Timeout, OSError):  # then each compiles by itself
+            lock.acquire(timeout=_COMPILE_TIMEOUT)
+        yield
+    finally:
+        lock.release()
