@@ -17,7 +17,7 @@ train: install
 
 # Half the time is spent waiting, for browsers and for processes that start: three at a time on two cores.
 test: install
-	$(BIN)/pytest --numprocesses 3 --dist loadfile --cov --cov-report=term:skip-covered --cov-fail-under=90
+	$(BIN)/pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder --cov --cov-report=term:skip-covered --cov-fail-under=90
 
 lint: install
 	$(BIN)/ruff check

@@ -17,6 +17,8 @@ from benchmarks.runs import Run, train_all
 from pearl_lightning.cli import main
 from pearl_lightning.evaluation import AdaptationResult
 
+pytestmark = pytest.mark.no_cover  # of what other tests cover; it would take twice as long
+
 ROOT = Path(__file__).parent.parent
 
 

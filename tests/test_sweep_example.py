@@ -13,6 +13,8 @@ import yaml
 
 from examples import sweep
 
+pytestmark = pytest.mark.no_cover  # of what other tests cover; it would take twice as long
+
 
 @pytest.fixture
 def search(tiny_config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:

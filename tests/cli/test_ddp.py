@@ -15,6 +15,8 @@ from tensordict import TensorDict
 from pearl_lightning.cli import main
 from pearl_lightning.pearl import PEARL, total_loss
 
+pytestmark = pytest.mark.no_cover  # of what other tests cover; it would take twice as long
+
 OVERLAY = Path(__file__).parents[2] / "configs" / "ddp.yaml"
 UPDATES = 6
 """A collection after 4, an evaluation after 5, an epoch's end after 6."""

@@ -15,6 +15,8 @@ from test_resume import assert_same_state, fit, probe
 
 from pearl_lightning.cli import main
 
+pytestmark = pytest.mark.no_cover  # of what other tests cover; it would take twice as long
+
 
 @pytest.fixture(scope="module")
 def whole(tiny_config: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:

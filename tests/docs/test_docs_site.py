@@ -23,6 +23,8 @@ from pearl_lightning.envs.derk import interface
 from pearl_lightning.envs.point_robot import GoalTasks
 from pearl_lightning.pearl import PEARL
 
+pytestmark = pytest.mark.no_cover  # of what other tests cover; it would take twice as long
+
 
 def rows(markdown: str) -> list[list[str]]:
     """The cells of every row of every table, heads left out."""
