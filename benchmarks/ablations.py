@@ -80,6 +80,12 @@ ABLATIONS: dict[str, dict[str, list[str]]] = {
         "without demonstrations": _callbacks(demonstrated_episodes=0, demonstrator=None),
         "an actor per agent": [f"{_MODEL}.actor=pearl_lightning.networks.actors.PerAgentActor"],
     },
+    "sentinels": {
+        "taught nothing": [f"{_MODEL}.task_inference=null"],
+        "one answer demonstrated": _callbacks(
+            demonstrated_episodes=1, demonstrator="pearl_lightning.envs.derk.opponents.SniperOpponent"
+        ),
+    },
     "self_play": {
         "scripted styles only": [
             f"{_DATA}.env.init_args.tasks.init_args.styles=[attacker, pusher, healer, gang]",
