@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+# before torch is imported: several tests share the cores, and threads that wait for each other would spin
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 # started in the background, the tests and what they interrupt would ignore it
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -84,7 +86,7 @@ class Pearl:
         self.process = subprocess.Popen(
             [str(Path(sys.executable).parent / "pearl"), *map(str, arguments)],
             cwd=cwd,
-            env=os.environ | {"PYTHONPATH": str(PROBES), "OMP_NUM_THREADS": "1"},
+            env=os.environ | {"PYTHONPATH": str(PROBES)},
             text=True,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

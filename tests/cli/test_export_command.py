@@ -24,7 +24,7 @@ FILES = ["policy.pt2", "policy.onnx", "encoder.pt2", "encoder.onnx", "agent.json
 
 def python(*arguments: str | Path) -> tuple[str, str]:
     """Output and errors of a process that sees this copy of the library."""
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
     command = [sys.executable, *map(str, arguments)]
     result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=200)
     assert result.returncode == 0, result.stderr

@@ -22,7 +22,7 @@ CONFIGS = ROOT / "configs"
 
 def test_the_shipped_agent_plays_as_a_server_until_it_is_interrupted(capfd: pytest.CaptureFixture[str]) -> None:
     command = [sys.executable, "-m", "pearl_lightning", "serve", "--port", "0", "--sampled"]
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
     with subprocess.Popen(
         command, cwd="/", env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as server:

@@ -65,7 +65,7 @@ def test_a_game_of_two_agent_servers_is_played_through(tmp_path: Path) -> None:
         await random_agent(session)
 
     command = [sys.executable, "-m", "pearl_lightning", "serve", "--port", "0", "--sampled"]
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
     folder = Path(tempfile.mkdtemp(prefix="derk-", dir="/tmp"))  # a browser's sockets need a short path
     with (
         gym_derk_server(watched) as away,

@@ -1,9 +1,8 @@
 """Every scripted style does what its name says, in whole matches of the simulator."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-import pytest
 import torch
 from torch import Tensor
 
@@ -17,15 +16,6 @@ HOME, AWAY = slice(1, 4), slice(5, 8)
 HOME_STATUE, AWAY_STATUE = 0, 4
 MELEE = (("Talons", None, None),) * AGENTS
 SHOOTERS = (("Pistol", None, None),) * AGENTS
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread() -> Iterator[None]:
-    """The tests run side by side."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -81,7 +82,8 @@ torch.set_num_threads(1)
 SimulatorBackend(arenas=1, terrain="flat", threads=1).reset(LoadoutTasks(train_tasks=1, test_tasks=0).train, 0)
 assert torch.get_num_threads() == 1, torch.get_num_threads()
 """
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=250)
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True, timeout=250)
 
 
 @pytest.mark.skipif(numba.config.NUMBA_NUM_THREADS < 2, reason="one core")
