@@ -1,10 +1,10 @@
 """How much knowing the task is worth in each of Derk's families, and how much of it adaptation brings.
 
 ``python -m benchmarks.families`` trains with ``pearl fit`` on the ready-made configs, one process and thread per run:
-PEARL, and with as many environment steps and updates the context-free agent and the one that is told the task; then PPO
-and, with the first seed only, the evolution strategy for as many steps and as many seconds as PEARL at least. All play
-the test splits, the same tasks, starts and seeds, beside uniform random actions. The control is PEARL reading another
-task's episodes.
+PEARL, and with as many environment steps and updates the context-free agent and the one that is told the task; then,
+with the first seed only, PPO and the evolution strategy for as many steps and as many seconds as PEARL at least. All
+play the test splits, the same tasks, starts and seeds, beside uniform random actions. The control is PEARL reading
+another task's episodes.
 """
 
 from __future__ import annotations
@@ -36,12 +36,10 @@ FAMILIES = {  # overlay, and the splits that are played
     "sentinels": ("families/sentinels", ["known_styles"]),
 }
 MAIN = {"context_free": "baselines/context_free", "pearl": None, "oracle": "baselines/oracle"}
-OTHERS = {  # overlay, and updates of an iteration
+OTHERS = {  # overlay, and updates of an iteration; the first seed only, for they are far behind
     "ppo": ("baselines/ppo", 40),
     "evolution_strategy": ("baselines/evolution_strategy", 1),
 }
-FIRST_SEED_ONLY = ("evolution_strategy",)
-"""Agents so far behind that further seeds would tell nothing."""
 ITERATION_ENV_STEPS = 9600
 """Environment steps of an iteration of one of ``OTHERS``."""
 UNTOLD = ("new_styles",)
@@ -174,7 +172,7 @@ def write_table(measured: list[dict[str, Any]], path: Path, made_by: str) -> Non
         "where there is some. Who is told is a learner as well, and no upper bound; of new styles it is told nothing.",
         "In bounties, blind_loadouts and sentinels PEARL is taught what the task is, which is known while training; in",
         "opponents and sentinels all three soft actor-critics learn from a script's demonstrations as well. PPO and",
-        "the evolution strategy have neither. The evolution strategy was trained with the first seed only.",
+        "the evolution strategy have neither, and were trained with the first seed only.",
     ]
     for entry in measured:
         lines += ["", f"## {entry['family']}, {entry['split']}", ""]
@@ -269,12 +267,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for (family, seed), (agent, overlay) in product(places, MAIN.items())
     }
     summaries = train_all(main_runs, options.runs_dir, options.parallel)
+    first = options.seeds[0]
     other_runs = {
-        (family, agent, seed): run(
-            family, agent, seed, OTHERS[agent][0], budget(agent, summaries[family, "pearl", seed])
+        (family, agent, first): run(
+            family, agent, first, OTHERS[agent][0], budget(agent, summaries[family, "pearl", first])
         )
-        for (family, seed), agent in product(places, OTHERS)
-        if seed == options.seeds[0] or agent not in FIRST_SEED_ONLY
+        for family, agent in product(options.families, OTHERS)
     }
     others = train_all(other_runs, options.runs_dir, options.parallel)
     for (family, agent, seed), facts in others.items():
