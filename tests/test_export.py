@@ -140,6 +140,7 @@ def test_an_actor_that_tells_agents_apart_is_asked_with_the_agent(tmp_path: Path
         answers(session, **inputs | {"agent": torch.full((7,), 3)})
 
 
+@pytest.mark.no_cover  # of what the other tests cover, too; each encoder would take twice as long
 @pytest.mark.parametrize(
     "encoder", [GaussianProductEncoder, BayesianProductEncoder, MeanEncoder, AttentionEncoder, RecurrentEncoder]
 )

@@ -5,8 +5,6 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
-from pearl_lightning.envs.derk.simulator.terrain import FIRST_TEXEL, TEXELS_PER_METRE, game_terrain
-
 EXTENT = (43.0, 85.0, 43.0, 85.0)
 """Metres: west, east, south and north edge of what is drawn."""
 _LOW, _HIGH = np.array([38.0, 44.0, 52.0]), np.array([104.0, 112.0, 104.0])
@@ -21,6 +19,9 @@ def scenery(pixels: int) -> Image.Image:
     Raises:
         TerrainUnavailable: gym-derk is not installed.
     """
+    # brings numba, which not every run that may film needs
+    from pearl_lightning.envs.derk.simulator.terrain import FIRST_TEXEL, TEXELS_PER_METRE, game_terrain
+
     terrain = game_terrain()
     west, east, south, north = (round(edge * float(TEXELS_PER_METRE)) - FIRST_TEXEL for edge in EXTENT)
     height = terrain.height[south:north, west:east].astype(np.float64)
