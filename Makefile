@@ -15,7 +15,8 @@ install: .venv/.installed
 train: install
 	$(BIN)/pearl fit --config configs/derk.yaml
 
-# Half the time is spent waiting, for browsers and for processes that start: three at a time on two cores.
+# Browsers and processes that start are waited for: three at a time on two cores, in the files' order, for the long ones
+# come first. Whole runs are not counted in the coverage (no_cover): that would double their time.
 test: install
 	$(BIN)/pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder --cov --cov-report=term:skip-covered --cov-fail-under=90
 

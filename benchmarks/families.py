@@ -36,7 +36,7 @@ FAMILIES = {  # overlay, and the splits that are played
     "sentinels": ("families/sentinels", ["known_styles"]),
 }
 MAIN = {"context_free": "baselines/context_free", "pearl": None, "oracle": "baselines/oracle"}
-OTHERS = {  # overlay, and updates of an iteration; the first seed only, for they are far behind
+OTHERS = {  # overlay, and updates of an iteration; the first seed only, to save hours
     "ppo": ("baselines/ppo", 40),
     "evolution_strategy": ("baselines/evolution_strategy", 1),
 }

@@ -13,7 +13,7 @@ import yaml
 
 from examples import sweep
 
-pytestmark = pytest.mark.no_cover  # of what other tests cover; it would take twice as long
+pytestmark = pytest.mark.no_cover
 
 
 @pytest.fixture

@@ -16,8 +16,6 @@ from pearl_lightning.envs.meta_env import Demonstrator, EpisodeLost
 from pearl_lightning.pearl import PEARL
 from pearl_lightning.replay import TaskReplay
 
-pytestmark = pytest.mark.no_cover  # of what other tests cover; it would take twice as long
-
 SEEN = AGENTS * HORIZON  # transitions of an episode, which CountingEncoder counts
 
 

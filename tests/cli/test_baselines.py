@@ -14,7 +14,7 @@ from pearl_lightning.agent import load_agent
 from pearl_lightning.baselines import PPO, EvolutionStrategy
 from pearl_lightning.cli import main
 
-pytestmark = pytest.mark.no_cover  # of what other tests cover; it would take twice as long
+pytestmark = pytest.mark.no_cover
 
 CALLBACKS = """
 trainer:

@@ -20,7 +20,7 @@ from pearl_lightning.commands.training import run
 from pearl_lightning.commands.worlds import family_overlay, make_env
 from pearl_lightning.objectives import SacConfig
 
-pytestmark = pytest.mark.no_cover  # of what other tests cover; it would take twice as long
+pytestmark = pytest.mark.no_cover
 
 ROOT = Path(__file__).parent.parent.parent
 CONFIGS = {

@@ -15,7 +15,7 @@ from tensordict import TensorDict
 from pearl_lightning.cli import main
 from pearl_lightning.pearl import PEARL, total_loss
 
-pytestmark = pytest.mark.no_cover  # of what other tests cover; it would take twice as long
+pytestmark = pytest.mark.no_cover
 
 OVERLAY = Path(__file__).parents[2] / "configs" / "ddp.yaml"
 UPDATES = 6

@@ -16,7 +16,7 @@ from pearl_lightning import export
 from pearl_lightning.cli import main
 from pearl_lightning.commands.export import _shown
 
-pytestmark = pytest.mark.no_cover  # of what other tests cover; it would take twice as long
+pytestmark = pytest.mark.no_cover
 
 ROOT = Path(__file__).parents[2]
 FILES = ["policy.pt2", "policy.onnx", "encoder.pt2", "encoder.onnx", "agent.json"]

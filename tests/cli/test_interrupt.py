@@ -15,7 +15,7 @@ from test_resume import assert_same_state, fit, probe
 
 from pearl_lightning.cli import main
 
-pytestmark = pytest.mark.no_cover  # of what other tests cover; it would take twice as long
+pytestmark = pytest.mark.no_cover
 
 
 @pytest.fixture(scope="module")

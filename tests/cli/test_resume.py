@@ -14,7 +14,7 @@ import torch
 
 from pearl_lightning.cli import main
 
-pytestmark = pytest.mark.no_cover  # of what other tests cover; it would take twice as long
+pytestmark = pytest.mark.no_cover
 
 UNEQUAL = {"epoch_progress"}
 """Lightning counts an epoch that a resumed run finds at its end in another way; ``epoch`` itself is compared."""

@@ -450,3 +450,23 @@ def test_a_folder_that_takes_no_lock_is_no_reason_not_to_play(tmp_path: Path) ->
     loop = Loop(tmp_path / "file")
     CpuRunner(flat_terrain(), fight().settings, threads=1)._run(loop)
     assert loop.has_run.is_set()
+
+
+def test_rules_can_be_stepped_through_uncompiled(tmp_path: Path) -> None:
+    """``NUMBA_DISABLE_JIT=1``, for a debugger, plays the same match."""
+    code = """
+import sys
+import torch
+from pearl_lightning.envs.derk.simulator import SimulatorBackend
+from pearl_lightning.envs.derk.tasks import LoadoutTasks
+backend = SimulatorBackend(arenas=1, terrain="flat", threads=1)
+backend.reset(LoadoutTasks(train_tasks=1, test_tasks=0).train, 0)
+torch.save(backend.step(torch.tensor([0.5, 0.5, 0.5, 1, 4]).expand(2, 1, 3, 5))[0], sys.argv[1])
+"""
+    played = []
+    for disabled in ("0", "1"):
+        file = tmp_path / f"{disabled}.pt"
+        environment = os.environ | {"NUMBA_DISABLE_JIT": disabled}
+        subprocess.run([sys.executable, "-c", code, str(file)], env=environment, check=True, timeout=250)
+        played.append(torch.load(file, weights_only=True))
+    torch.testing.assert_close(*played, atol=1e-4, rtol=1e-4)

@@ -19,7 +19,7 @@ from pytorch_lightning import Trainer
 from pearl_lightning.cli import main
 from pearl_lightning.commands.training import PearlParser
 
-pytestmark = pytest.mark.no_cover  # of what other tests cover; it would take twice as long
+pytestmark = pytest.mark.no_cover
 
 SHELLS = ("sh", "bash")
 UPDATES = 10

@@ -23,7 +23,7 @@ from pearl_lightning.envs.derk import interface
 from pearl_lightning.envs.point_robot import GoalTasks
 from pearl_lightning.pearl import PEARL
 
-pytestmark = pytest.mark.no_cover  # of what other tests cover; it would take twice as long
+pytestmark = pytest.mark.no_cover
 
 
 def rows(markdown: str) -> list[list[str]]:

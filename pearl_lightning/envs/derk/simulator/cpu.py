@@ -107,9 +107,9 @@ class CpuRunner:
     def _run(self, loop: Any, *arguments: Any) -> None:
         torch_threads, before = torch.get_num_threads(), numba.get_num_threads()
         numba.set_num_threads(self.threads)
-        alone = contextlib.nullcontext() if loop.signatures else _one_process_at_a_time(Path(loop.stats.cache_path))
+        is_ready = numba.config.DISABLE_JIT or loop.signatures  # type: ignore[attr-defined]
         try:
-            with alone:
+            with contextlib.nullcontext() if is_ready else _one_process_at_a_time(Path(loop.stats.cache_path)):
                 loop(*arguments)
         finally:
             numba.set_num_threads(before)
