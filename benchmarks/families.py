@@ -10,6 +10,7 @@ another task's episodes.
 from __future__ import annotations
 
 import argparse
+import csv
 import json
 import math
 import os
@@ -133,6 +134,25 @@ def headroom(results: dict[str, AdaptationResult], split: str) -> dict[str, Any]
     return {"lead": lead, "share": share, "pearl_over": others}
 
 
+def validation_return(run: Path, seconds: float) -> float:
+    """A run's return of the last episode at its last evaluation within so many seconds, as if updates came evenly."""
+    facts = json.loads((run / "summary.json").read_text())
+    updates = facts["updates"] * seconds / facts["seconds"]
+    with (run / "metrics.csv").open(newline="") as file:
+        evaluations = [row for row in csv.DictReader(file) if row["evaluation/return_0"] and int(row["step"]) < updates]
+    last = max(name for name in evaluations[-1] if name.startswith("evaluation/return_"))
+    return float(evaluations[-1][last])
+
+
+def at_equal_seconds(runs: Sequence[Path], others: Sequence[Path]) -> list[float]:
+    """Validation returns of two agents, means over seeds; of each seed within the seconds of the faster run."""
+    returns = []
+    for pair in zip(runs, others, strict=True):
+        seconds = min(json.loads((run / "summary.json").read_text())["seconds"] for run in pair)
+        returns += [[validation_return(run, seconds) for run in pair]]
+    return [float(mean) for mean in np.mean(returns, axis=0)]
+
+
 def measure(family: str, split: str, runs: dict[str, list[Path]]) -> dict[str, Any]:
     """Every agent on a split, the matches of all seeds together, and each seed's last score by itself.
 
@@ -159,6 +179,7 @@ def measure(family: str, split: str, runs: dict[str, list[Path]]) -> dict[str, A
         "tables": {agent: result.table() for agent, result in results.items()},
         "by_seed": {agent: [float(seed.returns[..., -1].mean()) for seed in seeds] for agent, seeds in played.items()},
         "headroom": headroom(paired, split),
+        "equal_seconds": {agent: at_equal_seconds(runs["pearl"], runs[agent]) for agent in MAIN if agent != "pearl"},
     }
 
 
@@ -172,7 +193,8 @@ def write_table(measured: list[dict[str, Any]], path: Path, made_by: str) -> Non
         "where there is some. Who is told is a learner as well, and no upper bound; of new styles it is told nothing.",
         "In bounties, blind_loadouts and sentinels PEARL is taught what the task is, which is known while training; in",
         "opponents and sentinels all three soft actor-critics learn from a script's demonstrations as well. PPO and",
-        "the evolution strategy have neither, and were trained with the first seed only.",
+        "the evolution strategy have neither, and were trained with the first seed only, for PEARL's steps and seconds",
+        "at least. At equal seconds the last evaluations while training are compared that the faster run's time had.",
     ]
     for entry in measured:
         lines += ["", f"## {entry['family']}, {entry['split']}", ""]
@@ -197,6 +219,8 @@ def write_table(measured: list[dict[str, Any]], path: Path, made_by: str) -> Non
         leads = entry["headroom"]["pearl_over"]
         over = [f"{format_interval(each['return'], '+.2f')} over {agent}" for agent, each in leads.items()]
         lines += [f"PEARL's lead in the last episode: {', '.join(over)}."]
+        equal = [f"{own:.2f} against {agent}'s {other:.2f}" for agent, (own, other) in entry["equal_seconds"].items()]
+        lines += [f"PEARL's validation return at equal seconds: {', '.join(equal)}."]
         lines += by_kind(entry["tables"])
     path.write_text("\n".join([*lines, "", "![returns](families.png)"]) + "\n")
 

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from benchmarks.ablations import ABLATIONS, PLACES
-from benchmarks.families import OTHERS, budget, by_kind, check_budget, pool_seeds
+from benchmarks.families import OTHERS, at_equal_seconds, budget, by_kind, check_budget, pool_seeds
 from benchmarks.runs import Run, train_all
 from pearl_lightning.cli import main
 from pearl_lightning.evaluation import AdaptationResult
@@ -113,6 +113,21 @@ def test_a_baselines_iteration_takes_as_many_updates_as_its_config_has(agent: st
     overlay, updates = OTHERS[agent]
     data = yaml.safe_load((ROOT / "configs" / f"{overlay}.yaml").read_text())["data"]["init_args"]
     assert data["minibatches"] * data["epochs"] == updates
+
+
+def test_equal_seconds_are_those_of_the_faster_run(tmp_path: Path) -> None:
+    def made(name: str, seconds: float, returns: list[float]) -> Path:
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "summary.json").write_text(json.dumps({"updates": 300, "seconds": seconds}))
+        lines = [f"{step},{score - 1},{score}" for step, score in zip((0, 99, 199, 299), returns, strict=True)]
+        lines.insert(2, "150,,")  # a row of something else
+        (folder / "metrics.csv").write_text("\n".join(["step,evaluation/return_0,evaluation/return_1", *lines]))
+        return folder
+
+    fast, slow = made("fast", 90.0, [1, 2, 3, 4]), made("slow", 130.0, [10, 20, 30, 40])
+    assert at_equal_seconds([fast], [slow]) == [4, 30]  # 207 of its 300 updates were done by then
+    assert at_equal_seconds([slow, fast], [fast, fast]) == [(30 + 4) / 2, 4]
 
 
 def test_matches_on_different_tasks_are_not_put_together() -> None:
