@@ -15,9 +15,9 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from benchmarks.families import EPISODES, FAMILIES, NO_EVALUATION, format_interval, play, pool_seeds
+from benchmarks.families import EPISODES, FAMILIES, NO_EVALUATION, play, pool_seeds
 from benchmarks.runs import RUNS, Run, train_all
-from pearl_lightning.evaluation import compare
+from pearl_lightning.evaluation import compare, format_interval
 
 _MODEL, _DATA = "--model.init_args", "--data.init_args"
 _ENCODER, _CALLBACK = "pearl_lightning.networks.encoders", "pearl_lightning.callbacks"
@@ -132,7 +132,7 @@ def write_table(measured: list[dict[str, Any]], path: Path, made_by: str) -> Non
         for variant, table in entry["tables"].items():
             leads = entry["leads"]
             cells = [f"{row['return_mean']:.2f}" for row in table["episodes"]]
-            cells += [format_interval(table["gain"], ".2f")]
+            cells += [format_interval(table["gain"])]
             cells += [format_interval(leads[variant]["return"], "+.2f") if variant in leads else ""]
             cells += [f"{table['episodes'][-1]['win_rate']:.1%}"] if has_wins else []
             lines += [f"| {variant} | " + " | ".join(cells) + " |"]

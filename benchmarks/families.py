@@ -26,7 +26,13 @@ from benchmarks.runs import RUNS, Run, train_all
 from pearl_lightning.agent import load_agent
 from pearl_lightning.baselines import UniformAgent
 from pearl_lightning.commands.worlds import make_env
-from pearl_lightning.evaluation import AdaptationResult, compare, evaluate_adaptation, format_comparison
+from pearl_lightning.evaluation import (
+    AdaptationResult,
+    compare,
+    evaluate_adaptation,
+    format_comparison,
+    format_interval,
+)
 from pearl_lightning.rollout import MetaAgent
 
 FAMILIES = {  # overlay, and the splits that are played
@@ -205,7 +211,7 @@ def write_table(measured: list[dict[str, Any]], path: Path, made_by: str) -> Non
         lines += ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
         for agent, table in entry["tables"].items():
             rows = table["episodes"]
-            cells = [f"{row['return_mean']:.2f}" for row in rows] + [format_interval(table["gain"], ".2f")]
+            cells = [f"{row['return_mean']:.2f}" for row in rows] + [format_interval(table["gain"])]
             cells += [", ".join(f"{last:.2f}" for last in entry["by_seed"][agent])]
             if has_wins:
                 cells += [f"{row['win_rate']:.1%}" for row in (rows[0], rows[-1])]
@@ -240,10 +246,6 @@ def by_kind(tables: dict[str, dict[str, Any]]) -> list[str]:
     lines = ["", "| last episode by kind of task | " + " | ".join(kinds) + " |", "|---" * (len(kinds) + 1) + "|"]
     lines += [f"| pearl, after 0 | {cells('pearl', 0)} |"]
     return lines + [f"| {agent} | {cells(agent, -1)} |" for agent in tables]
-
-
-def format_interval(gain: dict[str, float], form: str) -> str:
-    return f"{gain['mean']:{form}} [{gain['low']:{form}}, {gain['high']:{form}}]"
 
 
 def plot(measured: list[dict[str, Any]]) -> Figure:

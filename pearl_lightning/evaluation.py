@@ -7,6 +7,7 @@ import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -289,9 +290,9 @@ def format_table(table: dict[str, Any]) -> str:
         line = f"{row['episode']:>7}  {row['return_mean']:>9.2f}  {interval:>20}  {row['return_iqm']:>9.2f}"
         line += f"  {row['win_rate']:>8.1%}" if has_wins else ""
         lines.append(line + "".join(f"  {row[name]:>13.2f}" for name in counts))
-    lines.append("gain, last minus first: " + _interval(table["gain"]))
+    lines.append("gain, last minus first: " + format_interval(table["gain"]))
     if "win_gain" in table:
-        lines[-1] += f", of the win rate {_interval(table['win_gain'], '.1%')}"
+        lines[-1] += f", of the win rate {format_interval(table['win_gain'], '.1%')}"
     if "settled_after" in table:
         lines.append(f"the belief settles after {table['settled_after']:.0f} transitions (median)")
     for kind, entries in table.get("kinds", {}).items():
@@ -310,13 +311,14 @@ def compare(first: AdaptationResult, second: AdaptationResult) -> dict[str, dict
     Both must have played the same tasks in the same order, in as many arenas and with the same seed.
 
     Raises:
-        ValueError: They played another number of tasks or matches.
+        ValueError: They played other tasks, or another number of matches.
     """
-    shapes = [result.returns.shape[:2] for result in (first, second)]
-    if shapes[0] != shapes[1]:
-        raise ValueError(
-            f"only evaluations of as many tasks and matches can be compared, got {shapes[0]} and {shapes[1]}"
-        )
+    if first.tasks != second.tasks:
+        differing = [pair for pair in zip_longest(first.tasks, second.tasks) if pair[0] != pair[1]]
+        raise ValueError(f"only evaluations of the same tasks can be compared, got tasks {differing[0]} side by side")
+    matches = [result.returns.shape[1] for result in (first, second)]
+    if matches[0] != matches[1]:
+        raise ValueError(f"only as many matches can be compared, got {matches[0]} and {matches[1]} per task")
     pairs = {"return": (first.returns, second.returns)}
     if first.outcomes is not None and second.outcomes is not None:
         pairs["win_rate"] = first.outcomes > 0, second.outcomes > 0
@@ -328,11 +330,12 @@ def compare(first: AdaptationResult, second: AdaptationResult) -> dict[str, dict
 
 def format_comparison(lead: Mapping[str, dict[str, float]]) -> str:
     """What ``compare`` gives, as text."""
-    text = f"return {_interval(lead['return'], '+.2f')}"
-    return text + (f", win rate {_interval(lead['win_rate'], '+.1%')}" if "win_rate" in lead else "")
+    text = f"return {format_interval(lead['return'], '+.2f')}"
+    return text + (f", win rate {format_interval(lead['win_rate'], '+.1%')}" if "win_rate" in lead else "")
 
 
-def _interval(gain: Mapping[str, float], form: str = ".2f") -> str:
+def format_interval(gain: Mapping[str, float], form: str = ".2f") -> str:
+    """A mean with its interval, each number in ``form``."""
     return f"{gain['mean']:{form}} [{gain['low']:{form}}, {gain['high']:{form}}]"
 
 

@@ -264,8 +264,11 @@ def test_two_agents_are_compared_match_by_match_in_the_last_episode() -> None:
     assert lead["win_rate"]["mean"] == pytest.approx(1 - 3 / 6)
     assert lead["win_rate"]["low"] < lead["win_rate"]["mean"] < lead["win_rate"]["high"]
     assert format_comparison(lead).startswith("return +2.00 [+2.00, +2.00], win rate +50.0% [")
-    with pytest.raises(ValueError, match=r"as many tasks and matches can be compared, got \(2, 3\) and \(2, 2\)"):
+    with pytest.raises(ValueError, match="only as many matches can be compared, got 3 and 2 per task"):
         compare(first, result(returns=first.returns[:, :2]))
+    for tasks, named in (((7, 9), r"\(8, 9\)"), ((7,), r"\(8, None\)")):
+        with pytest.raises(ValueError, match=f"the same tasks can be compared, got tasks {named} side by side"):
+            compare(first, result(tasks=tasks))
 
 
 def test_the_win_rates_gain_is_paired_as_the_returns_is() -> None:
