@@ -24,7 +24,8 @@ from pearl_lightning.callbacks import ReplayCheckpoint
 from pearl_lightning.callbacks.progress import UpdateProgress
 from pearl_lightning.checkpoints import load_checkpoint
 from pearl_lightning.cli import readable
-from pearl_lightning.data import WorldDataModule
+from pearl_lightning.commands.stored_tasks import STORED_TASKS, check_tasks, store_tasks
+from pearl_lightning.data import WorldDataModule, world_data
 from pearl_lightning.pearl import PEARL
 
 OWN_LOGGERS = "pearl_lightning.loggers."
@@ -38,13 +39,17 @@ class PearlParser(LightningArgumentParser):
 
 
 class SaveConfig(SaveConfigCallback):
-    """Saves ``config.yaml`` once the checkpoint is loaded: a resume that is refused leaves the earlier one alone."""
+    """Saves ``config.yaml`` and the tasks once the checkpoint is loaded: a resume that is refused leaves both alone."""
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Nothing yet."""
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        folder, tasks = Path(trainer.default_root_dir), world_data(trainer).env.tasks
+        check_tasks(tasks, folder)
         super().setup(trainer, pl_module, "fit")
+        if trainer.is_global_zero and not (folder / STORED_TASKS).is_file():
+            store_tasks(tasks, folder)
 
 
 class PearlCLI(LightningCLI):
@@ -113,7 +118,7 @@ class PearlCLI(LightningCLI):
                 sys.stderr.write(f"pearl: {self._how_it_goes_on()}\n")
             sys.exit(stop.code if isinstance(stop, SystemExit) else 128 + signal.SIGINT)
         except Exception:
-            if {path.name for path in self.run_folder.glob("*")} <= {"config.yaml"}:  # it never began
+            if {path.name for path in self.run_folder.glob("*")} <= {"config.yaml", STORED_TASKS}:  # it never began
                 shutil.rmtree(self.run_folder, ignore_errors=True)  # another process may be at it, too
             raise
 

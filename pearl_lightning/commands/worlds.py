@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from pearl_lightning.commands.stored_tasks import check_tasks
 from pearl_lightning.commands.training import PearlParser
 from pearl_lightning.envs.meta_env import MetaEnv
 
@@ -82,6 +83,9 @@ def make_env(
         arenas: So many arenas, in this process; those of the config, where it says, when left out.
         statistics: Let Derk's simulator count kills and damage.
         pictures: Let Derk's real game take a picture of every step.
+
+    Raises:
+        ValueError: The config is a run's, and its tasks are not those that the run stored.
     """
     files = [config] if isinstance(config, Path) else config
     settings = env_settings(files)
@@ -103,7 +107,10 @@ def make_env(
         world["backend_options"] = (world.get("backend_options") or {}) | {"pictures": True, "turbo": False}
     parser = PearlParser()
     parser.add_subclass_arguments(MetaEnv, "env", required=True)
-    return parser.instantiate_classes(parser.parse_object({"env": settings})).env
+    env: MetaEnv = parser.instantiate_classes(parser.parse_object({"env": settings})).env
+    if len(files) == 1:  # an overlay may bring tasks of its own
+        check_tasks(env.tasks, files[0].parent)
+    return env
 
 
 def one_workers(env: dict[str, Any]) -> dict[str, Any]:

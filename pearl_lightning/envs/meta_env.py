@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, is_dataclass
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
 import torch
@@ -95,6 +96,11 @@ class TaskDistribution(ABC, Generic[Task]):
         None where the family says nothing.
         """
         return None
+
+    def record(self, index: int) -> Any:
+        """All of a task, as JSON has it: a run stores it. The fields of a dataclass, else what ``describe`` tells."""
+        task = self[index]
+        return asdict(task) if is_dataclass(task) and not isinstance(task, type) else self.describe(index)
 
     @abstractmethod
     def describe(self, index: int) -> str:

@@ -18,7 +18,7 @@ from pearl_lightning.cli import main
 from pearl_lightning.pearl import PEARL
 
 RUN_FILES = {"metrics.csv", "config.yaml", "checkpoints", "adaptation.json"}
-RUN_FILES |= {"adaptation.png", "belief.png", "curve.png"}
+RUN_FILES |= {"adaptation.png", "belief.png", "curve.png", "tasks.json"}
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +72,12 @@ def test_tensorboard_draws_evaluations_over_environment_steps_too(fitted: tuple[
     assert [step for step, _ in over_updates] == [0, 4, 9]
     assert [step for step, _ in over_steps] == [0, 720, 960]
     assert [value for _, value in over_updates] == [value for _, value in over_steps]
+
+
+def test_tensorboard_shows_the_figures_of_every_evaluation(fitted: tuple[Path, str, str]) -> None:
+    events = EventAccumulator(str(fitted[0]))
+    events.Reload()
+    assert set(events.Tags()["images"]) == {"evaluation/adaptation", "evaluation/belief"}
 
 
 def test_a_second_run_of_the_same_name_gets_a_folder_of_its_own(tiny_config: Path, tmp_path: Path) -> None:
@@ -173,6 +179,13 @@ def test_evaluate_writes_beside_the_runs_metrics_a_file_for_each_way_to_play(tin
     assert (folder / "evaluation-last.png").is_file()
     assert tables[1] == tables[2]
     assert tables[0] != tables[1] != tables[3]
+    control = []
+    for variant in ("", "wrong_context-"):
+        options = ["--wrong_context"] if variant else []
+        assert main(["evaluate", str(folder / "checkpoints" / "last.ckpt"), "--matches", "2", *options]) == 0
+        control.append(json.loads((folder / f"evaluation-last-{variant}matches_2.json").read_text())["episodes"])
+    assert control[0][0]["return_mean"] == control[1][0]["return_mean"]  # before any context
+    assert control[0][1]["return_mean"] != control[1][1]["return_mean"]
 
 
 def test_evaluate_compares_checkpoints_on_the_same_matches(

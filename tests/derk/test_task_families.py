@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from itertools import combinations, permutations
 from pathlib import Path
 from typing import Any
@@ -273,9 +274,9 @@ class TwoTasks(DerkTasks):
     """The same match, once with the items masked."""
 
     def __init__(self) -> None:
-        open_task = BlindLoadoutTasks(train_tasks=1).train[0].to_json() | {"masks_items": False, "opponent": "idle"}
-        self.train = (DerkTask.from_json(open_task | {"masks_items": True}), DerkTask.from_json(open_task))
-        self.test = (DerkTask.from_json(open_task | {"opponent": "attacker"}),)
+        open_task = replace(BlindLoadoutTasks(train_tasks=1).train[0], masks_items=False, opponent="idle")
+        self.train = (replace(open_task, masks_items=True), open_task)
+        self.test = (replace(open_task, opponent="attacker"),)
 
 
 def test_masked_items_are_all_that_a_blind_team_does_not_see() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -74,17 +74,6 @@ class DerkTask:
         object.__setattr__(self, "opponent", opponent)
         object.__setattr__(self, "masks_items", bool(masks_items))
 
-    def to_json(self) -> dict[str, Any]:
-        """Lists, dicts, strings and numbers only; ``from_json`` gives the task back."""
-        return {
-            "home_loadouts": [list(loadout) for loadout in self.home_loadouts],
-            "away_loadouts": [list(loadout) for loadout in self.away_loadouts],
-            "home_bounties": [dict(weights) for weights in self.home_bounties],
-            "away_bounties": [dict(weights) for weights in self.away_bounties],
-            "opponent": self.opponent,
-            "masks_items": self.masks_items,
-        }
-
     def tell(self, opponents: Sequence[str]) -> Tensor:
         """All that is hidden, as numbers ``[agent, feature]`` for an agent that is told its task.
 
@@ -105,14 +94,6 @@ class DerkTask:
         pays = torch.tensor([[weights.get(key, 0.0) for key in BOUNTY_KEYS] for weights in self.home_bounties])
         plays = torch.tensor([[float(self.opponent == name) for name in opponents]]).expand(AGENTS, -1)
         return torch.cat([own.flatten(1), held, pays * scale, plays], dim=1)
-
-    @classmethod
-    def from_json(cls, record: Mapping[str, Any]) -> DerkTask:
-        """The task that ``to_json`` wrote; it is checked like any other."""
-        known = {"home_loadouts", "away_loadouts", "home_bounties", "away_bounties", "opponent", "masks_items"}
-        if set(record) - known or not {"home_loadouts", "away_loadouts"} <= set(record):
-            raise ValueError(f"a task's keys must be among {sorted(known)} with both loadouts, got {sorted(record)}")
-        return cls(**record)
 
 
 class DerkTasks(TaskDistribution[DerkTask]):

@@ -1,0 +1,72 @@
+"""A run stores its tasks, and is neither resumed nor evaluated on others."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+import yaml
+from worlds import NumberedTasks
+
+from pearl_lightning.cli import main
+from pearl_lightning.commands.stored_tasks import check_tasks, store_tasks
+from pearl_lightning.commands.worlds import make_env
+from pearl_lightning.envs.derk.tasks import BountyTasks
+from pearl_lightning.envs.meta_env import TaskDistribution
+
+pytestmark = pytest.mark.no_cover
+
+
+def test_a_run_stores_its_tasks_and_refuses_others(
+    tiny_config: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    fit = ["fit", "--config", str(tiny_config), "--runs_dir", str(tmp_path), "--trainer.max_steps", "1"]
+    assert main(fit) == 0
+    folder, last = tmp_path / "tiny", str(tmp_path / "tiny" / "checkpoints" / "last.ckpt")
+    written, tasks = (folder / "tasks.json").read_bytes(), make_env(folder / "config.yaml").tasks
+    stored = json.loads(written)
+    assert [tuple(task["goal"]) for task in stored["test"]] == [task.goal for task in tasks.test]
+    assert [len(stored[name]) for name in ("train", "validation", "test")] == [
+        len(tasks.splits[name]) for name in ("train", "validation", "test")
+    ]
+
+    # as if the version of today drew the second validation task in another way
+    stored["validation"][1]["goal"] = [0.5, 0.5]
+    (folder / "tasks.json").write_text(json.dumps(stored))
+    config = (folder / "config.yaml").read_text()
+    resumed = ["fit", "--config", str(folder / "config.yaml"), "--ckpt_path", last, "--trainer.max_steps", "2"]
+    for command in (["evaluate", last], resumed):
+        assert main(command) == 1
+        error = capfd.readouterr().err
+        assert f"are not those that {folder / 'tasks.json'} holds, first validation task 1: take the config" in error
+    assert (folder / "config.yaml").read_text() == config
+    assert main(["evaluate", last, "--config", str(tiny_config), "--matches", "2"]) == 0  # asked for in so many words
+
+    (folder / "tasks.json").write_text(written.decode()[:40])
+    assert main(["evaluate", last]) == 1
+    assert "tasks.json is no JSON: delete it to play the tasks that the config draws" in capfd.readouterr().err
+    (folder / "tasks.json").unlink()
+    assert main(resumed) == 0
+    assert (folder / "tasks.json").read_bytes() == written
+    other = yaml.safe_load(config)
+    other["data"]["init_args"]["env"]["init_args"]["tasks"]["init_args"]["seed"] = 7
+    (folder / "config.yaml").write_text(yaml.safe_dump(other))
+    assert main(["evaluate", last]) == 1
+    assert "first train task 0" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("tasks", [NumberedTasks(), BountyTasks(train_tasks=3, validation_tasks=2)])
+def test_any_familys_tasks_are_known_again(tasks: TaskDistribution, tmp_path: Path) -> None:
+    store_tasks(tasks, tmp_path)
+    check_tasks(tasks, tmp_path)
+    stored = json.loads((tmp_path / "tasks.json").read_text())
+    if isinstance(tasks, BountyTasks):
+        assert stored["train"][1] == json.loads(json.dumps(asdict(tasks.train[1])))
+    else:
+        assert stored["train"] == [f"task {index}" for index in range(6)]
+    for fewer in (NumberedTasks(test_tasks=2), BountyTasks(train_tasks=3, validation_tasks=2, seed=1)):
+        with pytest.raises(ValueError, match=r"are not those that .*tasks\.json holds, first (test|train) task"):
+            check_tasks(fewer, tmp_path)
+    assert not list(tmp_path.glob("*.part"))
