@@ -105,13 +105,13 @@ def measure(family: str, split: str, runs: dict[str, list[Path]]) -> dict[str, A
         split: Of its held-out tasks.
         runs: The folders of each variant's runs, one per seed.
     """
-    results = {variant: pool_seeds([play(run, split) for run in folders]) for variant, folders in runs.items()}
+    played = {variant: [play(run, split) for run in folders] for variant, folders in runs.items()}
     print(f"{family}, {split}: played", flush=True)
     return {
         "family": family,
         "split": split,
-        "tables": {variant: result.table() for variant, result in results.items()},
-        "leads": {variant: compare(results[AS_IT_IS], results[variant]) for variant in results if variant != AS_IT_IS},
+        "tables": {variant: pool_seeds(seeds).table() for variant, seeds in played.items()},
+        "leads": {variant: compare(played[AS_IT_IS], played[variant]) for variant in played if variant != AS_IT_IS},
     }
 
 

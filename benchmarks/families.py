@@ -51,6 +51,8 @@ ITERATION_ENV_STEPS = 9600
 """Environment steps of an iteration of one of ``OTHERS``."""
 UNTOLD = ("new_styles",)
 """Splits whose tasks' descriptors do not tell what decides: the told agent's lead is not what adapting could bring."""
+PLAY_THEIR_BEST = ("context_free", "oracle")
+"""Who plays its best checkpoint by the validation tasks: without a belief some go to and fro between two answers."""
 CONTROL = "pearl, wrong context"
 LEAST_MATCHES = 256
 EPISODES = 3
@@ -76,12 +78,15 @@ def check_budget(agent: str, facts: dict[str, Any], pearl: dict[str, Any]) -> No
             raise RuntimeError(f"{agent} had {facts[name]:.0f} {name}, PEARL {pearl[name]:.0f}: train it again")
 
 
-def play(run: Path, split: str, *, random: bool = False, wrong_context: bool = False) -> AdaptationResult:
-    """A run's last checkpoint on a split of its own tasks, by samples of the policy as in training.
+def play(
+    run: Path, split: str, checkpoint: str = "last", *, random: bool = False, wrong_context: bool = False
+) -> AdaptationResult:
+    """A run's checkpoint on a split of its own tasks, by samples of the policy as in training.
 
     Args:
         run: The run's folder.
         split: A name of its tasks' splits.
+        checkpoint: ``last``, or ``best`` by the validation tasks.
         random: Play uniform legal actions instead.
         wrong_context: As ``evaluate_adaptation`` has it.
     """
@@ -91,7 +96,7 @@ def play(run: Path, split: str, *, random: bool = False, wrong_context: bool = F
         if random:
             agent = UniformAgent(env.features, env.action_space)
         else:
-            agent = load_agent(run / "checkpoints" / "last.ckpt")
+            agent = load_agent(run / "checkpoints" / f"{checkpoint}.ckpt")
         tasks = env.tasks.splits[split]
         return evaluate_adaptation(
             env,
@@ -130,13 +135,13 @@ def pool_seeds(results: Sequence[AdaptationResult]) -> AdaptationResult:
     )
 
 
-def headroom(results: dict[str, AdaptationResult], split: str) -> dict[str, Any]:
+def headroom(played: dict[str, list[AdaptationResult]], split: str) -> dict[str, Any]:
     """In the last episode: the told agent's lead over the context-free one, PEARL's share of it, its lead over all."""
-    lead = compare(results["context_free"], results["oracle"])
-    own = compare(results["context_free"], results["pearl"])
+    lead = compare(played["context_free"], played["oracle"])
+    own = compare(played["context_free"], played["pearl"])
     has_some = lead["return"]["low"] > 0 and split not in UNTOLD
     share = own["return"]["mean"] / lead["return"]["mean"] if has_some else None
-    others = {agent: compare(result, results["pearl"]) for agent, result in results.items() if agent != "pearl"}
+    others = {agent: compare(seeds, played["pearl"]) for agent, seeds in played.items() if agent != "pearl"}
     return {"lead": lead, "share": share, "pearl_over": others}
 
 
@@ -168,11 +173,9 @@ def measure(family: str, split: str, runs: dict[str, list[Path]]) -> dict[str, A
         runs: The folders of each agent's runs, one per seed.
     """
     played = {"random": [play(runs["pearl"][0], split, random=True)]}
-    played |= {agent: [play(run, split) for run in folders] for agent, folders in runs.items()}
+    for agent, folders in runs.items():
+        played[agent] = [play(run, split, "best" if agent in PLAY_THEIR_BEST else "last") for run in folders]
     played[CONTROL] = [play(run, split, wrong_context=True) for run in runs["pearl"]]
-    results = {agent: pool_seeds(seeds) for agent, seeds in played.items()}
-    # who was trained once, or not at all, is set against each seed of PEARL
-    paired = {agent: pool_seeds(seeds * (len(runs["pearl"]) // len(seeds))) for agent, seeds in played.items()}
     spent = {}
     for agent, folders in runs.items():
         summaries = [json.loads((run / "summary.json").read_text()) for run in folders]
@@ -182,9 +185,9 @@ def measure(family: str, split: str, runs: dict[str, list[Path]]) -> dict[str, A
         "family": family,
         "split": split,
         "spent": spent,
-        "tables": {agent: result.table() for agent, result in results.items()},
+        "tables": {agent: pool_seeds(seeds).table() for agent, seeds in played.items()},
         "by_seed": {agent: [float(seed.returns[..., -1].mean()) for seed in seeds] for agent, seeds in played.items()},
-        "headroom": headroom(paired, split),
+        "headroom": headroom(played, split),
         "equal_seconds": {agent: at_equal_seconds(runs["pearl"], runs[agent]) for agent in MAIN if agent != "pearl"},
     }
 
@@ -194,7 +197,9 @@ def write_table(measured: list[dict[str, Any]], path: Path, made_by: str) -> Non
     lines = ["# Derk's task families", "", *made_by.splitlines(), ""]
     lines += [
         "Team return and share of matches won on test tasks after so many episodes of context, the matches of",
-        "all seeds together; the gain is paired within a match. The 95 % intervals are over matches, not over seeds.",
+        "all seeds together; the gain is paired within a match. The 95 % intervals are over matches, not over seeds;",
+        "of leads they are over matches of which each has the mean of an agent's seeds. The context-free and the told",
+        "agent play the checkpoint that was best on the validation tasks, all others their last one.",
         "*Headroom* is the lead of the agent that is told the task over the context-free one; an agent can adapt only",
         "where there is some. Who is told is a learner as well, and no upper bound; of new styles it is told nothing.",
         "In bounties, blind_loadouts and sentinels PEARL is taught what the task is, which is known while training; in",
@@ -219,7 +224,8 @@ def write_table(measured: list[dict[str, Any]], path: Path, made_by: str) -> Non
             spent = entry["spent"].get(agent)  # nothing where nothing was trained
             cells += [f"{spent['env_steps'] / 1e6:.1f}", f"{spent['seconds']:.0f}"] if spent else ["", ""]
             lines += [f"| {agent} | " + " | ".join(cells) + " |"]
-        lines += ["", f"Headroom: {format_comparison(entry['headroom']['lead'])}."]
+        lead = "Lead of who is told all but the style" if entry["split"] in UNTOLD else "Headroom"
+        lines += ["", f"{lead}: {format_comparison(entry['headroom']['lead'])}."]
         if entry["headroom"]["share"] is not None:
             lines[-1] += f" PEARL has {entry['headroom']['share']:.0%} of it."
         leads = entry["headroom"]["pearl_over"]

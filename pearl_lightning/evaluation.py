@@ -305,27 +305,34 @@ def format_table(table: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def compare(first: AdaptationResult, second: AdaptationResult) -> dict[str, dict[str, float]]:
+def compare(first: Sequence[AdaptationResult], second: Sequence[AdaptationResult]) -> dict[str, dict[str, float]]:
     """How much better ``second`` did in the last episode, paired by task and match, with 95 % intervals.
 
-    Both must have played the same tasks in the same order, in as many arenas and with the same seed.
+    All must have played the same tasks in the same order, in as many arenas and with the same seed.
+
+    Args:
+        first: An agent's evaluations, one for each seed that it was trained with; a match counts by their mean.
+        second: Another's; the number of seeds may be another.
 
     Raises:
         ValueError: They played other tasks, or another number of matches.
     """
-    if first.tasks != second.tasks:
-        differing = [pair for pair in zip_longest(first.tasks, second.tasks) if pair[0] != pair[1]]
-        raise ValueError(f"only evaluations of the same tasks can be compared, got tasks {differing[0]} side by side")
-    matches = [result.returns.shape[1] for result in (first, second)]
-    if matches[0] != matches[1]:
-        raise ValueError(f"only as many matches can be compared, got {matches[0]} and {matches[1]} per task")
-    pairs = {"return": (first.returns, second.returns)}
-    if first.outcomes is not None and second.outcomes is not None:
-        pairs["win_rate"] = first.outcomes > 0, second.outcomes > 0
-    return {
-        name: dict(zip(("mean", "low", "high"), paired_gain(np.stack([a[..., -1], b[..., -1]], axis=-1)), strict=True))
-        for name, (a, b) in pairs.items()
-    }
+    every = [*first, *second]
+    for other in every[1:]:
+        if other.tasks != every[0].tasks:
+            pair = next(pair for pair in zip_longest(every[0].tasks, other.tasks) if pair[0] != pair[1])
+            raise ValueError(f"only evaluations of the same tasks can be compared, got tasks {pair} side by side")
+        matches = [result.returns.shape[1] for result in (every[0], other)]
+        if matches[0] != matches[1]:
+            raise ValueError(f"only as many matches can be compared, got {matches[0]} and {matches[1]} per task")
+    scores = {"return": [[result.returns[..., -1] for result in side] for side in (first, second)]}
+    if all(result.outcomes is not None for result in every):
+        scores["win_rate"] = [[result.outcomes[..., -1] > 0 for result in side] for side in (first, second)]  # type: ignore[index]
+    leads = {}
+    for name, sides in scores.items():
+        pairs = np.stack([np.mean(side, axis=0) for side in sides], axis=-1)
+        leads[name] = dict(zip(("mean", "low", "high"), paired_gain(pairs), strict=True))
+    return leads
 
 
 def format_comparison(lead: Mapping[str, dict[str, float]]) -> str:

@@ -258,17 +258,33 @@ def test_numbers_below_one_are_refused(agent: PEARL, name: str) -> None:
 def test_two_agents_are_compared_match_by_match_in_the_last_episode() -> None:
     first, won = result(), np.ones((2, 3, 2))
     second = result(returns=first.returns + np.array([5.0, 2.0]), outcomes=won)
-    lead = compare(first, second)
+    lead = compare([first], [second])
     assert lead["return"]["mean"] == pytest.approx(2.0)
     assert lead["return"]["low"] == lead["return"]["high"] == pytest.approx(2.0)  # the same in every match
     assert lead["win_rate"]["mean"] == pytest.approx(1 - 3 / 6)
     assert lead["win_rate"]["low"] < lead["win_rate"]["mean"] < lead["win_rate"]["high"]
     assert format_comparison(lead).startswith("return +2.00 [+2.00, +2.00], win rate +50.0% [")
     with pytest.raises(ValueError, match="only as many matches can be compared, got 3 and 2 per task"):
-        compare(first, result(returns=first.returns[:, :2]))
+        compare([first], [result(returns=first.returns[:, :2])])
     for tasks, named in (((7, 9), r"\(8, 9\)"), ((7,), r"\(8, None\)")):
         with pytest.raises(ValueError, match=f"the same tasks can be compared, got tasks {named} side by side"):
-            compare(first, result(tasks=tasks))
+            compare([first], [result(tasks=tasks)])
+
+
+def test_seeds_that_played_the_same_matches_are_averaged_and_a_copy_tells_nothing_new() -> None:
+    def seed(number: int) -> AdaptationResult:
+        generator = np.random.default_rng(number)
+        outcomes = generator.choice([-1.0, 0.0, 1.0], size=(2, 3, 2))
+        return result(returns=generator.normal(size=(2, 3, 2)), outcomes=outcomes)
+
+    alone, seeds = seed(0), [seed(1), seed(2), seed(3)]
+    lead = compare([alone], seeds)
+    each = [compare([alone], [one]) for one in seeds]
+    for name in ("return", "win_rate"):
+        assert lead[name]["mean"] == pytest.approx(np.mean([one[name]["mean"] for one in each]))
+    assert compare([alone] * 3, seeds) == compare([alone], seeds)
+    averaged = result(returns=np.mean([one.returns for one in seeds], axis=0), outcomes=None)
+    assert compare([alone], [averaged])["return"] == pytest.approx(lead["return"])
 
 
 def test_the_win_rates_gain_is_paired_as_the_returns_is() -> None:

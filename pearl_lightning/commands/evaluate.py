@@ -96,7 +96,7 @@ def run(arguments: list[str]) -> None:
         print(format_side_by_side({label: result.table() for label, result in results.items()}))
         (first, reference), *others = results.items()
         for label, result in others:
-            print(f"{label} over {first}, last episode: {format_comparison(compare(reference, result))}")
+            print(f"{label} over {first}, last episode: {format_comparison(compare([reference], [result]))}")
 
 
 def _write(result: AdaptationResult, settings: dict[str, Any], paths: dict[str, Path]) -> None:
