@@ -27,4 +27,5 @@ class ScriptedAgent(ContextFreeAgent):
     def act(
         self, observation: Tensor, z: Tensor, deterministic: bool = False, generator: torch.Generator | None = None
     ) -> Tensor:
-        return self.style(observation[..., :OBSERVATION_FEATURES], generator)
+        seen = observation[..., :OBSERVATION_FEATURES]  # a style draws where its generator is
+        return self.style(seen if generator is None else seen.to(generator.device), generator).to(observation.device)

@@ -124,13 +124,12 @@ def test_the_readmes_overrides_reach_their_parts(
     assert (made["model"].sac.discount, made["data"].env.arenas) == (0.95, 200)
 
 
-def test_an_overlay_that_adds_demonstrations_keeps_the_schedule_of_what_it_lies_on() -> None:
-    base, overlay = (
-        yaml.safe_load((ROOT / "configs" / name).read_text()) for name in ("derk.yaml", "families/opponents.yaml")
-    )
-    for own, added in zip(base["trainer"]["callbacks"], overlay["trainer"]["callbacks"], strict=True):
-        assert own["class_path"] == added["class_path"]
-        assert own.get("init_args", {}).items() <= added.get("init_args", {}).items()
+@pytest.mark.parametrize("name", ["families/opponents", "families/sentinels", "self_play"])
+def test_an_overlay_with_further_callbacks_keeps_the_schedule_of_what_it_lies_on(name: str) -> None:
+    base, overlay = (yaml.safe_load((ROOT / "configs" / f"{each}.yaml").read_text()) for each in ("derk", name))
+    added = {each["class_path"]: each.get("init_args", {}) for each in overlay["trainer"]["callbacks"]}
+    for own in base["trainer"]["callbacks"]:
+        assert own.get("init_args", {}).items() <= added[own["class_path"]].items()
 
 
 def test_evaluate_plays_derk_on_the_backend_it_is_told() -> None:

@@ -28,6 +28,24 @@ def test_without_a_checkpoint_the_packages_own_agent_plays(
     assert table["episodes"][0]["win_rate"] > 0.9  # against random actions
 
 
+def test_it_plays_both_sides_each_by_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    played = ["--tasks", "loadouts/test", "--episodes", "1", "--matches", "1", "--sampled"]
+    assert (
+        main(["evaluate", *played, "--side", "both", "--json", "table.json", "--png", "a.png", "--csv", "a.csv"]) == 0
+    )
+    home, away = (json.loads((tmp_path / f"table-{side}.json").read_text()) for side in ("home", "away"))
+    assert (home["side"], away["side"]) == ("home", "away")
+    assert (
+        main(["evaluate", *played, "--side", "away", "--json", "alone.json", "--png", "a.png", "--csv", "a.csv"]) == 0
+    )
+    assert json.loads((tmp_path / "alone.json").read_text())["episodes"] == away["episodes"] != home["episodes"]
+    lead = away["episodes"][0]["return_mean"] - home["episodes"][0]["return_mean"]
+    assert f"away over home, last episode: return {lead:+.2f} [" in capfd.readouterr().out
+
+
 def test_it_is_small_and_names_no_place_of_a_machine() -> None:
     assert SHIPPED.stat().st_size < 4 * 2**20
     assert str(Path.home()) not in SHIPPED.with_suffix(".yaml").read_text()

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import pytest
 import torch
 from torch import Tensor
 
@@ -76,11 +77,13 @@ def play(
     return Match(*(torch.stack(rows) for rows in zip(*frames, strict=True)), events=simulator.state()["events"].clone())
 
 
-def test_the_attacker_kills_units_before_the_statue() -> None:
-    match = play("idle", "attacker")
+@pytest.mark.parametrize("style", ["attacker", "sniper"])
+def test_who_kills_units_comes_to_the_statue_last(style: str) -> None:
+    match = play("idle", style)
     assert match.of_away("killEnemyUnit") > 2
     dead_units = (match.hitpoints[:, :, HOME] <= 0).sum(-1)
     hurt_statue = match.hitpoints[:, :, HOME_STATUE] < 99
+    assert hurt_statue.any()
     assert (dead_units[hurt_statue] == AGENTS).float().mean() > 0.8
 
 
@@ -89,6 +92,7 @@ def test_the_pusher_beats_the_statue_and_passes_units_by() -> None:
     assert match.of_away("killEnemyStatue") > 0.9
     still_stands = match.hitpoints[:, :, HOME_STATUE] > 0
     assert match.hitpoints[:, :, HOME][still_stands].mean() > 95
+    assert play("idle", "pusher").of_away("killEnemyUnit") > 2  # once it has fallen
 
 
 def test_the_sniper_hits_from_afar() -> None:
@@ -140,7 +144,9 @@ def test_the_runner_is_hurt_less_than_who_stands_still() -> None:
         for style in ("runner", "idle")
     }
     assert hurt["runner"] < 0.5 * hurt["idle"]
-    assert play("idle", "runner").of_away("damageEnemyUnit") == 0
+    undisturbed = play("idle", "runner")
+    assert undisturbed.of_away("damageEnemyUnit") == 0
+    assert undisturbed.of_away("damageEnemyStatue") > 50
 
 
 def test_the_besieger_shoots_the_statue_and_nobody() -> None:

@@ -17,7 +17,7 @@ from pearl_lightning.envs.derk.interface import (
 )
 
 FRIEND_STATUE, ENEMY_STATUE = TARGETS.index("FriendStatue"), TARGETS.index("EnemyStatue")
-FRIENDS, ENEMIES = slice(1, 3), slice(ENEMY_STATUE + 1, len(TARGETS))
+ENEMIES = slice(ENEMY_STATUE + 1, len(TARGETS))
 """Places among the targets."""
 HARMFUL = (*ITEMS_BY_SLOT["arms"], "VampireGland", "ParalyzingDart", "HeliumBubblegum")
 

@@ -20,9 +20,9 @@ class OpponentTasks(DerkTasks):
 
     Every style comes equally often, each with items it can use. Validation tasks are loadouts never met in training in
     the hands of styles that were. There are two test splits: ``known_styles``, other such loadouts, and ``new_styles``,
-    styles that are played at the end only. What the learner's team holds is drawn too, and seen; it always shoots, with
-    bullets and darts, for with claws it would be at the mercy of whoever shoots and keeps away, whatever it knew of
-    him.
+    styles that are played at the end only. What the learner's team holds is drawn too, and seen; unless ``own_items``
+    says otherwise it shoots, with bullets and darts, for with claws it would be at the mercy of whoever shoots and
+    keeps away, whatever it knew of him.
 
     Args:
         styles: Opponents to train against, names that ``pearl_lightning.envs.derk.opponents.make_opponent`` knows: the
