@@ -146,13 +146,13 @@ def headroom(played: dict[str, list[AdaptationResult]], split: str) -> dict[str,
 
 
 def validation_return(run: Path, seconds: float) -> float:
-    """A run's return of the last episode at its last evaluation within so many seconds, as if updates came evenly."""
+    """The last episode's return after so many seconds of a run, between two evaluations; as if updates came evenly."""
     facts = json.loads((run / "summary.json").read_text())
-    updates = facts["updates"] * seconds / facts["seconds"]
     with (run / "metrics.csv").open(newline="") as file:
-        evaluations = [row for row in csv.DictReader(file) if row["evaluation/return_0"] and int(row["step"]) < updates]
-    last = max(name for name in evaluations[-1] if name.startswith("evaluation/return_"))
-    return float(evaluations[-1][last])
+        evaluations = [row for row in csv.DictReader(file) if row["evaluation/return_0"]]
+    last = max(name for name in evaluations[0] if name.startswith("evaluation/return_"))
+    steps, returns = zip(*((int(row["step"]), float(row[last])) for row in evaluations), strict=True)
+    return float(np.interp((facts["updates"] - 1) * seconds / facts["seconds"], steps, returns))
 
 
 def at_equal_seconds(runs: Sequence[Path], others: Sequence[Path]) -> list[float]:
@@ -205,7 +205,7 @@ def write_table(measured: list[dict[str, Any]], path: Path, made_by: str) -> Non
         "In bounties, blind_loadouts and sentinels PEARL is taught what the task is, which is known while training; in",
         "opponents and sentinels all three soft actor-critics learn from a script's demonstrations as well. PPO and",
         "the evolution strategy have neither, and were trained with the first seed only, for PEARL's steps and seconds",
-        "at least. At equal seconds the last evaluations while training are compared that the faster run's time had.",
+        "at least. At equal seconds, those of the faster run, evaluations while training are compared.",
     ]
     for entry in measured:
         lines += ["", f"## {entry['family']}, {entry['split']}", ""]

@@ -126,8 +126,9 @@ def test_equal_seconds_are_those_of_the_faster_run(tmp_path: Path) -> None:
         return folder
 
     fast, slow = made("fast", 90.0, [1, 2, 3, 4]), made("slow", 130.0, [10, 20, 30, 40])
-    assert at_equal_seconds([fast], [slow]) == [4, 30]  # 207 of its 300 updates were done by then
-    assert at_equal_seconds([slow, fast], [fast, fast]) == [(30 + 4) / 2, 4]
+    between = 30 + 10 * (299 * 90 / 130 - 199) / 100  # 207 of its 300 updates were done by then
+    assert at_equal_seconds([fast], [slow]) == pytest.approx([4, between])
+    assert at_equal_seconds([slow, fast], [fast, fast]) == pytest.approx([(between + 4) / 2, 4])
 
 
 def test_matches_on_different_tasks_are_not_put_together() -> None:
