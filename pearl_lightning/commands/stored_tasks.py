@@ -14,10 +14,18 @@ STORED_TASKS = "tasks.json"
 
 
 def store_tasks(tasks: TaskDistribution[Any], folder: Path) -> None:
-    """Write ``STORED_TASKS`` into a run's folder, whole or not at all."""
+    """Write ``STORED_TASKS`` into a run's folder, whole or not at all.
+
+    Raises:
+        OSError: It cannot be written there.
+    """
     part = folder / f"{STORED_TASKS}.part"
-    part.write_text(json.dumps(_records(tasks)) + "\n")
-    part.replace(folder / STORED_TASKS)
+    try:
+        part.write_text(json.dumps(_records(tasks)) + "\n")
+        part.replace(folder / STORED_TASKS)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise OSError(f"cannot write {folder / STORED_TASKS}: {error}") from error
 
 
 def check_tasks(tasks: TaskDistribution[Any], folder: Path) -> None:

@@ -70,3 +70,10 @@ def test_any_familys_tasks_are_known_again(tasks: TaskDistribution, tmp_path: Pa
         with pytest.raises(ValueError, match=r"are not those that .*tasks\.json holds, first (test|train) task"):
             check_tasks(fewer, tmp_path)
     assert not list(tmp_path.glob("*.part"))
+
+
+def test_a_file_that_cannot_be_written_is_named_and_leaves_nothing(tmp_path: Path) -> None:
+    (tmp_path / "tasks.json").mkdir()  # as a disk that is full at the end
+    with pytest.raises(OSError, match=r"cannot write .*tasks\.json: "):
+        store_tasks(NumberedTasks(), tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["tasks.json"]
