@@ -10,7 +10,6 @@ another task's episodes.
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 import math
 import os
@@ -33,6 +32,7 @@ from pearl_lightning.evaluation import (
     format_comparison,
     format_interval,
 )
+from pearl_lightning.report.records import RunRecord, read_run
 from pearl_lightning.rollout import MetaAgent
 
 FAMILIES = {  # overlay, and the splits that are played
@@ -145,21 +145,18 @@ def headroom(played: dict[str, list[AdaptationResult]], split: str) -> dict[str,
     return {"lead": lead, "share": share, "pearl_over": others}
 
 
-def validation_return(run: Path, seconds: float) -> float:
+def validation_return(run: RunRecord, seconds: float) -> float:
     """The last episode's return after so many seconds of a run, between two evaluations; as if updates came evenly."""
-    facts = json.loads((run / "summary.json").read_text())
-    with (run / "metrics.csv").open(newline="") as file:
-        evaluations = [row for row in csv.DictReader(file) if row["evaluation/return_0"]]
-    last = max(name for name in evaluations[0] if name.startswith("evaluation/return_"))
-    steps, returns = zip(*((int(row["step"]), float(row[last])) for row in evaluations), strict=True)
-    return float(np.interp((facts["updates"] - 1) * seconds / facts["seconds"], steps, returns))
+    points = run.metrics[max(name for name in run.metrics if name.startswith("evaluation/return_"))]
+    updates = run.summary["updates"] * seconds / run.summary["seconds"]
+    return float(np.interp(updates, [point.update for point in points], [point.value for point in points]))
 
 
 def at_equal_seconds(runs: Sequence[Path], others: Sequence[Path]) -> list[float]:
     """Validation returns of two agents, means over seeds; of each seed within the seconds of the faster run."""
     returns = []
-    for pair in zip(runs, others, strict=True):
-        seconds = min(json.loads((run / "summary.json").read_text())["seconds"] for run in pair)
+    for pair in zip(map(read_run, runs), map(read_run, others), strict=True):
+        seconds = min(run.summary["seconds"] for run in pair)
         returns += [[validation_return(run, seconds) for run in pair]]
     return [float(mean) for mean in np.mean(returns, axis=0)]
 

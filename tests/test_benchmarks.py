@@ -120,13 +120,14 @@ def test_equal_seconds_are_those_of_the_faster_run(tmp_path: Path) -> None:
         folder = tmp_path / name
         folder.mkdir()
         (folder / "summary.json").write_text(json.dumps({"updates": 300, "seconds": seconds}))
-        lines = [f"{step},{score - 1},{score}" for step, score in zip((0, 99, 199, 299), returns, strict=True)]
-        lines.insert(2, "150,,")  # a row of something else
-        (folder / "metrics.csv").write_text("\n".join(["step,evaluation/return_0,evaluation/return_1", *lines]))
+        lines = [f"{step},{step},{score - 1},{score}" for step, score in zip((0, 99, 199, 299), returns, strict=True)]
+        lines.insert(2, "150,150,,")  # a row of something else
+        head = "step,env_steps,evaluation/return_0,evaluation/return_1"
+        (folder / "metrics.csv").write_text("\n".join([head, *lines]) + "\n")
         return folder
 
     fast, slow = made("fast", 90.0, [1, 2, 3, 4]), made("slow", 130.0, [10, 20, 30, 40])
-    between = 30 + 10 * (299 * 90 / 130 - 199) / 100  # 207 of its 300 updates were done by then
+    between = 30 + 10 * (300 * 90 / 130 - 200) / 100  # 207 of its 300 updates were done by then
     assert at_equal_seconds([fast], [slow]) == pytest.approx([4, between])
     assert at_equal_seconds([slow, fast], [fast, fast]) == pytest.approx([(between + 4) / 2, 4])
 
