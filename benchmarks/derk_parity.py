@@ -1,15 +1,16 @@
-"""The simulator against recordings of the real game: ``python -m benchmarks.derk_parity DIR``.
+"""Comparison of the simulator with recordings of the real game: ``python -m benchmarks.derk_parity DIR``.
 
-A recording is an ``.npz`` file (see ``pearl_lightning.envs.derk.recordings``): states at every step, actions,
-observations and rewards of some matches. Two questions are put to each:
+A recording is an ``.npz`` file (see ``pearl_lightning.derk.recordings``): states at every step, actions, observations
+and rewards of some matches. Each recording is compared in two ways:
 
-- *One step*: the simulator is put into the recorded state at the start of every step, plays the recorded actions, and
-  is compared with the recorded state, observation and reward at its end.
-- *Free*: it starts once, from the first recorded state; after how many steps is any unit's position off?
+- *One step*: at the start of every step the simulator is set to the recorded state and plays the recorded actions. Its
+  state, observation and reward after the step are compared with the recorded ones.
+- *Free*: the simulator is set to the first recorded state only. The result is the number of steps until the position of
+  some unit differs.
 
-What recordings lack is carried over from the simulator's own previous step: shots in flight, and what is NaN (of
-recordings by ``benchmarks.derk_record``: heights, velocities and contact with the ground). Hitpoints before the last
-regeneration follow from the hitpoints.
+Values that a recording lacks are kept from the simulator's previous step: shots in flight, and everything that is NaN
+(in recordings by ``benchmarks.derk_record``: heights, velocities and contact with the ground). Hitpoints before the
+last regeneration follow from the hitpoints.
 """
 
 from __future__ import annotations
@@ -17,78 +18,24 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from pearl_lightning.envs.derk.interface import OBSERVATION_KEYS, SIDES
-from pearl_lightning.envs.derk.recordings import DERKLINGS, STATE_FIELDS, Recording, read_recording
-from pearl_lightning.envs.derk.simulator import SimulatorBackend
+from benchmarks.derk_comparison import CAUSES, TOLERANCE, Comparison, count_causes, merged
+from pearl_lightning.derk.backends.simulator import SimulatorBackend
+from pearl_lightning.derk.interface import OBSERVATION_KEYS, SIDES
+from pearl_lightning.derk.recordings import DERKLINGS, STATE_FIELDS, Recording, read_recording
 
-TOLERANCE = 1e-3
 OTHERS = tuple(name for name in STATE_FIELDS if name not in ("position", "heading"))
 BROKEN_AFTER = {"nan_all": 10}
-"""Scenarios that break a unit of the real game, and the step from which they are not compared."""
-
-
-CAUSES = {
-    "chasing": "units that chase a focus: they turn by an angle",
-    "touched": "units that one which is off touches or has in focus: it shoves and pushes them",
-    "casting": "other units that are told to cast: a cast waits for an angle",
-    "unit, unexplained": "other units",
-    "seen": "numbers observed in an arena where a unit is off",
-    "behind": "angles to what is exactly behind, recorded with the other sign or as no number",
-    "number, unexplained": "other observed numbers",
-}
-"""What the comparisons that differ in one step are put down to: units first, then numbers of observations."""
-CHASE_COLUMN, CAST_COLUMN = 2, 3
-"""Of ChaseFocus and CastingSlot in an action."""
-REACH = 2.0
-"""Metres: units touch at half of it, and move less than the other half in a step."""
-
-
-@dataclass
-class Tally:
-    """Comparisons of one kind, and the worst of them."""
-
-    right: int = 0
-    compared: int = 0
-    worst: float = 0.0
-    sample: str = ""
-
-    @property
-    def share(self) -> float:
-        return self.right / self.compared if self.compared else float("nan")
-
-    def add(self, difference: Tensor, valid: Tensor, describe: Any) -> None:
-        """Count entries of ``difference`` where ``valid``; ``describe`` tells of the worst one's index."""
-        difference = torch.where(valid, difference.double(), 0.0)
-        self.right += int(((difference <= TOLERANCE) & valid).sum())
-        self.compared += int(valid.sum())
-        if difference.numel() and float(difference.max()) > self.worst:
-            self.worst = float(difference.max())
-            self.sample = describe(np.unravel_index(int(difference.argmax()), tuple(difference.shape)))
-
-
-@dataclass
-class Comparison:
-    """One file's tallies by name, and the free runs' steps."""
-
-    tallies: dict[str, Tally] = field(default_factory=dict)
-    causes: dict[str, int] = field(default_factory=lambda: dict.fromkeys(CAUSES, 0))
-    free_steps: list[int] = field(default_factory=list)
-    never: int = 0
-
-    def tally(self, name: str) -> Tally:
-        return self.tallies.setdefault(name, Tally())
+"""Scenarios that break a unit of the real game, and the first step that is not compared."""
 
 
 def make_simulator(recording: Recording, arithmetic: str, device: str) -> SimulatorBackend:
-    """A simulator with the recording's settings, at the first step of its matches."""
+    """Create a simulator with the settings of a recording, at the start of its matches."""
     simulator = SimulatorBackend(
         arenas=recording.arenas,
         substeps=recording.substeps,
@@ -101,17 +48,17 @@ def make_simulator(recording: Recording, arithmetic: str, device: str) -> Simula
 
 
 def restart(simulator: SimulatorBackend, recording: Recording, step: int) -> None:
-    """Put the simulator into the recorded state before a step; what is not known of it stays as it is."""
-    own = simulator.state()
+    """Set the simulator to the recorded state before a step; values that were not recorded are kept."""
+    current = simulator.state()
     state = {
-        name: torch.where(value.isnan(), own[name].cpu(), value).to(simulator.device)
+        name: torch.where(value.isnan(), current[name].cpu(), value).to(simulator.device)
         for name, value in recording.state(step).items()
     }
     simulator.load_state({**state, "tick": torch.tensor(step * recording.substeps)})
 
 
 def comparable(recording: Recording, step: int) -> Tensor:
-    """Arenas ``[arena]`` that are compared in a step."""
+    """Whether each arena ``[arena]`` is compared in a step."""
     valid = recording.is_valid(step)
     for scenario, last in BROKEN_AFTER.items():
         if step >= last and scenario in recording.names:
@@ -120,7 +67,7 @@ def comparable(recording: Recording, step: int) -> Tensor:
 
 
 def one_steps(recording: Recording, simulator: SimulatorBackend, into: Comparison) -> None:
-    """Restart from every recorded state."""
+    """Compare every step, each from its recorded state."""
     for step in range(recording.steps):
         restart(simulator, recording, step)
         end = recording.state(step + 1)
@@ -158,60 +105,12 @@ def one_steps(recording: Recording, simulator: SimulatorBackend, into: Compariso
         into.tally("observation").add(observed, rows.unsqueeze(-1).expand(observed.shape), agent)
         into.tally("observation rows").add(observed.amax(-1), rows, agent)
         count_causes(into, recording, step, largest, observed, units, rows)
-        paid = (reward.cpu().double() - recording.rewards[step].double()).abs()
-        into.tally("reward").add(paid, rows, agent)
-
-
-def count_causes(
-    into: Comparison,
-    recording: Recording,
-    step: int,
-    differences: Tensor,
-    observed: Tensor,
-    units: Tensor,
-    rows: Tensor,
-) -> None:
-    """Put what differs after a step down to the first of ``CAUSES`` that holds.
-
-    Args:
-        into: Counts.
-        recording: What was compared.
-        step: In which step.
-        differences: Largest of a unit's state ``[arena, unit]``.
-        observed: Of the observations ``[side, arena, agent, 64]``.
-        units: Which units are compared ``[arena, unit]``.
-        rows: Which observations are ``[side, arena, agent]``.
-    """
-    off = (differences > TOLERANCE) & units
-    start, action = recording.state(step), recording.actions[step]
-    chase = action[..., CHASE_COLUMN].transpose(0, 1).flatten(1)  # [arena, unit]
-    focus = start["focus"][:, DERKLINGS], recording.state(step + 1)["focus"][:, DERKLINGS]
-    chasing = off & (chase > 0) & ((focus[0] >= 0) | (focus[1] >= 0))
-    place = start["position"][:, DERKLINGS].nan_to_num()
-    near = torch.cdist(place, place) < REACH
-    others = off.unsqueeze(1) & ~torch.eye(len(DERKLINGS), dtype=torch.bool)
-    aimed_at = focus[1].unsqueeze(1) == torch.tensor(DERKLINGS).unsqueeze(1)
-    touched = off & ~chasing & ((near | aimed_at) & others).any(-1)
-    slot = action[..., CAST_COLUMN].transpose(0, 1).flatten(1)
-    casting = off & ~chasing & ~touched & (slot > 0)
-    wrong = (observed > TOLERANCE) & rows.unsqueeze(-1)
-    seen = wrong & off.any(1).reshape(1, -1, 1, 1)
-    recorded = recording.observations[step].abs()
-    behind = wrong & ~seen & (observed > 1 - TOLERANCE) & ((recorded > 1 - TOLERANCE) | (recorded == 0))
-    for name, found in (
-        ("chasing", chasing),
-        ("touched", touched),
-        ("casting", casting),
-        ("unit, unexplained", off & ~chasing & ~touched & ~casting),
-        ("seen", seen),
-        ("behind", behind),
-        ("number, unexplained", wrong & ~seen & ~behind),
-    ):
-        into.causes[name] += int(found.sum())
+        rewarded = (reward.cpu().double() - recording.rewards[step].double()).abs()
+        into.tally("reward").add(rewarded, rows, agent)
 
 
 def free_runs(recording: Recording, simulator: SimulatorBackend, into: Comparison) -> None:
-    """Start once, and count the steps until a position is off."""
+    """Play from the first recorded state, and count the steps until a position differs."""
     restart(simulator, recording, 0)
     until = torch.full((recording.arenas,), recording.steps)
     for step in range(recording.steps):
@@ -226,31 +125,15 @@ def free_runs(recording: Recording, simulator: SimulatorBackend, into: Compariso
 
 
 def compare(recording: Recording, arithmetic: str, device: str) -> Comparison:
-    """Both questions for one recording."""
+    """Compare one recording in both ways."""
     result = Comparison()
     one_steps(recording, make_simulator(recording, arithmetic, device), result)
     free_runs(recording, make_simulator(recording, arithmetic, device), result)
     return result
 
 
-def merged(comparisons: Sequence[Comparison]) -> Comparison:
-    """All files together."""
-    total = Comparison()
-    for comparison in comparisons:
-        for name, tally in comparison.tallies.items():
-            both = total.tally(name)
-            both.right, both.compared = both.right + tally.right, both.compared + tally.compared
-            if tally.worst > both.worst:
-                both.worst, both.sample = tally.worst, tally.sample
-        for cause, count in comparison.causes.items():
-            total.causes[cause] += count
-        total.free_steps += comparison.free_steps
-        total.never += comparison.never
-    return total
-
-
 def print_comparison(name: str, comparison: Comparison) -> None:
-    """One file's table row, and its worst fields."""
+    """Print the table row of one file, and its fields with the most differences."""
     shares = [comparison.tally(key).share for key in SHOWN]
     steps = sorted(comparison.free_steps)
     median = steps[len(steps) // 2]
@@ -271,7 +154,7 @@ SHOWN = ("position", "heading", "other state", "observation", "observation rows"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Compare and print."""
+    """Compare the recordings in a folder and print the results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("directory", type=Path, help="folder of recordings (.npz)")
     parser.add_argument("--arithmetic", choices=("plain", "recorded"), default="plain")
@@ -281,7 +164,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     files = sorted(options.directory.glob("*.npz"))
     if not files:
         parser.error(f"no recordings (.npz) in {options.directory}")
-    print(f"{options.arithmetic} arithmetic; within {TOLERANCE:g}; free: median steps until a position is off (never)")
+    print(f"{options.arithmetic} arithmetic; shares within {TOLERANCE:g}")
+    print("free: median steps until a position differs (share of matches in which none does)")
     print(f"{'':28}" + "".join(f"{key.replace('observation', 'obs'):>11}" for key in SHOWN) + f"{'free':>8}")
     comparisons = {}
     for path in files:
@@ -302,7 +186,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             }
             for name, comparison in comparisons.items()
         }
-        options.json.write_text(json.dumps(figures, indent=2) + "\n")
+        options.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

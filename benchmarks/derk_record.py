@@ -1,10 +1,10 @@
-"""Recordings of the real game as it runs here: ``python -m benchmarks.derk_record DIR``.
+"""Recordings of the real game on this machine: ``python -m benchmarks.derk_record DIR``.
 
-Scripted policies play some scenarios side by side, from the game's own spawns; states, observations and rewards of
-every step become an ``.npz`` file that ``benchmarks.derk_parity`` compares the simulator with (see
-``pearl_lightning.envs.derk.recordings``). The game tells its state after every step but for heights, velocities and
-contact with the ground, which are NaN. Places are those of the observations, which hold them to the last bit; the first
-state is places alone, for the rest of a spawn is always the same.
+Scripted policies play some scenarios in parallel, from the game's own spawns. States, observations and rewards of every
+step are written to an ``.npz`` file (see ``pearl_lightning.derk.recordings``), with which ``benchmarks.derk_parity``
+compares the simulator. The game does not report heights, velocities and contact with the ground; they are NaN.
+Positions are computed from the observations, which contain them exactly. The first state contains only positions,
+because the rest of a spawn is always the same.
 """
 
 from __future__ import annotations
@@ -21,9 +21,10 @@ import torch
 from torch import Tensor
 
 from benchmarks.derk_scenarios import Scenario, scenarios
-from pearl_lightning.envs.derk.game import GameBackend
-from pearl_lightning.envs.derk.game.state import STATE_FIELDS
-from pearl_lightning.envs.derk.interface import (
+from pearl_lightning.derk.backends.game import GameBackend
+from pearl_lightning.derk.backends.game.state import STATE_FIELDS
+from pearl_lightning.derk.backends.simulator.rules import MEMBERS
+from pearl_lightning.derk.interface import (
     ACTION_SPACE,
     AGENTS,
     EPISODE_STEPS,
@@ -31,17 +32,16 @@ from pearl_lightning.envs.derk.interface import (
     TEAM_STATS_KEYS,
     TICKS_PER_STEP,
 )
-from pearl_lightning.envs.derk.recordings import DERKLINGS, member_places
-from pearl_lightning.envs.derk.simulator.rules import MEMBERS
+from pearl_lightning.derk.recordings import DERKLINGS, member_places
 
 
 @dataclass
 class Tape:
-    """What was played so far: lists with an entry per step, as a backend takes and gives them."""
+    """Recording in progress: lists with one entry per step, in the layout of a backend."""
 
     first_observation: Tensor
     states: list[Tensor]
-    """``[arena, member, field]``, one more than steps."""
+    """States ``[arena, member, field]``, one more than steps."""
     actions: list[Tensor] = field(default_factory=list)
     observations: list[Tensor] = field(default_factory=list)
     rewards: list[Tensor] = field(default_factory=list)
@@ -49,7 +49,7 @@ class Tape:
 
 
 def play(game: GameBackend, played: Sequence[Scenario], *, steps: int, seed: int) -> Tape:
-    """Play the first steps of an episode, see ``record``."""
+    """Play the first steps of an episode (see ``record``)."""
     generator = torch.Generator().manual_seed(seed)
     observation = game.reset([scenario.task for scenario in played], seed)
     nothing = torch.full((len(played), MEMBERS, len(STATE_FIELDS)), torch.nan)
@@ -69,14 +69,14 @@ def play(game: GameBackend, played: Sequence[Scenario], *, steps: int, seed: int
 
 
 def _placed(state: Tensor, observation: Tensor) -> Tensor:
-    """The state with the places that are in the observations."""
+    """Set the positions in a state to those in the observations."""
     columns = torch.tensor([STATE_FIELDS.index("x"), STATE_FIELDS.index("y")])
     state[:, torch.tensor(DERKLINGS).unsqueeze(1), columns] = member_places(observation)
     return state
 
 
 def describe(scenario: Scenario) -> dict[str, Any]:
-    """A scenario as a recording's ``meta`` lists it."""
+    """Description of a scenario for the ``meta`` of a recording."""
     task = scenario.task
     loadouts = zip(DERKLINGS, (*task.home_loadouts, *task.away_loadouts), strict=True)
     bounties = zip(DERKLINGS, (*task.home_bounties, *task.away_bounties), strict=True)
@@ -90,15 +90,15 @@ def describe(scenario: Scenario) -> dict[str, Any]:
 
 
 def record(path: Path, game: GameBackend, played: Sequence[Scenario], *, steps: int, seed: int, turbo: bool) -> None:
-    """Play the first steps of an episode and write them in the layout of ``pearl_lightning.envs.derk.recordings``.
+    """Play the first steps of an episode and write them in the layout of ``pearl_lightning.derk.recordings``.
 
     Args:
-        path: Gets the recording.
-        game: Made with ``read_state``; plays as many arenas as there are scenarios.
+        path: File to write.
+        game: Game with ``read_state`` and one arena per scenario.
         played: One scenario per arena.
-        steps: How many, at most an episode's.
-        seed: Fixes spawns and policies.
-        turbo: How the game was made.
+        steps: Number of steps, at most those of an episode.
+        seed: Seed of spawns and policies.
+        turbo: Whether the game was created with ``turbo``.
     """
     tape = play(game, played, steps=steps, seed=seed)
     facts = game.report()
@@ -129,14 +129,14 @@ def record(path: Path, game: GameBackend, played: Sequence[Scenario], *, steps: 
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Play and write."""
+    """Play the scenarios and write the recording."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("directory", type=Path, help="gets scripted.npz")
-    parser.add_argument("--steps", type=int, default=EPISODE_STEPS, help="how many of an episode's to record")
-    parser.add_argument("--seed", type=int, default=0, help="fixes spawns and policies")
+    parser.add_argument("directory", type=Path, help="folder for scripted.npz")
+    parser.add_argument("--steps", type=int, default=EPISODE_STEPS, help="number of steps to record")
+    parser.add_argument("--seed", type=int, default=0, help="seed of spawns and policies")
     parser.add_argument("--renderer", choices=("llvmpipe", "swiftshader"), default="llvmpipe")
-    parser.add_argument("--turbo", action=argparse.BooleanOptionalAction, default=True, help="draw once per step")
-    parser.add_argument("--only", nargs="*", help="names of the scenarios to play; all of them when left out")
+    parser.add_argument("--turbo", action=argparse.BooleanOptionalAction, default=True, help="render once per step")
+    parser.add_argument("--only", nargs="*", help="names of the scenarios to play; all by default")
     options = parser.parse_args(arguments)
     played = [scenario for scenario in scenarios() if options.only is None or scenario.name in options.only]
     game = GameBackend(

@@ -1,4 +1,4 @@
-"""Scripted matches that ``benchmarks.derk_record`` plays: what the rules' rarer cases need, and plain fights."""
+"""Scripted matches for ``benchmarks.derk_record``: ordinary fights, and rare cases of the rules."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pearl_lightning.envs.derk.interface import (
+from pearl_lightning.derk.interface import (
     ACTION_SPACE,
     FOCUS_RANGE,
     ITEMS,
@@ -17,12 +17,12 @@ from pearl_lightning.envs.derk.interface import (
     TICKS_PER_STEP,
     observation_index,
 )
-from pearl_lightning.envs.derk.opponents import AttackerOpponent, IdleOpponent, RandomOpponent
-from pearl_lightning.envs.derk.recordings import places
-from pearl_lightning.envs.derk.tasks import DerkTask, LoadoutTasks
+from pearl_lightning.derk.opponents import AttackerOpponent, IdleOpponent, RandomOpponent
+from pearl_lightning.derk.recordings import places
+from pearl_lightning.derk.tasks import DerkTask, LoadoutTasks
 
 Policy = Callable[[Tensor, torch.Generator], Tensor]
-"""Actions ``[arena, 3, 5]`` for observations ``[arena, 3, 64]``; not all of them are legal."""
+"""Function from observations ``[arena, 3, 64]`` to actions ``[arena, 3, 5]``; some actions may be illegal."""
 
 BOUNTIES = {
     "damageEnemyUnit": 0.01, "damageEnemyStatue": 0.003, "friendlyFire": -0.05, "killEnemyUnit": 3.0,
@@ -31,19 +31,19 @@ BOUNTIES = {
     "timeSpentHomeBase": 0.11, "timeSpentHomeTerritory": 0.13, "timeSpentAwayTerritory": 0.17,
     "timeSpentAwayBase": 0.19, "victory": 100.0, "loss": -100.0, "tie": 50.0,
 }  # fmt: skip
-"""Every event pays, each of them otherwise."""
+"""Bounties with a different reward for every event."""
 SHARED = {"teamSpirit": 0.3, "timeScaling": 0.8}
-"""Added for the away team."""
+"""Additional bounties of the away team."""
 
 _ROTATION_PER_STEP = 0.15 * TICKS_PER_STEP  # radians at Rotate = 1
 _FIRST_ENEMY = 5  # ChangeFocus
 
 
 class Brawler:
-    """Moves as the attacker does and casts what is in a random slot at whatever it has in focus, friends too.
+    """Moves like the attacker and uses random slots on its focus, including friends.
 
     Args:
-        friendly: Probability of turning to a friend in a step.
+        friendly: Probability per step to focus a friend.
     """
 
     def __init__(self, friendly: float = 0.1) -> None:
@@ -60,7 +60,7 @@ class Brawler:
 
 
 def mob(observation: Tensor, generator: torch.Generator) -> Tensor:
-    """All hunt the enemy's first agent and cast what is in a random slot."""
+    """All chase the enemy's first agent and use random slots."""
     action = observation.new_zeros(*observation.shape[:-1], ACTION_SPACE.width)
     distance = observation[..., observation_index("Enemy1Distance")] * FOCUS_RANGE
     angle = observation[..., observation_index("Enemy1Angle")] * math.pi
@@ -74,7 +74,7 @@ def mob(observation: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def retreat(observation: Tensor, generator: torch.Generator) -> Tensor:
-    """Run backwards, the face to the enemy's first agent."""
+    """Run backwards, facing the enemy's first agent."""
     action = observation.new_zeros(*observation.shape[:-1], ACTION_SPACE.width)
     action[..., 0] = -1.0
     angle = observation[..., observation_index("Enemy1Angle")] * math.pi
@@ -83,7 +83,7 @@ def retreat(observation: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def climb_to_own_statue(observation: Tensor, generator: torch.Generator) -> Tensor:
-    """Walk to the own statue by way of a flank: the front of its plateau is too steep."""
+    """Walk to the own statue from the side, because the front of its plateau is too steep."""
     statue, flanks = torch.tensor([51.0, 51.0]), torch.tensor([[49.5, 57.5], [57.5, 49.5]])
     place = places(observation).float()
     to_statue = statue - place
@@ -102,14 +102,14 @@ def climb_to_own_statue(observation: Tensor, generator: torch.Generator) -> Tens
 
 
 def stand_and_cast(observation: Tensor, generator: torch.Generator) -> Tensor:
-    """Cast what is in the first slot, again and again."""
+    """Use the first slot in every step."""
     action = observation.new_zeros(*observation.shape[:-1], ACTION_SPACE.width)
     action[..., 3] = 1.0
     return action
 
 
 def unruly(observation: Tensor, generator: torch.Generator) -> Tensor:
-    """Actions beyond what the action space holds, fractions of choices among them."""
+    """Play random actions beyond the action space, including fractions of choices."""
     low, high = torch.tensor([-2.0, -2.0, -0.5, -1.9, -0.9]), torch.tensor([2.0, 2.0, 1.5, 4.9, 9.9])
     uniform = torch.rand(*observation.shape[:-1], ACTION_SPACE.width, generator=generator)
     return low + (high - low) * uniform
@@ -117,12 +117,12 @@ def unruly(observation: Tensor, generator: torch.Generator) -> Tensor:
 
 @dataclass(frozen=True)
 class Scenario:
-    """What one arena plays.
+    """A match of one arena.
 
     Args:
-        name: What it is about.
+        name: Name of the tested case.
         task: Loadouts and bounties.
-        policies: Who plays home, and who plays away.
+        policies: Policies of the home team and of the away team.
     """
 
     name: str
@@ -138,7 +138,7 @@ def _scenario(
 
 
 def scenarios() -> list[Scenario]:
-    """All of them; between them every item is there, and every item twice in one unit."""
+    """Return all scenarios. Together they contain every item, and every item twice in one unit."""
     attacker, random, brawler, idle = AttackerOpponent(), RandomOpponent(), Brawler(), IdleOpponent()
     drawn = [LoadoutTasks(train_tasks=6, test_tasks=0, seed=1, filled_slots=0.8)[index] for index in range(6)]
     natural = [(task.home_loadouts, task.away_loadouts) for task in drawn]

@@ -1,4 +1,4 @@
-"""Steps per second of the real game, bare and behind our classes: ``python -m benchmarks.game``."""
+"""Steps per second of the real game, with gym-derk alone and with this library: ``python -m benchmarks.game``."""
 
 from __future__ import annotations
 
@@ -21,34 +21,34 @@ import torch
 from tensordict import TensorDict
 from torch import Tensor
 
-from pearl_lightning.envs.derk.env import DerkEnv
-from pearl_lightning.envs.derk.game import GameBackend
-from pearl_lightning.envs.derk.game.browser import devtools_address, start_browser
-from pearl_lightning.envs.derk.game.install import find_browser
-from pearl_lightning.envs.derk.game.page import GamePage
-from pearl_lightning.envs.derk.interface import ACTION_SPACE, AGENTS, EPISODE_STEPS, SIDES
-from pearl_lightning.envs.derk.tasks import DerkTask, LoadoutTasks
+from pearl_lightning.derk.backends.game import GameBackend
+from pearl_lightning.derk.backends.game.browser import devtools_address, start_browser
+from pearl_lightning.derk.backends.game.install import find_browser
+from pearl_lightning.derk.backends.game.page import GamePage
+from pearl_lightning.derk.env import DerkEnv
+from pearl_lightning.derk.interface import ACTION_SPACE, AGENTS, EPISODE_STEPS, SIDES
+from pearl_lightning.derk.tasks import DerkTask, LoadoutTasks
 
 with contextlib.redirect_stderr(io.StringIO()):  # gym, which it imports, prints a notice that it is unmaintained
     from gym_derk import DerkAgentServer, DerkSession
 
 BLOCK_STEPS = 5
-"""Steps of one timed block; short ones, because the ratios compare neighbouring blocks on a machine that others use."""
+"""Steps of one timed block. Blocks are short, because the load of the machine changes and neighbours are compared."""
 TIMED_STEPS = (EPISODE_STEPS - 1) // BLOCK_STEPS * BLOCK_STEPS
 """Timed steps of an episode: whole blocks, after a first step that is not timed."""
 Play = Callable[[int], None]
-"""Plays one step, given its number since the start."""
+"""Function that plays one step, given its number since the start."""
 
 
 def time_steps(label: str, play: Play, first: int, steps: int, timings: dict[str, list[float]]) -> None:
-    """Play steps and note the seconds that each took.
+    """Play steps and record the seconds of each.
 
     Args:
-        label: Whose steps they are.
-        play: Plays one step.
+        label: Name of the entry.
+        play: Function that plays one step.
         first: Number of the first step.
-        steps: How many.
-        timings: Gets the seconds of each step under the label.
+        steps: Number of steps.
+        timings: Seconds of each step by label; the new ones are appended.
     """
     for number in range(first, first + steps):
         start = time.perf_counter()
@@ -57,24 +57,24 @@ def time_steps(label: str, play: Play, first: int, steps: int, timings: dict[str
 
 
 def interleaved(entries: dict[str, tuple[Play, Callable[[], None]]], steps: int) -> dict[str, list[float]]:
-    """Seconds of every step of every entry, timed in turns so that all see the same machine.
+    """Time the steps of all entries in turns, so that all have the same load of the machine; return the seconds.
 
     Args:
-        entries: By label, what plays a step, and what begins an episode.
-        steps: Steps per entry.
+        entries: By label, a function that plays a step and a function that starts an episode.
+        steps: Number of steps per entry.
     """
     timings: dict[str, list[float]] = {}
     for first in range(0, steps, BLOCK_STEPS):
         for label, (play, begin) in entries.items():
             if first % TIMED_STEPS == 0:
                 begin()
-                play(first)  # a session's first step builds what is drawn
+                play(first)  # the first step of a session builds the scene
             time_steps(label, play, first, min(BLOCK_STEPS, steps - first), timings)
     return timings
 
 
 def median_ratio(reference: list[float], seconds: list[float]) -> float:
-    """Speed relative to the reference: median over neighbouring blocks of the two."""
+    """Speed relative to the reference: the median ratio of neighbouring blocks."""
     blocks = range(0, len(seconds), BLOCK_STEPS)
     return statistics.median(
         sum(reference[first : first + BLOCK_STEPS]) / sum(seconds[first : first + BLOCK_STEPS]) for first in blocks
@@ -85,7 +85,7 @@ class BareGame:
     """gym-derk's own server and session in this process, with the flags and the offline page of the backend.
 
     Args:
-        tasks: One per arena; gives the loadouts.
+        tasks: One task per arena, for its loadouts.
     """
 
     def __init__(self, tasks: Sequence[DerkTask]) -> None:
@@ -149,7 +149,7 @@ async def _cancel_all() -> None:
 
 @contextlib.contextmanager
 def bare_entry(tasks: Sequence[DerkTask], actions: Tensor) -> Iterator[tuple[Play, Callable[[], None]]]:
-    """gym-derk driven directly."""
+    """Entry for gym-derk alone."""
     game = BareGame(tasks)
     rows = actions.numpy()
     try:
@@ -160,7 +160,7 @@ def bare_entry(tasks: Sequence[DerkTask], actions: Tensor) -> Iterator[tuple[Pla
 
 @contextlib.contextmanager
 def backend_entry(tasks: Sequence[DerkTask], actions: Tensor) -> Iterator[tuple[Play, Callable[[], None]]]:
-    """``GameBackend.step``."""
+    """Entry for ``GameBackend.step``."""
     backend = GameBackend(arenas=len(tasks))
 
     def play(number: int) -> None:
@@ -177,7 +177,7 @@ def backend_entry(tasks: Sequence[DerkTask], actions: Tensor) -> Iterator[tuple[
 
 @contextlib.contextmanager
 def environment_entry(family: LoadoutTasks, arenas: int, actions: Tensor) -> Iterator[tuple[Play, Callable[[], None]]]:
-    """``DerkEnv.step`` with the tasks' opponents: random ones."""
+    """Entry for ``DerkEnv.step`` with random opponents."""
     env = DerkEnv(arenas=arenas, tasks=family)
 
     def play(number: int) -> None:
@@ -193,7 +193,7 @@ def environment_entry(family: LoadoutTasks, arenas: int, actions: Tensor) -> Ite
 
 
 def measure(arenas: int, steps: int) -> dict[str, Any]:
-    """Steps per second of every entry, and their ratio to the bare game."""
+    """Measure the steps per second of every entry, and their ratio to those of gym-derk alone."""
     family = LoadoutTasks(train_tasks=arenas, test_tasks=0)
     tasks = [family[index] for index in range(arenas)]
     actions = ACTION_SPACE.sample((EPISODE_STEPS, SIDES, arenas, AGENTS), torch.Generator().manual_seed(0))
@@ -209,7 +209,7 @@ def measure(arenas: int, steps: int) -> dict[str, Any]:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Measure and print."""
+    """Measure, print, and write the results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--arenas", type=int, default=64)
     parser.add_argument("--steps", type=int, default=100, help="steps per entry")
@@ -221,7 +221,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         ratio = figures["ratio_to_bare"][label]
         print(f"{label:16} {speed:6.2f} steps/s  {agent_steps:8,.0f} agent steps/s  {ratio:6.1%} of bare")
     if options.json is not None:
-        options.json.write_text(json.dumps(figures, indent=2) + "\n")
+        options.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

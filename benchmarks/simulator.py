@@ -1,7 +1,7 @@
-"""Agent steps per second of the simulator, and of the real game beside it: ``python -m benchmarks.simulator``.
+"""Agent steps per second of the simulator and of the real game: ``python -m benchmarks.simulator``.
 
-Observations and rewards are included; random legal actions are drawn outside the timed part. The yardstick of the game
-is ``GameBackend`` at 64 arenas, in the same run.
+The time includes observations and rewards, but not the drawing of random legal actions. The real game is measured in
+the same run, with ``GameBackend`` and 64 arenas.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pearl_lightning.envs.derk.game import GameBackend, GameUnavailable
-from pearl_lightning.envs.derk.interface import ACTION_SPACE, AGENTS, SIDES
-from pearl_lightning.envs.derk.simulator import SimulatorBackend
-from pearl_lightning.envs.derk.simulator.state import MatchState
-from pearl_lightning.envs.derk.tasks import LoadoutTasks
+from pearl_lightning.derk.backends.game import GameBackend, GameUnavailable
+from pearl_lightning.derk.backends.simulator import SimulatorBackend
+from pearl_lightning.derk.backends.simulator.state import MatchState
+from pearl_lightning.derk.interface import ACTION_SPACE, AGENTS, SIDES
+from pearl_lightning.derk.tasks import LoadoutTasks
 
 GAME_ARENAS = 64
 GAME_STEPS = 20
 WARM_UP_STEPS = 15
-"""Into the match, so that units meet and cast."""
+"""Steps before the timed part, after which units meet and cast."""
 ROUNDS = 7
 
 
 def make_simulator(arenas: int, threads: int | None, device: str) -> Callable[[int], None]:
-    """Plays so many steps of ``arenas`` matches, over and over from the start."""
+    """Return a function that plays a given number of steps of ``arenas`` matches, which restart when they end."""
     simulator = SimulatorBackend(arenas=arenas, threads=threads, device=device)
     tasks = LoadoutTasks(train_tasks=64, test_tasks=0, bounties="shaped")
     matches = [tasks[arena % len(tasks)] for arena in range(arenas)]
@@ -55,7 +55,7 @@ def make_simulator(arenas: int, threads: int | None, device: str) -> Callable[[i
 
 
 def simulator_rate(arenas: int, threads: int | None, device: str) -> float:
-    """Median agent steps per second over rounds of about a fifth of a second."""
+    """Measure the median agent steps per second over rounds of about a fifth of a second."""
     play = make_simulator(arenas, threads, device)
     start = time.perf_counter()
     play(2)
@@ -69,13 +69,13 @@ def simulator_rate(arenas: int, threads: int | None, device: str) -> float:
 
 
 def game_rate() -> float | None:
-    """Median agent steps per second of the real game; None where it cannot be played."""
+    """Measure the median agent steps per second of the real game; None if it cannot be played."""
     tasks = LoadoutTasks(train_tasks=GAME_ARENAS, test_tasks=0)
     actions = ACTION_SPACE.sample((GAME_STEPS, SIDES, GAME_ARENAS, AGENTS), torch.Generator().manual_seed(0))
     try:
         game = GameBackend(arenas=GAME_ARENAS)
     except GameUnavailable as error:
-        print(f"the game is left out: {error}")
+        print(f"the game is not measured: {error}")
         return None
     try:
         game.reset([tasks[arena] for arena in range(GAME_ARENAS)], 0)
@@ -90,17 +90,19 @@ def game_rate() -> float | None:
 
 
 def bytes_per_arena() -> int:
-    """Memory of one match between steps, what the rules write down for themselves included."""
+    """Memory of one match between steps, including the internal state of the rules."""
     tensors = [value for value in vars(MatchState(1, torch.device("cpu"), False)).values() if isinstance(value, Tensor)]
     return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Measure and print."""
+    """Measure, print, and write the results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
-    parser.add_argument("--arenas", type=int, nargs="+", help="64, 1024 and 8192; on a GPU also 65536")
-    parser.add_argument("--no-game", action="store_true", help="leave the real game out")
+    parser.add_argument(
+        "--arenas", type=int, nargs="+", help="numbers of arenas; by default 64, 1024 and 8192, on a GPU also 65536"
+    )
+    parser.add_argument("--no-game", action="store_true", help="do not measure the real game")
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     options = parser.parse_args(arguments)
     cuda = options.device == "cuda"
@@ -126,7 +128,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         figures |= {"game_agent_steps_per_s": game, "ratio_to_game": ratio}
         print(f"the game at {GAME_ARENAS} arenas: {game:.0f} agent steps/s; the simulator is {ratio:.0f} x as fast")
     if options.json is not None:
-        options.json.write_text(json.dumps(figures, indent=2) + "\n")
+        options.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

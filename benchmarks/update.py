@@ -1,9 +1,8 @@
-"""One PEARL update at Derk's shapes against the machine's matrix-product rate: ``python -m benchmarks.update``.
+"""Speed of a PEARL update relative to a matrix product, with the shapes of Derk's Gym: ``python -m benchmarks.update``.
 
-The update is the whole of ``PEARL.training_step`` without Lightning: losses, one backward pass, every optimizer, the
-target network. Its floating-point operations are counted by ``torch.utils.flop_counter`` (matrix products only, forward
-and backward, without the padding of hidden layers); the rate they are compared with is that of a large square product,
-timed in turns with the update.
+The update is ``PEARL.training_step`` without Lightning: losses, one backward pass, all optimizers and the target
+network. ``torch.utils.flop_counter`` counts the floating-point operations of its matrix products, forward and backward.
+Their rate is compared with that of a large square product, which is timed in turns with the update.
 """
 
 from __future__ import annotations
@@ -16,51 +15,54 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import torch
 from tensordict import TensorDict
 from torch import Tensor
-from torch.optim import Optimizer
+from torch.optim import Adam, Optimizer
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
-from pearl_lightning.envs.derk.interface import ACTION_SPACE, AGENTS, EPISODE_STEPS, OBSERVATION_FEATURES
-from pearl_lightning.networks import layers
+from pearl_lightning.agents.objectives import total_loss
+from pearl_lightning.agents.optimizers import Optimizers
+from pearl_lightning.agents.pearl import PEARL
+from pearl_lightning.agents.sac import HybridSAC
+from pearl_lightning.derk.interface import ACTION_SPACE, AGENTS, EPISODE_STEPS, OBSERVATION_FEATURES
+from pearl_lightning.inference.belief import BeliefConfig
+from pearl_lightning.inference.context import ContextLayout
+from pearl_lightning.inference.encoders import GaussianProductEncoder
 from pearl_lightning.networks.actors import Actor
 from pearl_lightning.networks.critics import CriticEnsemble
-from pearl_lightning.networks.encoders import GaussianProductEncoder
-from pearl_lightning.pearl import PEARL, total_loss
 
 TASKS, TRANSITIONS, HIDDEN = 16, 256, (300, 300, 300)
 CONTEXT_STRIDE = 5
-"""As in configs/derk_game.yaml: an episode gives 30 steps x 3 agents = 90 factors."""
+"""Stride as in configs/derk_game.yaml: an episode gives 30 steps x 3 agents = 90 factors."""
 GEMM_SIZE = 1024
-"""Rows and columns of the square product whose rate is the yardstick."""
+"""Number of rows and columns of the square product."""
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
 def make_learner() -> PEARL:
-    """PEARL with Derk's observation and action space and three hidden layers of 300 everywhere."""
+    """Create a PEARL with the observation and action space of Derk's Gym and three hidden layers of width 300."""
     torch.manual_seed(0)
     return PEARL(
         OBSERVATION_FEATURES,
         ACTION_SPACE,
         encoder=partial(GaussianProductEncoder, latent_dim=8, hidden=HIDDEN),
-        actor=partial(Actor, hidden=HIDDEN),
-        critic=partial(CriticEnsemble, hidden=HIDDEN),
-        context_stride=CONTEXT_STRIDE,
+        belief=BeliefConfig(context=ContextLayout(stride=CONTEXT_STRIDE)),
+        sac=partial(HybridSAC, actor=partial(Actor, hidden=HIDDEN), critic=partial(CriticEnsemble, hidden=HIDDEN)),
+        optimizers=Optimizers(default=partial(Adam, lr=3e-4, fused=True)),
     )
 
 
 def make_batch(context_episodes: int = 2) -> TensorDict:
-    """A meta-batch of random numbers of the shapes that Derk's replay gives."""
+    """Create a meta-batch of random numbers with the shapes of Derk's Gym."""
     generator = torch.Generator().manual_seed(0)
 
     def numbers(*shape: int) -> Tensor:
         return torch.randn(shape, generator=generator)
 
-    flat, episodes = (TASKS, TRANSITIONS), (TASKS, context_episodes, EPISODE_STEPS + 1, AGENTS)
+    flat, episodes = (TASKS, TRANSITIONS), (TASKS, context_episodes, EPISODE_STEPS, AGENTS)
     transitions = {
         "observation": numbers(*flat, OBSERVATION_FEATURES),
         "action": ACTION_SPACE.sample(flat, generator),
@@ -68,10 +70,10 @@ def make_batch(context_episodes: int = 2) -> TensorDict:
         "steps": torch.ones(flat, dtype=torch.int64),
         "next_observation": numbers(*flat, OBSERVATION_FEATURES),
         "terminated": torch.zeros(flat, dtype=torch.bool),
-        "agent": torch.zeros(flat, dtype=torch.int64),
     }
     context = {
         "observation": numbers(*episodes, OBSERVATION_FEATURES),
+        "next_observation": numbers(*episodes, OBSERVATION_FEATURES),
         "action": ACTION_SPACE.sample(episodes, generator),
         "reward": numbers(*episodes),
     }
@@ -85,7 +87,7 @@ def make_batch(context_episodes: int = 2) -> TensorDict:
 
 
 def one_update(learner: PEARL, optimizers: Sequence[Optimizer], batch: TensorDict, dtype: torch.dtype) -> None:
-    """What ``PEARL.training_step`` does, without a trainer; bfloat16 as Lightning's ``bf16-mixed`` has it."""
+    """Do the same as ``PEARL.training_step`` without a trainer, in float32 or Lightning's ``bf16-mixed``."""
     with torch.autocast(next(learner.parameters()).device.type, torch.bfloat16, enabled=dtype == torch.bfloat16):
         total = total_loss(learner.losses(batch))
     for optimizer in optimizers:
@@ -93,11 +95,11 @@ def one_update(learner: PEARL, optimizers: Sequence[Optimizer], batch: TensorDic
     total.backward()
     for optimizer in optimizers:
         optimizer.step()
-    learner.update_target()
+    learner.sac.update_target()
 
 
 def median_seconds(entries: dict[str, Callable[[], Any]], rounds: int, device: str) -> dict[str, float]:
-    """Median seconds of each entry, called in turns so that all see the same machine."""
+    """Time all entries in turns, so that all have the same load of the machine; return the median seconds."""
     seconds: dict[str, list[float]] = {name: [] for name in entries}
     for number in range(rounds + 2):
         for name, call in entries.items():
@@ -111,13 +113,13 @@ def median_seconds(entries: dict[str, Callable[[], Any]], rounds: int, device: s
 
 
 def square_product(dtype: torch.dtype, device: str, size: int) -> Callable[[], Tensor]:
-    """A product of square matrices."""
+    """Return a function that computes a product of square matrices."""
     square = torch.randn(size, size, device=device).to(dtype)
     return lambda: square @ square
 
 
 def measure(rounds: int, device: str) -> dict[str, Any]:
-    """Counted operations, times and shares; bf16 only where its products are not slower than fp32's."""
+    """Measure operations, times and rates; bf16 only if its products are not slower than those of fp32."""
     batch = make_batch().to(device)
     probe = {name: square_product(dtype, device, 256) for name, dtype in PRECISIONS.items()}
     probed = median_seconds(probe, 5, device)
@@ -129,7 +131,7 @@ def measure(rounds: int, device: str) -> dict[str, Any]:
         learner = make_learner().to(device)
         entries[name] = partial(one_update, learner, learner.configure_optimizers(), batch, PRECISIONS[name])
         entries[f"gemm {name}"] = square_product(PRECISIONS[name], device, GEMM_SIZE)
-    with patch.object(layers, "LINE_FLOATS", 1), FlopCounterMode(display=False) as counter:
+    with FlopCounterMode(display=False) as counter:
         entries["fp32"]()
     seconds = median_seconds(entries, rounds, device)
     flop = counter.get_total_flops()
@@ -146,7 +148,7 @@ def measure(rounds: int, device: str) -> dict[str, Any]:
 
 
 def print_profile() -> None:
-    """Where an fp32 update's time goes."""
+    """Print the time of each operation in an fp32 update."""
     learner = make_learner()
     update = partial(one_update, learner, learner.configure_optimizers(), make_batch(), torch.float32)
     for _ in range(3):
@@ -158,12 +160,12 @@ def print_profile() -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Measure and print."""
+    """Measure, print, and write the results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=15, help="timed updates of each kind")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
-    parser.add_argument("--threads", type=int, default=0, help="threads of torch; 0 leaves its default")
-    parser.add_argument("--profile", action="store_true", help="also print where the time goes")
+    parser.add_argument("--threads", type=int, default=0, help="number of threads of torch; 0 for its default")
+    parser.add_argument("--profile", action="store_true", help="also print the time of each operation")
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     options = parser.parse_args(arguments)
     if options.threads:
@@ -178,11 +180,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if "bf16_speedup" in figures:
         print(f"bf16 is {figures['bf16_speedup']:.2f} x as fast")
     else:
-        print(f"bf16 not timed: its products run at {figures['bf16_product_speedup']:.2f} x the speed of fp32 here")
+        print(f"bf16 was not timed: its products have {figures['bf16_product_speedup']:.2f} x the speed of fp32 here")
     if options.profile:
         print_profile()
     if options.json is not None:
-        options.json.write_text(json.dumps(figures, indent=2) + "\n")
+        options.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

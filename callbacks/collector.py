@@ -1,4 +1,4 @@
-"""What collectors share: they give arenas train tasks, count what was played, and are saved in checkpoints."""
+"""Base class of collectors: it assigns tasks to arenas, counts the played episodes, and has a state for checkpoints."""
 
 from __future__ import annotations
 
@@ -9,54 +9,72 @@ import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from tensordict import TensorDict
 
-from pearl_lightning.callbacks.timing import Timed
-from pearl_lightning.data import world_data
+from pearl_lightning.agents.agent import logs_this_update
+from pearl_lightning.callbacks.per_agent import PerAgent
 from pearl_lightning.envs.meta_env import MetaEnv
-from pearl_lightning.randomness import make_generator
-
-COUNTERS = ("env_steps", "episodes", "transitions", "iterations", "collected_at")
-"""What a collector counts, and a checkpoint keeps."""
+from pearl_lightning.experience.data import env_data
+from pearl_lightning.experience.progress import Progress
+from pearl_lightning.experience.replay import nothing_collected
+from pearl_lightning.randomness import make_generator, restore_generator
 
 
 class ProcessCallback(Callback, ABC):
-    """A callback whose state is each process' own: ``ReplayCheckpoint`` keeps it; Lightning keeps the first's only."""
+    """A callback with a separate state in each process.
+
+    ``ReplayCheckpoint`` saves the states of all processes, because Lightning saves only that of the first one.
+    """
 
     @abstractmethod
     def state(self) -> dict[str, Any]:
-        """Of this process: tensors, numbers, strings, and lists and dicts of them."""
+        """Return the state of this process: tensors, numbers, strings, and lists and dicts of them."""
 
     @abstractmethod
     def load_state(self, state: dict[str, Any]) -> None:
-        """Take up what ``state`` gave, before anything is collected."""
+        """Restore the result of ``state``. This is called before anything is collected."""
 
 
-class Collector(Timed, ProcessCallback):
-    """Plays train tasks for the updates to learn from, one batched rollout of all arenas at a time.
+class Collector(PerAgent, ProcessCallback):
+    """Plays train tasks in batched rollouts of all arenas and stores the episodes for the updates.
 
     Args:
-        tasks_per_iteration: Train tasks played in an iteration, in as many arenas each; it must divide their number.
+        tasks_per_iteration: Number of train tasks per iteration; it must divide the number of arenas.
+
+    Raises:
+        ValueError: The number of tasks is below 1.
     """
 
     def __init__(self, tasks_per_iteration: int) -> None:
         if tasks_per_iteration < 1:
             raise ValueError(f"tasks_per_iteration must be at least 1, got {tasks_per_iteration}")
         self.tasks_per_iteration = tasks_per_iteration
-        self.env_steps = self.episodes = self.transitions = self.iterations = 0
+        self.start_afresh()
+
+    def start_afresh(self) -> None:
+        self.iterations = 0  # iterations of this collector; Progress counts those of all collectors
         self.collected_at = 0  # update of the last iteration
-        self.generator: torch.Generator | None = None  # draws tasks, z and the policy's samples
-        self.queue = torch.zeros(0, dtype=torch.long)  # train tasks still to be played before the next shuffle
-        self.metrics: dict[str, float] = {}
+        self.generator: torch.Generator | None = None  # generator of tasks, z and the policy's samples
+        self.queue = torch.zeros(0, dtype=torch.long)  # train tasks to be played before the next shuffle
 
     @abstractmethod
     def collect(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """One iteration: every round is stored whole or, where the world lost it for good, ends the run; ``timed``."""
+        """Run one iteration. Only whole episodes are stored; a lost episode that cannot be repeated ends the run."""
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        if stage == "fit" and self.generator is None:
+        super().setup(trainer, pl_module, stage)
+        if stage != "fit":
+            return
+        self.check(trainer, pl_module)
+        if self.generator is None:
             self.generator = make_generator("collector", trainer.global_rank)
 
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        env = world_data(trainer).env
+    def check(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Check that data module and agent suit the collector, before anything is played.
+
+        Raises:
+            TypeError: The data module or the agent is of the wrong class.
+            ValueError: The tasks cannot be distributed evenly over the arenas.
+        """
+        env = env_data(trainer).env
         arenas, train_tasks = env.arenas, len(env.tasks.train)
         if arenas % self.tasks_per_iteration or self.tasks_per_iteration > train_tasks:
             raise ValueError(
@@ -67,60 +85,79 @@ class Collector(Timed, ProcessCallback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        pl_module.log("env_steps", float(self.env_steps))
+        if logs_this_update(trainer):
+            pl_module.log("env_steps", float(env_data(trainer).progress.env_steps))
 
     def give_tasks(self, env: MetaEnv) -> None:
-        """The next train tasks, each to as many arenas; every one comes once before any comes again."""
+        """Assign the next train tasks to equal numbers of arenas. Every task is played once before any is repeated."""
         train_tasks = len(env.tasks.train)
         while len(self.queue) < self.tasks_per_iteration:
             shuffled = torch.randperm(train_tasks, generator=self.generator)
-            again = torch.isin(shuffled, self.queue)  # these come last, so that no iteration plays a task twice
-            self.queue = torch.cat([self.queue, shuffled[~again], shuffled[again]])
+            is_queued = torch.isin(shuffled, self.queue)  # last, so that no iteration plays a task twice
+            self.queue = torch.cat([self.queue, shuffled[~is_queued], shuffled[is_queued]])
         tasks, self.queue = self.queue[: self.tasks_per_iteration], self.queue[self.tasks_per_iteration :]
         env.set_tasks(tasks.repeat_interleave(env.arenas // self.tasks_per_iteration))
 
-    def count(self, episode: TensorDict) -> float:
-        """Take an episode of all arenas into the counters; returns the team's mean return."""
-        arenas, rows, agents = episode["reward"].shape
-        self.episodes += arenas
-        self.env_steps += arenas * (rows - 1)
-        self.transitions += arenas * (rows - 1) * agents
+    @staticmethod
+    def count(progress: Progress, episode: TensorDict) -> float:
+        """Add an episode of all arenas to the progress; return the mean team return."""
+        arenas, _, agents = episode["reward"].shape
+        env_steps = int(episode["played"].sum())
+        progress.episodes += arenas
+        progress.env_steps += env_steps
+        progress.transitions += env_steps * agents
         return float(episode["reward"].sum(dim=(1, 2)).mean())
 
     def end_iteration(self, trainer: Trainer, returns: dict[str, float]) -> None:
-        """Count the iteration and log it, with the mean return of each kind of episode."""
+        """Count and log an iteration.
+
+        Args:
+            trainer: The trainer.
+            returns: Mean return of each kind of episode.
+        """
+        data = env_data(trainer)
+        progress = data.progress
         self.iterations += 1
         self.collected_at = trainer.global_step
-        report = world_data(trainer).env.report()
-        self.metrics = {f"collect/return_{name}": value for name, value in returns.items()}
-        self.metrics |= {
-            "collect/env_steps": float(self.env_steps),
-            "collect/episodes": float(self.episodes),
-            "collect/iterations": float(self.iterations),
-            **{f"collect/{name}": float(v) for name, v in report.items() if isinstance(v, int)},
+        progress.iterations += 1
+        progress.returns = returns
+        metrics = {
+            **{f"collect/return_{name}": value for name, value in returns.items()},
+            **{f"collect/{name}": float(getattr(progress, name)) for name in ("env_steps", "episodes", "iterations")},
+            **{f"collect/{name}": float(v) for name, v in data.env.report().items() if isinstance(v, int)},
+            "env_steps": float(progress.env_steps),
         }
         for logger in trainer.loggers:
-            logger.log_metrics(
-                self.metrics | {"env_steps": float(self.env_steps)}, step=max(trainer.global_step - 1, 0)
-            )
+            logger.log_metrics(metrics, step=max(trainer.global_step - 1, 0))
 
     def state(self) -> dict[str, Any]:
         assert self.generator is not None
-        counters = {name: getattr(self, name) for name in COUNTERS}
-        return counters | {"metrics": self.metrics, "queue": self.queue, "generator": self.generator.get_state()}
+        return {
+            "iterations": self.iterations,
+            "collected_at": self.collected_at,
+            "queue": self.queue,
+            "generator": self.generator.get_state(),
+        }
 
     def load_state(self, state: dict[str, Any]) -> None:
-        for name in (*COUNTERS, "metrics", "queue"):
+        for name in ("iterations", "collected_at", "queue"):
             setattr(self, name, state[name])
         assert self.generator is not None
-        self.generator.set_state(state["generator"])
+        restore_generator(self.generator, state["generator"], "the collector")
+
+
+def require_experience(trainer: Trainer) -> None:
+    """Check that there is a collector, or that the store has been filled by hand.
+
+    Raises:
+        ValueError: The store is empty, and there is no collector.
+    """
+    data = env_data(trainer)
+    has_collector = any(isinstance(callback, Collector) for callback in trainer.callbacks)  # type: ignore[attr-defined]
+    if not has_collector and (data.store is None or len(data.store) == 0):
+        raise ValueError(nothing_collected(data.collector))
 
 
 def process_callbacks(trainer: Trainer) -> list[ProcessCallback]:
-    """The trainer's callbacks whose state is each process' own, in order."""
+    """Return the trainer's callbacks with a state per process, in order."""
     return [c for c in cast(list[Callback], trainer.callbacks) if isinstance(c, ProcessCallback)]  # type: ignore[attr-defined]
-
-
-def collectors(trainer: Trainer) -> list[Collector]:
-    """The trainer's collectors, in order."""
-    return [c for c in cast(list[Callback], trainer.callbacks) if isinstance(c, Collector)]  # type: ignore[attr-defined]

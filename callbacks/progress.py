@@ -1,4 +1,4 @@
-"""One line that says how far a run is."""
+"""Progress bar of a run."""
 
 from __future__ import annotations
 
@@ -9,15 +9,20 @@ from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import ProgressBar
 from tqdm import tqdm
 
-from pearl_lightning.callbacks.collector import collectors
+from pearl_lightning.experience.data import env_data
+
+_FORMAT = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed} spent, {remaining} left{postfix}]"
 
 
 class UpdateProgress(ProgressBar):
-    """Updates done, of how many, environment steps and the last returns; seldom redrawn where nobody watches a screen.
+    """Shows updates, remaining time, environment steps and the last returns on one line.
 
     Args:
-        seconds: Time between two redraws on a terminal.
-        log_seconds: Time between two lines where the output is a file or a pipe.
+        seconds: Time in seconds between two redraws on a terminal, at least 0.
+        log_seconds: Time in seconds between two lines if the output is a file or a pipe, at least 0.
+
+    Raises:
+        ValueError: A time is below 0.
     """
 
     def __init__(self, seconds: float = 0.5, log_seconds: float = 60.0) -> None:
@@ -36,12 +41,14 @@ class UpdateProgress(ProgressBar):
         self._enabled = True
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        is_bounded = trainer.max_steps > 0
         self._bar = tqdm(
             desc="updates",
-            total=trainer.max_steps if trainer.max_steps > 0 else None,
+            total=trainer.max_steps if is_bounded else None,
+            bar_format=_FORMAT if is_bounded else None,
             initial=trainer.global_step,
             mininterval=self.seconds if sys.stderr.isatty() else self.log_seconds,
-            smoothing=0,  # time left by the mean over the run: collections and evaluations come in between
+            smoothing=0,  # remaining time by the mean speed of the run, because collections interrupt the updates
             disable=not self._enabled,
             dynamic_ncols=True,
         )
@@ -61,11 +68,10 @@ class UpdateProgress(ProgressBar):
 
     @staticmethod
     def facts(trainer: Trainer) -> str:
-        """Environment steps and last returns, for people."""
-        steps = sum(collector.env_steps for collector in collectors(trainer))
-        parts = [f"{steps:,} env steps"]
-        for collector in collectors(trainer):
-            parts += [f"{n.removeprefix('collect/')} {v:.1f}" for n, v in collector.metrics.items() if "return" in n]
+        """Environment steps and last returns as text."""
+        progress = env_data(trainer).progress
+        parts = [f"{progress.env_steps:,} env steps"]
+        parts += [f"return_{kind} {value:.1f}" for kind, value in progress.returns.items()]
         returns = [float(v) for name, v in sorted(trainer.callback_metrics.items()) if "evaluation/return" in name]
         if returns:
             parts.append("validation returns " + " ".join(f"{value:.1f}" for value in returns))

@@ -1,4 +1,4 @@
-"""Plays with the policy as it is, whenever updates have used up what it played before."""
+"""Callback that collects episodes for on-policy agents."""
 
 from __future__ import annotations
 
@@ -7,27 +7,34 @@ from typing import Any, cast
 import torch
 from pytorch_lightning import LightningModule, Trainer
 
-from pearl_lightning.baselines.on_policy import OnPolicyAgent
-from pearl_lightning.baselines.rollouts import rollout_data
+from pearl_lightning.agents.on_policy import OnPolicyAgent
 from pearl_lightning.callbacks.collector import Collector
 from pearl_lightning.callbacks.timing import timed
-from pearl_lightning.rollout import play_episode
+from pearl_lightning.experience.player import FunctionPlayer
+from pearl_lightning.experience.rollout import play_episode
+from pearl_lightning.experience.rollouts import rollout_data
 
 
 class RolloutCollector(Collector):
-    """One episode in every arena for an on-policy agent, as often as its data run out.
+    """Plays one episode in every arena for an on-policy agent whenever its data are used up.
 
     Args:
-        tasks_per_iteration: Train tasks played in an iteration; the arenas must be a multiple of it.
+        tasks_per_iteration: Number of train tasks per iteration; it must divide the number of arenas.
     """
 
     def __init__(self, tasks_per_iteration: int = 64) -> None:
         super().__init__(tasks_per_iteration)
 
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        super().on_train_start(trainer, pl_module)
+    def check(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        super().check(trainer, pl_module)
         if not isinstance(pl_module, OnPolicyAgent):
-            raise TypeError(f"RolloutCollector is for an on-policy agent, got {type(pl_module).__name__}")
+            raise TypeError(f"RolloutCollector requires an on-policy agent, got {type(pl_module).__name__}")
+        data = rollout_data(trainer)
+        if pl_module.learns_from_whole_iterations and (data.minibatches, data.epochs) != (1, 1):
+            given = f"{data.minibatches} and {data.epochs}"
+            raise ValueError(f"minibatches and epochs must be 1 for {type(pl_module).__name__}, got {given}")
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if rollout_data(trainer).rollout.is_used_up():
             self.collect(trainer, pl_module)
 
@@ -38,12 +45,12 @@ class RolloutCollector(Collector):
             self.collect(trainer, pl_module)
         super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
 
-    @timed
+    @timed("collection")
     @torch.no_grad()
     def collect(self, trainer: Trainer, pl_module: LightningModule) -> None:
         data, agent = rollout_data(trainer), cast(OnPolicyAgent, pl_module)
         self.give_tasks(data.env)
         assert self.generator is not None
-        episode = play_episode(data.env, agent.explore(data.env.arenas, self.generator))
+        episode = play_episode(data.env, FunctionPlayer(agent.explore(data.env.arenas, self.generator)))
         data.rollout.put(agent.experience(episode))
-        self.end_iteration(trainer, {"training": self.count(episode)})
+        self.end_iteration(trainer, {"training": self.count(data.progress, episode)})

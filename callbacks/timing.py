@@ -1,4 +1,4 @@
-"""Where a run's time goes: callbacks add up how long their own work takes."""
+"""Measurement of the time that callbacks spend."""
 
 from __future__ import annotations
 
@@ -7,29 +7,33 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Concatenate, ParamSpec, TypeVar
 
+from pytorch_lightning import Trainer
+
+from pearl_lightning.experience.data import env_data
+
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
-Owner = TypeVar("Owner", bound="Timed")
+Owner = TypeVar("Owner")
+Method = Callable[Concatenate[Owner, Trainer, Parameters], Result]
 
 
-class Timed:
-    """What adds up the seconds of its ``timed`` methods, in this process.
+def timed(part: str) -> Callable[[Method[Owner, Parameters, Result]], Method[Owner, Parameters, Result]]:
+    """Add the duration of each call of a callback's method to ``Progress.seconds``, even if it raises an error.
 
-    They are no part of a checkpointed state that must be equal bit for bit: ``RunSummary`` keeps them across a resume.
+    Args:
+        part: Part of the run's time, such as ``collection``.
     """
 
-    busy_seconds: float = 0.0
+    def decorate(method: Method[Owner, Parameters, Result]) -> Method[Owner, Parameters, Result]:
+        @wraps(method)
+        def counted(self: Owner, trainer: Trainer, *args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
+            started = time.monotonic()
+            try:
+                return method(self, trainer, *args, **kwargs)
+            finally:
+                seconds = env_data(trainer).progress.seconds
+                seconds[part] = seconds.get(part, 0.0) + time.monotonic() - started
 
+        return counted
 
-def timed(method: Callable[Concatenate[Owner, Parameters], Result]) -> Callable[Concatenate[Owner, Parameters], Result]:
-    """A method whose calls count into its owner's ``busy_seconds``, also those that raise."""
-
-    @wraps(method)
-    def counted(self: Owner, *args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
-        started = time.monotonic()
-        try:
-            return method(self, *args, **kwargs)
-        finally:
-            self.busy_seconds += time.monotonic() - started
-
-    return counted
+    return decorate

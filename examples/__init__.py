@@ -1,1 +1,1 @@
-"""Programs that use what the library writes."""
+"""Programs that use the library or the files that it writes."""

@@ -1,4 +1,4 @@
-"""Play Derk's Gym with what ``pearl export`` wrote: numpy and onnxruntime act and adapt, without our networks.
+"""Play Derk's Gym with an exported agent, by numpy and onnxruntime alone.
 
 pearl export --out export
 python examples/play_exported.py export --backend game
@@ -16,37 +16,90 @@ import onnxruntime
 import torch
 from numpy.typing import NDArray
 
-from pearl_lightning.envs.derk.env import DerkEnv
-from pearl_lightning.envs.derk.tasks import LoadoutTasks
+from pearl_lightning.derk.env import DerkEnv
+from pearl_lightning.derk.tasks import LoadoutTasks
+
+
+def start_session(model: Path) -> onnxruntime.InferenceSession:
+    """Load a model that runs on one thread, because it is small and waiting threads would occupy other cores."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+
+Array = NDArray[np.float32]
 
 
 class Player:
-    """An exported agent with a belief about each arena's task."""
+    """An exported agent with one belief per arena."""
 
     def __init__(self, folder: Path, arenas: int, sampled: bool = False, seed: int = 0) -> None:
-        self.agent: dict[str, Any] = json.loads((folder / "agent.json").read_text())
-        self.policy = onnxruntime.InferenceSession(folder / "policy.onnx", providers=["CPUExecutionProvider"])
+        self.agent: dict[str, Any] = json.loads((folder / "agent.json").read_text(encoding="utf-8"))
+        self.policy = start_session(folder / "policy.onnx")
         self.sampled, self.random = sampled, np.random.default_rng(seed)
         latent_dim = self.agent["latent_dim"]
         self.mean, self.std = np.zeros((arenas, latent_dim), np.float32), np.ones((arenas, latent_dim), np.float32)
         if latent_dim:
-            self.encoder = onnxruntime.InferenceSession(folder / "encoder.onnx", providers=["CPUExecutionProvider"])
-            self.state = np.zeros((arenas, *self.agent["state"]), np.float32)
+            self.encoder = start_session(folder / "encoder.onnx")
+            self.first_state = np.zeros((arenas, *self.agent["state"]), np.float32)  # at the start of the episode
+        self.start()
 
-    def draw_z(self) -> None:
-        self.z = self.mean + self.std * self.random.standard_normal(self.mean.shape, np.float32)
+    def start(self) -> None:
+        """Start an episode."""
+        self.observations: list[Array] = []
+        self.actions: list[Array] = []
+        self.rewards: list[Array] = []
+        self.condition = self.draw_condition()
 
-    def act(self, observation: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Actions ``[arena, agent, width]`` for observations ``[arena, agent, feature]``."""
+    def draw_condition(self) -> Array:
+        """Draw the condition of the policy from the belief."""
+        match self.agent.get("condition"):
+            case "PosteriorCondition":
+                return np.concatenate([self.mean, self.std], axis=1)
+            case "MeanCondition":
+                return self.mean
+            case _:  # a sample of z
+                return self.mean + self.std * self.random.standard_normal(self.mean.shape, np.float32)
+
+    def is_due(self, setting: str) -> bool:
+        every, step = self.agent.get(setting), len(self.rewards)
+        return every is not None and step > 0 and step % every == 0
+
+    def act(self, observation: Array) -> Array:
+        """Return actions ``[arena, agent, width]`` for observations ``[arena, agent, feature]``."""
+        if self.is_due("observe_every"):
+            self.update_belief(observation)
+        if self.is_due("observe_every") or self.is_due("resample_every"):
+            self.condition = self.draw_condition()
         arenas, agents, features = observation.shape
-        rows = {"observation": observation.reshape(-1, features), "z": self.z.repeat(agents, axis=0)}
-        rows["agent"] = np.tile(np.arange(agents), arenas)
+        rows = {"observation": observation.reshape(-1, features), "condition": self.condition.repeat(agents, axis=0)}
         names = [output.name for output in self.policy.get_outputs()]
         answers = self.policy.run(names, {each.name: rows[each.name] for each in self.policy.get_inputs()})
         outputs = dict(zip(names, answers, strict=True))
-        return (self.sample(outputs) if self.sampled else outputs["action"]).reshape(arenas, agents, -1)
+        action = (self.sample(outputs) if self.sampled else outputs["action"]).reshape(arenas, agents, -1)
+        self.observations.append(observation)
+        self.actions.append(action)
+        return action
 
-    def sample(self, outputs: dict[str, NDArray[np.float32]]) -> NDArray[np.float32]:
+    def observe(self, reward: Array) -> None:
+        """Record the rewards ``[arena, agent]`` of the last action."""
+        self.rewards.append(reward)
+
+    def end(self, observation: Array) -> None:
+        """Finish the episode, given its last observations."""
+        if self.agent["latent_dim"]:
+            self.first_state = self.update_belief(observation)
+        self.start()
+
+    def update_belief(self, observation: Array) -> Array:
+        """Update the belief with all steps of the episode; return the new state of the encoder."""
+        rows = (self.observations + [observation], self.actions, self.rewards)
+        context = self.context(*(np.stack(each, axis=1) for each in rows))
+        inputs = {"context": context, "state": self.first_state}
+        state, self.mean, self.std = self.encoder.run(["new_state", "mean", "std"], inputs)
+        return state
+
+    def sample(self, outputs: dict[str, Array]) -> Array:
         layout, mean = self.agent["action"], outputs["mean"]
         low, high = np.float32(layout["low"]), np.float32(layout["high"])
         pre_tanh = mean + np.exp(outputs["log_std"]) * self.random.standard_normal(mean.shape, np.float32)
@@ -55,28 +108,21 @@ class Player:
             columns.append((logits + self.random.gumbel(size=logits.shape)).argmax(axis=1, keepdims=True))
         return np.concatenate(columns, axis=1, dtype=np.float32)
 
-    def adapt(self, observation: NDArray[np.float32], action: NDArray[np.float32], reward: NDArray[np.float32]) -> None:
-        """Take an episode ``[arena, step, agent, ...]`` into the belief; its last observation comes after all steps."""
-        if self.agent["latent_dim"]:
-            inputs = {"context": self.context(observation, action, reward), "state": self.state}
-            self.state, self.mean, self.std = self.encoder.run(["new_state", "mean", "std"], inputs)
-
-    def context(
-        self, observation: NDArray[np.float32], action: NDArray[np.float32], reward: NDArray[np.float32]
-    ) -> NDArray[np.float32]:
-        """What the encoder reads of an episode, ``[arena, transition, feature]``."""
-        stride, salient = self.agent["context_stride"], self.agent["context_salient"]
+    def context(self, observation: Array, action: Array, reward: Array) -> Array:
+        """Convert steps ``[arena, step, agent, ...]`` to the encoder's input ``[arena, transition, feature]``."""
+        layout = self.agent["context"]
+        stride, salient = layout["stride"], layout["salient"]
         continuous, choices = len(self.agent["action"]["low"]), self.agent["action"]["choices"]
-        shown = action[:, ::stride]
-        one_hots = [np.eye(n)[shown[..., continuous + i].astype(int)] for i, n in enumerate(choices)]
-        paid = np.add.reduceat(reward, range(0, reward.shape[1], stride), axis=1)[..., None]
+        read = action[:, ::stride]
+        one_hots = [np.eye(n)[read[..., continuous + i].astype(int)] for i, n in enumerate(choices)]
+        summed = np.add.reduceat(reward, range(0, reward.shape[1], stride), axis=1)[..., None]
         before, after = observation[:, :-1:stride], observation[:, 1::stride]
         parts = [
-            *([after - before] if self.agent["context_next_observation"] else []),
+            *([after - before] if layout["next_observation"] else []),
             before,
-            shown[..., :continuous],
+            read[..., :continuous],
             *one_hots,
-            self.agent["context_reward_scale"] * paid,
+            layout["reward_scale"] * summed,
         ]
         features = np.concatenate(parts, axis=-1, dtype=np.float32)
         features = features.reshape(len(features), -1, features.shape[-1])
@@ -88,35 +134,30 @@ class Player:
 
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description="Play Derk's Gym with an exported agent.")
-    parser.add_argument("folder", type=Path, help="Where pearl export wrote to.")
+    parser.add_argument("folder", type=Path, help="Folder of pearl export.")
     parser.add_argument("--backend", choices=["simulator", "game"], default="simulator")
     parser.add_argument("--opponent", default="random")
     parser.add_argument("--arenas", type=int, default=4)
     parser.add_argument("--episodes", type=int, default=3)
-    parser.add_argument("--sampled", action="store_true", help="Play samples of the policy rather than its mode.")
+    parser.add_argument("--sampled", action="store_true", help="Play samples of the policy instead of its mode.")
     options = parser.parse_args(arguments)
     if not (options.folder / "agent.json").is_file():
-        parser.error(f"{options.folder} holds no exported agent: write one with pearl export --out {options.folder}")
+        parser.error(f"{options.folder} contains no exported agent: run pearl export --out {options.folder}")
 
     player = Player(options.folder, options.arenas, options.sampled)
     tasks = LoadoutTasks(train_tasks=options.arenas, test_tasks=0, opponent=options.opponent, bounties="shaped")
-    shown = {name: bool(player.agent.get(name)) for name in ("observe_time", "observe_task")}
-    env = DerkEnv(arenas=options.arenas, tasks=tasks, backend=options.backend, **shown)
+    observed = {name: bool(player.agent.get(name)) for name in ("observe_time", "observe_task")}
+    env = DerkEnv(arenas=options.arenas, tasks=tasks, backend=options.backend, **observed)
     for episode in range(options.episodes):
-        observations, actions, rewards = [], [], []
-        observation = env.begin(list(tasks.train))
-        for step in range(env.horizon):
-            if step % (player.agent["z_steps"] or env.horizon) == 0:
-                player.draw_z()
-            observations.append(observation.numpy())
-            actions.append(player.act(observations[-1]))
-            result = env.advance(torch.from_numpy(actions[-1]))
-            rewards.append(result["reward"].numpy())
+        observation, total = env.begin(list(tasks.train)), 0.0
+        for _ in range(env.horizon):
+            result = env.advance(torch.from_numpy(player.act(observation.numpy())))
+            player.observe(result["reward"].numpy())
+            total += float(result["reward"].sum())
             observation = result["observation"]
-        observations.append(observation.numpy())
-        player.adapt(*(np.stack(rows, axis=1) for rows in (observations, actions, rewards)))
+        player.end(observation.numpy())
         won = (result["outcome"] > 0).float().mean()
-        print(f"episode {episode}: return {np.sum(rewards) / options.arenas:.2f}, {won:.0%} won")
+        print(f"episode {episode}: return {total / options.arenas:.2f}, {won:.0%} won")
     env.close()
 
 

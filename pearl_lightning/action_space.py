@@ -1,51 +1,17 @@
-"""What an action is made of: bounded numbers followed by discrete choices."""
+"""Layout of an action: bounded numbers, discrete choices, or both."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
-from torchrl.data import Bounded
-from torchrl.data.tensor_specs import BoundedContinuous
 
-
-class _MixedBounded(BoundedContinuous):
-    """Bounds whose last ``choices`` columns hold whole numbers: a draw is always a legal action.
-
-    Instances are made by ``of``: constructing any ``Bounded`` gives TorchRL's own class, whatever was asked for.
-    """
-
-    choices: int
-
-    @classmethod
-    def of(cls, spec: Bounded, choices: int) -> Bounded:
-        """``spec`` itself, turned into one whose last ``choices`` columns are whole."""
-        spec.__class__, spec.choices = cls, choices
-        return spec
-
-    def rand(self, shape: Any = None) -> Tensor:
-        draw = super().rand(shape)
-        whole = draw[..., draw.shape[-1] - self.choices :]
-        options = self.space.high[..., self.shape[-1] - self.choices :] + 1
-        whole.copy_((torch.rand_like(whole) * options).floor())
-        return draw
-
-    def is_in(self, val: Tensor) -> bool:
-        whole = val[..., val.shape[-1] - self.choices :]
-        return super().is_in(val) and bool((whole == whole.round()).all())
-
-    def clone(self) -> Bounded:
-        return self.of(super().clone(), self.choices)
-
-    def expand(self, *shape: Any) -> Bounded:
-        return self.of(super().expand(*shape), self.choices)
-
-    def to(self, dest: Any) -> Bounded:
-        return self.of(super().to(dest), self.choices)
+if TYPE_CHECKING:
+    from torchrl.data import Bounded
 
 
 @dataclass(frozen=True)
@@ -53,9 +19,12 @@ class ActionSpace:
     """Layout of an action row: ``len(low)`` bounded numbers, then one whole number per discrete choice.
 
     Args:
-        low: Lower bound of each continuous component.
+        low: Lower bound of each continuous component; empty for discrete actions.
         high: Upper bound of each continuous component.
         choices: Number of options of each discrete component; empty for continuous actions.
+
+    Raises:
+        ValueError: There are no components, a bound is wrong, or a choice has fewer than two options.
     """
 
     low: tuple[float, ...]
@@ -65,12 +34,14 @@ class ActionSpace:
     def __post_init__(self) -> None:
         for name in ("low", "high", "choices"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
-        if len(self.low) != len(self.high) or not self.low:
-            raise ValueError(f"low and high must be non-empty and equally long, got {self.low} and {self.high}")
+        if len(self.low) != len(self.high):
+            raise ValueError(f"low and high must be equally long, got {self.low} and {self.high}")
+        if not self.low and not self.choices:
+            raise ValueError("low and high, or choices, must not be empty, got an action without components")
         if any(not a < b for a, b in zip(self.low, self.high, strict=True)):
             raise ValueError(f"each low must be below its high, got low={self.low}, high={self.high}")
         if any(n < 2 for n in self.choices):
-            raise ValueError(f"every discrete choice needs at least 2 options, got choices={self.choices}")
+            raise ValueError(f"every discrete choice must have at least 2 options, got choices={self.choices}")
 
     @property
     def continuous(self) -> int:
@@ -79,26 +50,27 @@ class ActionSpace:
 
     @property
     def width(self) -> int:
-        """Numbers in one action row."""
+        """Number of columns of an action row."""
         return self.continuous + len(self.choices)
 
     @property
     def encoded_width(self) -> int:
-        """Numbers in one action row once each choice is a one-hot."""
+        """Number of columns of an action row with one-hot encoded choices."""
         return self.continuous + sum(self.choices)
 
     @property
     def joint_choices(self) -> int:
-        """Number of combinations of the discrete choices; 1 when there is none."""
+        """Number of combinations of the discrete choices; 1 if there are no choices."""
         return math.prod(self.choices)
 
     def spec(self, shape: tuple[int, ...]) -> Bounded:
         """TorchRL spec of actions ``[*shape, width]``."""
+        from pearl_lightning.action_spec import bounded_spec  # imports TorchRL, which task families do not need
+
         low = torch.tensor([*self.low, *([0.0] * len(self.choices))])
         high = torch.tensor([*self.high, *(float(n - 1) for n in self.choices)])
         full = torch.Size((*shape, self.width))
-        bounded = Bounded(low=low.expand(full), high=high.expand(full), shape=full, dtype=torch.float32)
-        return _MixedBounded.of(bounded, len(self.choices))
+        return bounded_spec(low.expand(full), high.expand(full), len(self.choices))
 
     def sample(
         self,
@@ -106,15 +78,17 @@ class ActionSpace:
         generator: torch.Generator | None = None,
         device: torch.device | str = "cpu",
     ) -> Tensor:
-        """Uniform legal actions ``[*shape, width]``; the generator must be the device's."""
+        """Sample legal actions ``[*shape, width]`` uniformly; the generator must be on ``device``."""
         uniform = torch.rand(*shape, self.continuous, generator=generator, device=device)
-        bounds = enumerate(zip(self.low, self.high, strict=True))  # numbers, for a tensor would be copied to a GPU
+        bounds = enumerate(
+            zip(self.low, self.high, strict=True)
+        )  # numbers, because a tensor would have to be copied to the GPU
         columns = [low + uniform[..., i : i + 1] * (high - low) for i, (low, high) in bounds]
         columns += [torch.randint(n, (*shape, 1), generator=generator, device=device).float() for n in self.choices]
         return torch.cat(columns, dim=-1)
 
     def encode(self, action: Tensor) -> Tensor:
-        """Action rows ``[..., width]`` with every choice as a one-hot ``[..., encoded_width]``."""
+        """Encode the choices of action rows ``[..., width]`` as one-hot: ``[..., encoded_width]``."""
         if not self.choices:
             return action
         parts = [action[..., : self.continuous]]
@@ -124,12 +98,12 @@ class ActionSpace:
         return torch.cat(parts, dim=-1)
 
     def joint_index(self, action: Tensor) -> Tensor:
-        """Index ``[...]`` of the discrete part of ``[..., width]`` among ``joint_choices``, first choice slowest."""
+        """Index ``[...]`` of the joint discrete choice of actions ``[..., width]``; the first choice varies slowest."""
         index = torch.zeros(action.shape[:-1], dtype=torch.long, device=action.device)
         for i, n in enumerate(self.choices):
             index = index * n + action[..., self.continuous + i].long()
         return index
 
     def state(self) -> dict[str, Any]:
-        """Plain lists, as a checkpoint stores them."""
+        """Return the fields as plain lists, for a checkpoint."""
         return {"low": list(self.low), "high": list(self.high), "choices": list(self.choices)}

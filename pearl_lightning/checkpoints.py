@@ -1,4 +1,4 @@
-"""Checkpoints that are read, and rebuild their model, without unpickling anything."""
+"""Reading of checkpoints, and their hyperparameters, without unpickling."""
 
 from __future__ import annotations
 
@@ -13,24 +13,47 @@ import torch
 from pytorch_lightning import LightningModule
 
 INSTANTIATOR = "pytorch_lightning.cli.instantiate_module"
-"""What Lightning rebuilds a module with whose hyperparameters read like a config."""
+"""Function with which Lightning rebuilds a module from hyperparameters in config format."""
+
+
+def checkpoint_file(given: str, named_run: Path | None = None) -> Path:
+    """Find the checkpoint that a command-line argument names.
+
+    Args:
+        given: A ``.ckpt`` file; the folder of a run, for its ``last.ckpt``; or, with ``named_run``, ``last`` or
+            ``best``.
+        named_run: Folder of the run that ``last`` and ``best`` refer to.
+
+    Raises:
+        FileNotFoundError: The checkpoint does not exist.
+    """
+    path = Path(given)
+    if named_run is not None and given in ("last", "best") and not path.exists():
+        path = named_run / "checkpoints" / f"{given}.ckpt"
+    elif path.is_dir():
+        path = path / ("last.ckpt" if path.absolute().name == "checkpoints" else "checkpoints/last.ckpt")
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no checkpoint {path}")
+    return path
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
-    """What a ``.ckpt`` of this library holds, on the CPU.
+    """Load a checkpoint of this library to the CPU.
+
+    Args:
+        path: A ``.ckpt`` file, or the folder of a run, for its ``last.ckpt``.
 
     Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: It is not a checkpoint, or not a whole one.
+        FileNotFoundError: The file does not exist.
+        ValueError: The file is not a checkpoint or is incomplete.
     """
-    if not path.is_file():
-        raise FileNotFoundError(f"there is no checkpoint {path}")
+    path = checkpoint_file(str(path))
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
         complete = {"state_dict", "hyper_parameters", "global_step"} <= checkpoint.keys() and (
             "_class_path" in checkpoint["hyper_parameters"]
         )
-    except Exception as error:  # torch raises whatever its parts raise
+    except Exception as error:  # torch.load raises many types of errors
         raise ValueError(f"{path} is not a checkpoint that torch.load(weights_only=True) reads") from error
     if not complete:
         raise ValueError(
@@ -40,17 +63,17 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def make_hyperparameters_plain(module: LightningModule) -> None:
-    """Rewrite what ``save_hyperparameters`` kept of a module that was made in Python as a config would say it.
+    """Convert the saved hyperparameters of a module that was created in Python to the format of a config.
 
-    Those of a module that the command line made read so already.
-    A class or a ``functools.partial`` of one becomes its class path and arguments, so that ``load_from_checkpoint``
-    rebuilds the module without unpickling. Defaults that cannot be said so are left out; any other function is replaced
-    by a note, and has to be given to ``load_from_checkpoint`` again.
+    The hyperparameters of a module that was created by the command line already have this format.
+    A class or a ``functools.partial`` of a class becomes its class path and arguments, so ``load_from_checkpoint`` can
+    rebuild the module without unpickling. Arguments that have their default value are omitted. Any other function is
+    replaced by a note; it must be passed to ``load_from_checkpoint`` again.
     """
     if "_instantiator" in module.hparams:
         return
     defaults: dict[str, Any] = {}
-    for cls in reversed(type(module).__mro__):  # a subclass may pass on what it does not name
+    for cls in reversed(type(module).__mro__):  # a subclass may accept arguments of its base class as **kwargs
         if "__init__" in vars(cls):
             defaults |= {name: p.default for name, p in inspect.signature(vars(cls)["__init__"]).parameters.items()}
     given = {name: value for name, value in module.hparams.items() if value is not defaults.get(name)}

@@ -3,62 +3,43 @@
 from __future__ import annotations
 
 import argparse
+import codecs
+import io
+import locale
 import os
-import pkgutil
 import re
 import sys
 from typing import NoReturn
 
 from pearl_lightning import __version__
+from pearl_lightning.missing import explained, missing_package
+from pearl_lightning.registry import COMMANDS, Command
 
-USAGE = """usage: pearl COMMAND [options]
+COMMAND_LINES = "\n".join(f"  {name:10}  {command.purpose}" for name, command in COMMANDS.items())
+USAGE = f"""usage: pearl COMMAND [options]
 
 commands:
-  fit         meta-train:            pearl fit --config configs/point_robot.yaml
-  validate    play the validation tasks of a config with a checkpoint
-  test        the same of the test tasks, for a final figure
-  evaluate    adaptation table, JSON and plot of a checkpoint: pearl evaluate runs/NAME/checkpoints/last.ckpt
-  watch       a match to look at:    pearl watch runs/NAME/checkpoints/last.ckpt --out match.html
-  league      cross table and Elo of agents and opponents: pearl league runs/NAME/snapshots/*.ckpt attacker gang
-  report      a run, or several compared, as one HTML page: pearl report runs/NAME
-  serve       an agent server for anybody's gym-derk session: pearl serve runs/NAME/checkpoints/last.ckpt
-  export      policy and encoder as .pt2 and ONNX: pearl export runs/NAME/checkpoints/last.ckpt
-  tasks       list the tasks of a config, split by split: pearl tasks configs/derk.yaml
-  configs     list the ready-made configs, and how they are put together
-  init        copy a ready-made config here, to be edited: pearl init derk
-  doctor      tell what the real game still needs on this machine
-  completion  print a script that completes commands, options and names of configs: pearl completion bash
+{COMMAND_LINES}
 
-pearl COMMAND --help shows a command's options. --traceback shows where an error came from.
-pearl --version tells the version."""
-
-
-COMMANDS = tuple(re.findall(r"^  (\w+) ", USAGE, flags=re.MULTILINE))
-_ENTRIES = {
-    "evaluate": "pearl_lightning.commands.evaluate:run",
-    "export": "pearl_lightning.commands.export:run",
-    "doctor": "pearl_lightning.commands.doctor:main",
-    "league": "pearl_lightning.commands.league:run",
-    "report": "pearl_lightning.commands.report:run",
-    "serve": "pearl_lightning.commands.serve:run",
-    "tasks": "pearl_lightning.commands.tasks:run",
-    "watch": "pearl_lightning.commands.watch:run",
-    "configs": "pearl_lightning.commands.configs:run",
-    "init": "pearl_lightning.commands.configs:run_init",
-    "completion": "pearl_lightning.commands.completion:run",
-}
-"""Imported when they are asked for: some take a second or more."""
+pearl COMMAND --help shows a command's options. --traceback shows the traceback of an error.
+pearl --version prints the version."""
 
 
 class PlainParser(argparse.ArgumentParser):
-    """A parser of commands that need no torch; it raises its complaints, without pages of usage."""
+    """A parser for commands that do not need torch. It raises errors without printing the usage text."""
 
     def error(self, message: str) -> NoReturn:
         raise ValueError(message)
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one command; returns the exit status."""
+    """Run one command; return the exit status.
+
+    Args:
+        argv: Command and options. Defaults to those of this process.
+    """
+    if argv is None:
+        _use_utf8()
     arguments = list(sys.argv[1:] if argv is None else argv)
     traceback = "--traceback" in arguments
     arguments = [argument for argument in arguments if argument != "--traceback"]
@@ -69,20 +50,31 @@ def main(argv: list[str] | None = None) -> int:
     if command == "--version":
         print(f"pearl-lightning {__version__}")
         return 0
-    if command in _ENTRIES:
-        return _readable(_ENTRIES[command], arguments[1:], traceback)
-    if command in ("fit", "validate", "test"):
-        return _readable("pearl_lightning.commands.training:run", arguments, traceback)
-    print(f"pearl: error: unknown command {command!r}: see pearl --help", file=sys.stderr)
+    if command in COMMANDS:
+        return _readable(COMMANDS[command], arguments[1:], traceback)
+    print(f"pearl: error: unknown command {command!r}; see pearl --help", file=sys.stderr)
     return 2
 
 
-def _readable(entry: str, arguments: list[str], traceback: bool) -> int:
-    """Import and run a command; whatever goes wrong becomes one line on stderr."""
+def _use_utf8() -> None:
+    """Restart this process in Python's UTF-8 mode if the locale has another encoding.
+
+    Configs and all other files are UTF-8 on every system. From Python 3.15 on, this mode is the default.
+    """
+    if codecs.lookup(locale.getencoding()).name != "utf-8" and not sys.flags.utf8_mode:
+        os.environ["PYTHONUTF8"] = "1"  # also for child processes
+        os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])
+    for stream in (sys.stdout, sys.stderr):  # PYTHONIOENCODING may have set another encoding
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _readable(command: Command, arguments: list[str], traceback: bool) -> int:
+    """Import and run a command; print any error as one line on stderr."""
     try:
-        status: int | None = pkgutil.resolve_name(entry)(arguments)
+        status = command.run(arguments)
         sys.stdout.flush()
-    except BrokenPipeError:  # who reads has seen enough, as head has
+    except BrokenPipeError:  # the reader has closed the pipe, as head does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except KeyboardInterrupt:
@@ -92,38 +84,54 @@ def _readable(entry: str, arguments: list[str], traceback: bool) -> int:
         if traceback:
             raise
         message = readable(str(error))
-        if not message or not _speaks(error):
+        if isinstance(error, ModuleNotFoundError) and (line := explained(error)) is not None:
+            message = line
+        elif not message or not _speaks(error):
             message = f"{type(error).__name__}: {message}"
         process = os.environ.get("LOCAL_RANK", "0")
         where = "" if process == "0" else f" (process {process})"
-        sys.stderr.write(f"pearl: error{where}: {message}\n")  # in one piece: other processes may write at once
+        sys.stderr.write(
+            f"pearl: error{where}: {message}\n"
+        )  # in a single write: other processes may write at the same time
         return 1
     return status or 0
 
 
 def readable(message: str) -> str:
-    """One line of a complaint: what is wrong with which key, without the types that were tried."""
+    """Shorten an error message of jsonargparse to one line: the key and the problem, without the types it tried."""
     line = " ".join(message.split())
+    if (missing := missing_package(line)) is not None:
+        return missing
     for pattern, replacement in (
+        (r"- Expected a path but \S+ either not accessible or invalid ", ""),
+        (r"(?<!Errors): - (?=\S)", ": "),
+        # for a list, the error about the invalid entry follows one about the list
+        (r"- Not a valid subclass of \w+\. Got value: \[Namespace.*?(- Problem with given class_path )", r"\1"),
         (
             r"(- Expected a path but .*? )?((- )?Does not validate against any of the Union.*? Errors: )+- (.*?) - .*",
             r"\4",
         ),
+        (
+            r"Expected an instantiatable class, but (?:\S+\.)?(\w+) is abstract",
+            r"no \1 is named: an overlay comes after the config that it changes",
+        ),
         (r"Type \S+\[.*?\] expects a function or a callable class: ", ""),
+        (r"Expected a dot import path string: (\S+)", r"there is no class \1; give its path, module.Class"),
         (r"Expected an? <class '(?:[\w.]+\.)?(\w+)'>", r"Expected \1"),
         (r"Expected an? typing\.Literal\[(.*?)\]", r"Expected one of \1"),
         (r'Parser key "([^"]+)":', r"\1:"),
-        (r"^(model|data): (\w+): ", r"\1.\2: "),
-        (r"Error\(s\) in loading state_dict for \w+: (.*?\)?)\. .*", r"the checkpoint does not fit the model: \1"),
+        *[(r"^((?:model|data)(?:\.\w+)*): (\w+): ", r"\1.\2: ")] * 2,  # a setting of a nested class
+        (r"Error\(s\) in loading state_dict for \w+: (.*?\)?)\.( .*)?$", r"the checkpoint does not fit the model: \1"),
     ):
         line = re.sub(pattern, replacement, line)
     return line
 
 
 def _speaks(error: Exception) -> bool:
-    """Whether its message says enough without the error's name."""
+    """Whether the message of an error is clear without the name of its class."""
     if isinstance(error, (ValueError, TypeError, OSError, RuntimeError, ArithmeticError)):
         return True
-    from pytorch_lightning.utilities.exceptions import MisconfigurationException
-
-    return isinstance(error, MisconfigurationException)
+    exceptions = sys.modules.get(
+        "pytorch_lightning.utilities.exceptions"
+    )  # if it was not imported, Lightning raised no error
+    return exceptions is not None and isinstance(error, exceptions.MisconfigurationException)

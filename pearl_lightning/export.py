@@ -1,4 +1,4 @@
-"""An agent's adapted policy and its encoder as programs that run without this library: ``torch.export`` and ONNX."""
+"""Export of policy and encoder to programs that run without this library: ``torch.export`` and ONNX."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import logging
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,46 +16,49 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch._higher_order_ops import scan  # no public name yet; the one loop that both formats know
+from torch._higher_order_ops import scan  # not public yet; the only loop that both formats support
 from torch.export import Dim, ExportedProgram
 from torch.nn.functional import linear
 
 import pearl_lightning
-from pearl_lightning.agent import Agent
+from pearl_lightning.agents.agent import Agent
+from pearl_lightning.agents.pearl import PEARL
+from pearl_lightning.inference.belief import FixedBelief
+from pearl_lightning.inference.encoders import ContextEncoder, RecurrentEncoder
 from pearl_lightning.networks.actors import Actor
-from pearl_lightning.networks.encoders import ContextEncoder, RecurrentEncoder
-from pearl_lightning.pearl import PEARL
 
 PROGRAMS = ("policy", "encoder")
-"""Names of the programs; an agent without context has no encoder."""
+"""Names of the programs; an agent that reads no context has no encoder."""
 DESCRIPTION = "agent.json"
-"""What a player needs and cannot read from the programs."""
+"""Name of the file with everything else that is needed to play with the programs."""
 _REQUIRED = ("onnx", "onnxscript")
-_EXAMPLE_BATCH, _EXAMPLE_TRANSITIONS = 2, 3  # of the inputs that a program is traced with
+_EXAMPLE_BATCH, _EXAMPLE_TRANSITIONS = 2, 3  # sizes of the inputs with which a program is traced
 _BATCH, _TRANSITION = Dim("batch", min=1), Dim("transition", min=1)
 
 
 class PolicyProgram(nn.Module):
-    """What ``policy`` computes: the distribution over actions of each row, and its mode.
+    """The program ``policy``: it computes the distribution over actions and its mode.
 
     Args:
-        actor: Of the agent.
+        actor: Actor of the agent.
     """
 
     def __init__(self, actor: Actor) -> None:
         super().__init__()
         self.actor = actor
 
-    def forward(self, observation: Tensor, z: Tensor | None = None, agent: Tensor | None = None) -> dict[str, Tensor]:
-        """``action`` ``[batch, width]``, the mode; ``mean`` and ``log_std`` ``[batch, continuous]`` before tanh;
-        ``logits`` ``[batch, sum of options]``, one choice after another, where there are any.
+    def forward(self, observation: Tensor, condition: Tensor | None = None) -> dict[str, Tensor]:
+        """Compute the distribution over actions.
 
         Args:
-            observation: ``[batch, feature]``.
-            z: ``[batch, latent]``; none for an agent whose z has no numbers.
-            agent: Place in the team ``[batch]``, int64; none for an actor that does not tell agents apart.
+            observation: Observations ``[batch, feature]``.
+            condition: Conditions ``[batch, number]``; None if the agent's condition is empty.
+
+        Returns:
+            ``action`` ``[batch, width]``, the mode; ``mean`` and ``log_std`` ``[batch, continuous]`` before tanh; and,
+            if there are discrete choices, their ``logits`` ``[batch, sum of options]``, one choice after another.
         """
-        policy = self.actor(observation, observation[:, :0] if z is None else z, agent)
+        policy = self.actor(observation, observation[:, :0] if condition is None else condition)
         outputs = {"action": policy.mode(), "mean": policy.mean, "log_std": policy.log_std}
         if policy.log_choices:
             outputs["logits"] = torch.cat(policy.log_choices, dim=-1)
@@ -62,10 +66,10 @@ class PolicyProgram(nn.Module):
 
 
 class EncoderProgram(nn.Module):
-    """What ``encoder`` computes: one step of a ``Belief``. A state of zeros is one that has read nothing.
+    """The program ``encoder``: it computes one update of a ``GaussianBelief``. The initial state is all zeros.
 
     Args:
-        encoder: Of the agent.
+        encoder: Encoder of the agent.
     """
 
     initial_state: Tensor
@@ -77,11 +81,11 @@ class EncoderProgram(nn.Module):
         self.starts_at_zeros = not bool(self.initial_state.any())
 
     def forward(self, context: Tensor, state: Tensor) -> dict[str, Tensor]:
-        """``new_state`` ``[batch, ...]``, and ``mean`` and ``std`` ``[batch, latent]`` of its posterior.
+        """Return ``new_state`` ``[batch, ...]``, and ``mean`` and ``std`` ``[batch, latent]`` of its posterior.
 
         Args:
             context: At least one transition ``[batch, transition, feature]``.
-            state: What the last call gave ``[batch, ...]``, at first zeros.
+            state: State from the previous call ``[batch, ...]``; zeros in the first call.
         """
         if not self.starts_at_zeros:
             is_new = (state == 0).flatten(1).all(dim=1).view(-1, *[1] * (state.ndim - 1))
@@ -92,10 +96,10 @@ class EncoderProgram(nn.Module):
 
 
 class ScannedGRU(nn.Module):
-    """A one-layer ``nn.GRU`` as a loop whose length is not fixed; ``torch.export`` would unroll the module's own.
+    """A one-layer ``nn.GRU`` as a loop of variable length. ``torch.export`` would unroll ``nn.GRU`` itself.
 
     Args:
-        unit: Whose parameters it shares; ``batch_first``.
+        unit: The ``nn.GRU``, which must be ``batch_first``; its parameters are shared.
     """
 
     def __init__(self, unit: nn.GRU) -> None:
@@ -104,7 +108,7 @@ class ScannedGRU(nn.Module):
         self.memory_weight, self.memory_bias = unit.get_parameter("weight_hh_l0"), unit.get_parameter("bias_hh_l0")
 
     def forward(self, inputs: Tensor, memory: Tensor) -> tuple[Tensor, Tensor]:
-        """Memories ``[batch, step, memory]`` and the last ``[1, batch, memory]``, as ``nn.GRU`` gives them."""
+        """Return all memories ``[batch, step, memory]`` and the last one ``[1, batch, memory]``, like ``nn.GRU``."""
 
         def step(memory: Tensor, from_input: Tensor) -> tuple[Tensor, Tensor]:
             reset, update, new = from_input.chunk(3, dim=-1)
@@ -118,29 +122,29 @@ class ScannedGRU(nn.Module):
         return every.transpose(0, 1), last.unsqueeze(0)
 
 
-def export_agent(agent: Agent, folder: Path, world: Mapping[str, Any] | None = None) -> list[Path]:
-    """Write an agent's policy and encoder as ``.pt2`` and ``.onnx``, and ``agent.json``, the last.
+def export_agent(agent: Agent, folder: Path, env_settings: Mapping[str, Any] | None = None) -> list[Path]:
+    """Write an agent's policy and encoder as ``.pt2`` and ``.onnx``, and then ``agent.json``.
 
-    An earlier export in the folder is replaced.
+    An earlier export in the folder is replaced. The agent is not changed.
 
     Args:
-        agent: Learns nothing any more; it is left as it is.
-        folder: Is made where there is none.
-        world: What the agent's world shows it, ``agent.json`` tells it along.
+        agent: Agent to export.
+        folder: Folder for the files; created if it does not exist.
+        env_settings: Settings of the environment that change the observation, for ``agent.json``.
 
     Returns:
-        The files that were written.
+        Paths of the written files.
 
     Raises:
-        RuntimeError: The packages that write ONNX are missing.
-        ValueError: The agent is of a kind that cannot be exported.
+        RuntimeError: The packages that write ONNX are not installed.
+        ValueError: The agent cannot be exported.
     """
     missing = [name for name in _REQUIRED if find_spec(name) is None]
     if missing:
         raise RuntimeError(f"export needs {' and '.join(missing)}: pip install 'pearl-lightning[export]'")
-    description = describe(agent, world)
+    description = describe(agent, env_settings)
     programs = {"policy": policy_program(agent)}
-    if description["latent_dim"] > 0:
+    if description["latent_dim"]:
         programs["encoder"] = encoder_program(agent)
     folder.mkdir(parents=True, exist_ok=True)
     for name in (DESCRIPTION, *(f"{program}.{kind}" for program in PROGRAMS for kind in ("pt2", "onnx"))):
@@ -149,69 +153,69 @@ def export_agent(agent: Agent, folder: Path, world: Mapping[str, Any] | None = N
         with _without_chatter():
             torch.export.save(program, folder / f"{name}.pt2")
             onnx_program(program).save(folder / f"{name}.onnx")
-    (folder / DESCRIPTION).write_text(json.dumps(description, indent=2, allow_nan=False) + "\n")
+    (folder / DESCRIPTION).write_text(json.dumps(description, indent=2, allow_nan=False) + "\n", encoding="utf-8")
     return [*(folder / f"{name}.{kind}" for name in programs for kind in ("pt2", "onnx")), folder / DESCRIPTION]
 
 
-def describe(agent: Agent, world: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """What ``agent.json`` holds: the sizes, how episodes become context, how long a z is kept.
+def describe(agent: Agent, env_settings: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Return the content of ``agent.json``: sizes, and the settings of context and belief.
 
     Args:
-        agent: To be exported.
-        world: What the agent's world shows it.
+        agent: Agent to export.
+        env_settings: Settings of the environment that change the observation.
 
     Raises:
-        ValueError: It reads context in a way of its own.
+        ValueError: The agent adapts, but is not a PEARL.
     """
-    encoder = _encoder(agent)
     description: dict[str, Any] = {
         "agent": f"{type(agent).__module__}.{type(agent).__qualname__}",
         "observation_features": agent.observation_features,
-        "latent_dim": encoder.latent_dim,
         "action": agent.action_space.state(),
-        "z_steps": agent.z_steps,
+        "latent_dim": 0,
     }
-    if encoder.latent_dim > 0:
-        if not isinstance(agent, PEARL):
-            raise ValueError(f"agent must be a PEARL where it reads context, got {type(agent).__name__}")
+    encoder = _encoder(agent)
+    if encoder is not None:
+        assert isinstance(agent, PEARL), "only the encoder of a PEARL is exported"
         description |= {
+            "latent_dim": encoder.latent_dim,
+            "condition": type(agent.condition).__name__,
+            "observe_every": agent.observe_every,
+            "resample_every": agent.resample_every,
             "encoder": type(encoder).__name__,
             "context_features": encoder.context_features,
-            "context_stride": agent.context_stride,
-            "context_salient": agent.context_salient,
-            "context_next_observation": agent.context_next_observation,
-            "context_reward_scale": agent.context_reward_scale,
+            "context": asdict(agent.context.layout),
             "state": list(encoder.initial_state(1).shape[1:]),
         }
-    packages = {name: version(name) for name in ("torch", *_REQUIRED)}
-    return description | dict(world or {}) | {"versions": {"pearl_lightning": pearl_lightning.__version__} | packages}
+    versions = {"pearl_lightning": pearl_lightning.__version__}
+    versions |= {name: version(name) for name in ("torch", *_REQUIRED)}
+    return description | dict(env_settings or {}) | {"versions": versions}
 
 
 def policy_program(agent: Agent) -> ExportedProgram:
-    """The deterministic action and the distribution, given an observation and z; see ``PolicyProgram``.
+    """Export the policy of an agent (see ``PolicyProgram``).
 
     Raises:
-        ValueError: The agent has no actor, or one that ``torch.export`` cannot read.
+        ValueError: The agent has no actor, or ``torch.export`` cannot read it.
     """
     actor = getattr(agent, "actor", None)
     if not isinstance(actor, Actor):
-        raise ValueError(f"agent must act by an Actor of pearl_lightning.networks, got {type(agent).__name__}")
+        raise ValueError(f"agent must have an Actor of pearl_lightning.networks, got {type(agent).__name__}")
     inputs = {"observation": torch.zeros(_EXAMPLE_BATCH, agent.observation_features)}
-    if latent_dim := _encoder(agent).latent_dim:
-        inputs["z"] = torch.zeros(_EXAMPLE_BATCH, latent_dim)
-    module = PolicyProgram(copy.deepcopy(actor).cpu())
-    program = _exported(module, inputs | {"agent": torch.zeros(_EXAMPLE_BATCH, dtype=torch.int64)})
-    told = next(node for node in program.graph.nodes if node.op == "placeholder" and node.target == "agent")
-    return program if told.users else _exported(module, inputs)
+    if width := agent.prior(1).condition().shape[1]:
+        inputs["condition"] = torch.zeros(_EXAMPLE_BATCH, width)
+    return _exported(PolicyProgram(copy.deepcopy(actor).cpu()), inputs)
 
 
 def encoder_program(agent: Agent) -> ExportedProgram:
-    """The new state and its posterior, given context and the state before; see ``EncoderProgram``.
+    """Export the encoder of an agent (see ``EncoderProgram``).
 
     Raises:
-        ValueError: ``torch.export`` cannot read the encoder.
+        ValueError: The agent has no encoder, or ``torch.export`` cannot read it.
     """
-    encoder = copy.deepcopy(_encoder(agent)).cpu()
+    encoder = copy.deepcopy(_encoder(agent))
+    if encoder is None:
+        raise ValueError(f"agent must be a PEARL with a latent, got {type(agent).__name__}")
+    encoder = encoder.cpu()
     if isinstance(encoder, RecurrentEncoder):
         encoder.unit = ScannedGRU(encoder.unit)  # type: ignore[assignment]
     inputs = {
@@ -222,7 +226,7 @@ def encoder_program(agent: Agent) -> ExportedProgram:
 
 
 def onnx_program(program: ExportedProgram) -> torch.onnx.ONNXProgram:
-    """The same in ONNX, under the same names of inputs and outputs."""
+    """Convert a program to ONNX, with the same names of inputs and outputs."""
     inputs = program.example_inputs[1]
     with _without_chatter():
         converted = torch.onnx.export(
@@ -234,25 +238,34 @@ def onnx_program(program: ExportedProgram) -> torch.onnx.ONNXProgram:
             dynamic_shapes=_dynamic_shapes(inputs),  # names the axes
         )
     if converted is None:
-        raise RuntimeError("torch.onnx.export gave no program")
+        raise RuntimeError("torch.onnx.export returned no program")
     return converted
 
 
-def _encoder(agent: Agent) -> ContextEncoder:
-    return agent.prior(1).encoder
+def _encoder(agent: Agent) -> ContextEncoder | None:
+    """Return the agent's encoder; None if it has none or z is empty.
+
+    Raises:
+        ValueError: The agent adapts, but is not a PEARL.
+    """
+    if isinstance(agent, PEARL):
+        return agent.encoder if agent.encoder.latent_dim > 0 else None
+    if not isinstance(agent.prior(1), FixedBelief):
+        raise ValueError(f"agent must be a PEARL if it adapts, got {type(agent).__name__}")
+    return None
 
 
 def _exported(module: nn.Module, inputs: dict[str, Tensor]) -> ExportedProgram:
     try:
         with _without_chatter(), torch.no_grad():
             program = torch.export.export(module.eval(), (), inputs, dynamic_shapes=_dynamic_shapes(inputs))
-    except Exception as error:  # torch raises whatever its parts raise
+    except Exception as error:  # torch.export raises many types of errors
         part = type(next(module.children())).__name__
         reason = str(error).strip().partition("\n")[0]
         raise ValueError(f"torch.export must be able to read the agent's {part}, but: {reason}") from error
     for part in program.graph_module.modules():
         for node in part.graph.nodes if isinstance(part, torch.fx.GraphModule) else ():
-            node.meta.pop("stack_trace", None)  # names the folders of this machine
+            node.meta.pop("stack_trace", None)  # contains paths of this machine
     return program
 
 
@@ -262,7 +275,7 @@ def _dynamic_shapes(inputs: Mapping[str, Tensor]) -> dict[str, dict[int, Any]]:
 
 @contextmanager
 def _without_chatter() -> Iterator[None]:
-    """Keep the exporters' notices off the screen: of packages that are not needed, of their own old parts."""
+    """Hide the exporters' notices about optional packages and deprecations."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)

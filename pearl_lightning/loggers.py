@@ -1,36 +1,50 @@
-"""Where a run's metrics go: ``metrics.csv`` and TensorBoard events in the run's folder."""
+"""Loggers of a run: ``metrics.csv`` and TensorBoard events in the run's folder."""
 
 from __future__ import annotations
 
 import csv
 import io
 import os
+from argparse import Namespace
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from matplotlib.figure import Figure
-from pytorch_lightning.loggers.logger import Logger
+from lightning_fabric.utilities.logger import _convert_params, _flatten_dict
+from pytorch_lightning.loggers import Logger, TensorBoardLogger
 from pytorch_lightning.utilities import rank_zero_only
 
 BY_ENV_STEPS = ("collect/", "evaluation/")
-"""Metrics that TensorBoard also draws over environment steps."""
+"""Prefixes of the metrics that TensorBoard also shows over environment steps."""
+COMPARED = "evaluation/gain"
+"""Metric that TensorBoard lists beside the hyperparameters of runs."""
 
 
-class RunLogger(Logger):
-    """A logger that writes into the run's folder; hyperparameters are left to the run's ``config.yaml``.
+class MetricsCsv(Logger):
+    """Writes ``metrics.csv`` with one row per logged step, immediately.
+
+    It does not contain hyperparameters, which are in the run's ``config.yaml``.
 
     Args:
-        folder: The run's folder.
+        folder: Folder of the run.
+        first_step: First step of a resumed run, at least 0. Rows of an existing file from this step on are deleted,
+            because the run writes them again.
+
+    Raises:
+        ValueError: The step is below 0.
     """
 
-    def __init__(self, folder: str) -> None:
+    def __init__(self, folder: str, first_step: int = 0) -> None:
         super().__init__()
-        self.folder = Path(folder)
+        if first_step < 0:
+            raise ValueError(f"first_step must be at least 0, got {first_step}")
+        self.folder, self.first_step = Path(folder), first_step
+        self.path = self.folder / "metrics.csv"
+        self._columns: list[str] = []  # empty before the first row of this process
 
     @property
     def name(self) -> str:
-        return self.folder.name
+        return ""  # Lightning's callbacks write to save_dir/name/version: the run's folder itself
 
     @property
     def version(self) -> str:
@@ -41,24 +55,7 @@ class RunLogger(Logger):
         return str(self.folder)
 
     def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
-        """Nothing: they are in ``config.yaml``."""
-
-
-class MetricsCsv(RunLogger):
-    """``metrics.csv``: a row per logged step, on disk at once. A resumed run goes on in the file it finds.
-
-    Args:
-        folder: The run's folder.
-        first_step: Rows of a file found there are kept below this step: a resumed run writes the others again.
-    """
-
-    def __init__(self, folder: str, first_step: int = 0) -> None:
-        super().__init__(folder)
-        if first_step < 0:
-            raise ValueError(f"first_step must be at least 0, got {first_step}")
-        self.first_step = first_step
-        self.path = self.folder / "metrics.csv"
-        self._columns: list[str] = []  # none before the first row of this process
+        """Do nothing, because hyperparameters are in ``config.yaml``."""
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
@@ -70,17 +67,17 @@ class MetricsCsv(RunLogger):
 
     def _write(self, row: dict[str, Any]) -> None:
         if not self._columns:
-            self._take_up()
+            self._keep_earlier_rows()
         new = [name for name in row if name not in self._columns]
         if new:
             rows = self._rows()
             self._columns += new
             self._rewrite(rows)
-        with self.path.open("a", newline="") as file:
+        with self.path.open("a", newline="", encoding="utf-8") as file:
             file.write(self._lines([row]))
 
-    def _take_up(self) -> None:
-        """Keep what a resumed run had logged before its checkpoint."""
+    def _keep_earlier_rows(self) -> None:
+        """Keep the rows that a resumed run had logged before its checkpoint, and delete the others."""
         self.folder.mkdir(parents=True, exist_ok=True)
         rows = [row for row in self._rows() if int(row["step"]) < self.first_step]
         self._columns = list(rows[0]) if rows else ["step", "env_steps", "epoch"]
@@ -89,13 +86,13 @@ class MetricsCsv(RunLogger):
     def _rows(self) -> list[dict[str, Any]]:
         if not self.path.is_file():
             return []
-        with self.path.open(newline="") as file:
+        with self.path.open(newline="", encoding="utf-8") as file:
             return list(csv.DictReader(file))
 
     def _rewrite(self, rows: list[dict[str, Any]]) -> None:
         written = self.path.with_suffix(".csv.new")
-        written.write_text(",".join(self._columns) + "\n" + self._lines(rows), newline="")
-        os.replace(written, self.path)  # whole at every moment
+        written.write_text(",".join(self._columns) + "\n" + self._lines(rows), newline="", encoding="utf-8")
+        os.replace(written, self.path)  # atomic
 
     def _lines(self, rows: list[dict[str, Any]]) -> str:
         text = io.StringIO()
@@ -103,50 +100,46 @@ class MetricsCsv(RunLogger):
         return text.getvalue()
 
 
-class TensorBoardEvents(RunLogger):
-    """TensorBoard events over updates; collection and evaluation also over environment steps, as ``by_env_steps/...``.
+class TensorBoardEvents(TensorBoardLogger):
+    """Lightning's TensorBoard logger, with the event files in the run's folder itself.
+
+    Collection and evaluation metrics are also logged over environment steps, as ``by_env_steps/...``. There is no
+    ``hparams.yaml``, because the run has a ``config.yaml``. A run that fails before its first metric leaves no events.
 
     Args:
-        folder: The run's folder.
+        folder: Folder of the run.
     """
 
     def __init__(self, folder: str) -> None:
-        super().__init__(folder)
-        self._writer: Any = None
-
-    def writer(self) -> Any:
-        """TensorBoard's, made on first use."""
-        if self._writer is None:
-            from torch.utils.tensorboard import SummaryWriter  # slow to import
-
-            self._writer = SummaryWriter(self.save_dir)
-        return self._writer
+        super().__init__(folder, name="", version="", default_hp_metric=False)
+        self._has_metrics = False
 
     @rank_zero_only
-    def log_figure(self, name: str, figure: Figure, step: int) -> None:
-        """Show a figure among the run's images."""
-        self.writer().add_figure(name, figure, step, close=False)
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        self._has_metrics = True
+        super().log_metrics(metrics, step)
+        if "env_steps" in metrics:
+            over_steps = {f"by_env_steps/{k}": value for k, value in metrics.items() if k.startswith(BY_ENV_STEPS)}
+            super().log_metrics(over_steps, int(metrics["env_steps"]))
 
     @rank_zero_only
-    def log_animation(self, name: str, gif: bytes, step: int) -> None:
-        """Play an animation among the run's images."""
-        from tensorboard.compat.proto.summary_pb2 import Summary
+    def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
+        """Fill TensorBoard's page of hyperparameters. Lightning's method would also log a metric that is always -1."""
+        from torch.utils.tensorboard.summary import hparams  # slow to import
 
-        image = Summary.Image(encoded_image_string=gif)  # the browser reads its size
-        self.writer().file_writer.add_summary(Summary(value=[Summary.Value(tag=name, image=image)]), step)
-
-    @rank_zero_only
-    def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
-        for name, value in metrics.items():
-            self.writer().add_scalar(name, value, step)
-            if "env_steps" in metrics and name.startswith(BY_ENV_STEPS):
-                self.writer().add_scalar(f"by_env_steps/{name}", value, int(metrics["env_steps"]))
+        values = self._sanitize_params(_flatten_dict(_convert_params(params)))
+        for summary in hparams(values, {COMPARED: 0.0}):
+            self.experiment._get_file_writer().add_summary(summary)
 
     @rank_zero_only
     def save(self) -> None:
-        if self._writer is not None:
-            self._writer.flush()
+        if self._experiment is not None:
+            self._experiment.flush()
 
     @rank_zero_only
     def finalize(self, status: str) -> None:
-        self.save()
+        made = self._experiment.file_writer if self._experiment is not None else None
+        super().finalize(status)
+        if status == "failed" and made is not None and not self._has_metrics:
+            # Lightning creates the file before the checks that failed
+            Path(made.event_writer._file_name).unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""What a run ran on: versions and hardware, for its summary."""
+"""Software versions and hardware of this machine, for the summary of a run."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ import torch
 import pearl_lightning
 
 PACKAGES = ("torch", "pytorch-lightning", "torchrl", "tensordict", "numba", "numpy", "gym-derk")
-"""Those whose version may change what a run does."""
+"""Packages with versions that may affect a run."""
 
 
 def versions() -> dict[str, str]:
-    """This library, Python and ``PACKAGES``, as far as they are installed."""
+    """Versions of this library, of Python and of the installed packages in ``PACKAGES``."""
     found = {"pearl-lightning": pearl_lightning.__version__, "python": platform.python_version()}
     for package in PACKAGES:
         try:
@@ -28,7 +28,7 @@ def versions() -> dict[str, str]:
 
 
 def hardware() -> dict[str, str | int]:
-    """Processor, cores, memory, threads of torch, and the GPUs that torch sees."""
+    """Processor, number of cores, memory, number of torch threads, and the GPUs that torch finds."""
     memory = psutil.virtual_memory().total / 2**30
     found: dict[str, str | int] = {
         "system": f"{platform.system()} {platform.machine()}",
@@ -43,9 +43,9 @@ def hardware() -> dict[str, str | int]:
 
 
 def _processor() -> str:
-    """Its model; Python itself knows it on few systems."""
+    """Model of the processor. Python's ``platform.processor()`` returns it only on some systems."""
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         lines = []
     models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]

@@ -1,4 +1,4 @@
-"""How far something long is, for people who watch a terminal."""
+"""Progress bar of a long task on a terminal."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from tqdm import tqdm
 
 @contextmanager
 def progress_bar(name: str, unit: str, enabled: bool = True) -> Iterator[Callable[[int, int], None]]:
-    """A bar on stderr with rate and time left, gone at the end; nothing where stderr is no terminal.
+    """Show a progress bar with speed and remaining time on stderr until the end; nothing if stderr is not a terminal.
 
     Args:
-        name: What is under way.
-        unit: What is counted.
-        enabled: Whether to show it at all.
+        name: Name of the task.
+        unit: Name of the counted unit, in the plural.
+        enabled: Whether to show the bar.
 
     Yields:
-        What takes how many are done, of how many.
+        A function that takes the number of finished units and their total.
     """
     hidden = not (enabled and sys.stderr.isatty())
     with tqdm(desc=name, unit=f" {unit}", leave=False, dynamic_ncols=True, disable=hidden) as bar:

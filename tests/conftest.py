@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import contextlib
+import gc
 import os
+import random
 import signal
-import subprocess
-import sys
-import time
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
+from coverage import Coverage
+from pearl_processes import ForkServer, Pearl
 
 # before torch is imported: several tests share the cores, and threads that wait for each other would spin
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # started in the background, the tests and what they interrupt would ignore it
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-PROBES = Path(__file__).parent / "cli"
-"""Where the callbacks are that tests name in configs."""
+pytest_plugins = ("tests.needs",)
 
 TINY = """
 seed_everything: 3
@@ -31,44 +32,46 @@ trainer:
   check_val_every_n_epoch: null
   log_every_n_steps: 1
   enable_progress_bar: false
-  callbacks:
-    - class_path: pearl_lightning.callbacks.AdaptationEvaluation
-      init_args: {episodes: 2, matches: 2}
-    - class_path: pearl_lightning.callbacks.EpisodeCollector
-      init_args: {every_n_updates: 4, tasks_per_iteration: 2, initial_iterations: 2}
-    - class_path: pearl_lightning.callbacks.ReplayCheckpoint
-      init_args: {every_n_updates: 1}
+collector: {every_n_updates: 4, tasks_per_iteration: 2, initial_iterations: 2}
+evaluation: {episodes: 2, matches: 2, figures: false}
+checkpoint: {every_n_updates: 1}
+summary: null
 model:
-  class_path: pearl_lightning.pearl.PEARL
-  init_args:
-    encoder:
-      class_path: pearl_lightning.networks.encoders.GaussianProductEncoder
-      init_args: {latent_dim: 2, hidden: [8]}
-    actor:
-      class_path: pearl_lightning.networks.actors.Actor
-      init_args: {hidden: [8]}
-    critic:
-      class_path: pearl_lightning.networks.critics.CriticEnsemble
-      init_args: {hidden: [8]}
-    sac: {discount: 0.9}
-    optimizer:
-      class_path: torch.optim.Adam
-      init_args: {lr: 0.01, fused: true}
+  encoder: {class_path: GaussianProductEncoder, init_args: {latent_dim: 2, hidden: [8]}}
+  sac: {actor: {hidden: [8]}, critic: {hidden: [8]}, discount: 0.9}
+  optimizers: {default: {lr: 0.01, fused: true}}
 data:
-  class_path: pearl_lightning.data.MetaBatchDataModule
-  init_args:
-    env:
-      class_path: pearl_lightning.envs.point_robot.PointRobot
-      init_args:
-        arenas: 4
-        tasks:
-          class_path: pearl_lightning.envs.point_robot.GoalTasks
-          init_args: {train_tasks: 4, validation_tasks: 2, test_tasks: 2}
-    meta_batch: 2
-    transitions: 8
-    updates_per_epoch: 6
-    episodes_per_task: 8
+  env:
+    class_path: PointRobot
+    init_args:
+      arenas: 4
+      tasks: {class_path: GoalTasks, init_args: {train_tasks: 4, validation_tasks: 2, test_tasks: 2}}
+  meta_batch: 2
+  transitions: 8
+  updates_per_epoch: 6
+  episodes_per_task: 8
 """
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Stop what else measures coverage in a worker of xdist: it would resume where ``no_cover`` pauses pytest-cov."""
+    while hasattr(session.config, "workerinput") and (running := Coverage.current()) is not None:
+        running.stop()
+
+
+def pytest_collection_finish() -> None:
+    """Leave what was imported out of garbage collections: they would take a sixth of the tests' time."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000, 50, 1000)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put long files first: short ones then fill the time in which the other workers end."""
+    markers = ("game", "page", "slow", "no_cover")
+    long = {item.path for item in items if any(item.get_closest_marker(marker) for marker in markers)}
+    items.sort(key=lambda item: item.path not in long)
 
 
 @pytest.fixture(scope="session")
@@ -79,39 +82,29 @@ def tiny_config(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-class Pearl:
-    """``pearl`` in a process group of its own; the probes of tests can be named in its config."""
-
-    def __init__(self, *arguments: str | Path, cwd: Path | None = None) -> None:
-        self.process = subprocess.Popen(
-            [str(Path(sys.executable).parent / "pearl"), *map(str, arguments)],
-            cwd=cwd,
-            env=os.environ | {"PYTHONPATH": str(PROBES)},
-            text=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            start_new_session=True,
-        )
-
-    def finish(self, seconds: float = 200) -> tuple[int, str, str]:
-        """Exit status, output and errors; nothing of the group is left."""
-        try:
-            output, errors = self.process.communicate(timeout=seconds)
-        finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self.process.pid, signal.SIGKILL)
-        return self.process.returncode, output, errors
-
-    def wait_for_rows(self, metrics: Path, rows: int, seconds: float = 200) -> None:
-        """Until so many rows of ``metrics.csv`` are written."""
-        deadline = time.monotonic() + seconds
-        while not metrics.is_file() or len(metrics.read_text().splitlines()) <= rows:
-            if time.monotonic() > deadline or self.process.poll() is not None:
-                raise TimeoutError(f"no {rows} rows in {metrics}: {self.finish(0)}")
-            time.sleep(0.02)
+@pytest.fixture
+def drawn() -> random.Random:
+    """Draws what a test leaves to chance. A failed test shows the seed; ``TEST_SEED`` sets it."""
+    seed = int(os.environ.get("TEST_SEED") or random.SystemRandom().randrange(2**32))
+    print(f"to draw the same again: TEST_SEED={seed}")
+    return random.Random(seed)
 
 
 @pytest.fixture(scope="session")
-def start_pearl() -> type[Pearl]:
-    """Starts ``pearl`` with some arguments."""
+def fork_server() -> Iterator[ForkServer]:
+    """Forks what ``start_pearl`` starts."""
+    server = ForkServer()
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="session")
+def start_pearl(fork_server: ForkServer) -> Callable[..., Pearl]:
+    """Starts ``pearl`` with some arguments, as a fork of a process that has imported everything."""
+    return partial(Pearl, server=fork_server)
+
+
+@pytest.fixture(scope="session")
+def start_new_pearl() -> type[Pearl]:
+    """Starts ``pearl`` as a user does, in a new Python."""
     return Pearl

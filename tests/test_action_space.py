@@ -20,6 +20,11 @@ def continuous() -> ActionSpace:
     return ActionSpace(low=(-1.0, -2.0), high=(1.0, 0.0))
 
 
+@pytest.fixture
+def discrete() -> ActionSpace:
+    return ActionSpace(low=(), high=(), choices=(4, 3))
+
+
 def assert_legal(space: ActionSpace, action: Tensor) -> None:
     numbers, choices = action[..., : space.continuous], action[..., space.continuous :]
     assert (numbers >= torch.tensor(space.low)).all()
@@ -46,6 +51,18 @@ def test_encode_keeps_the_numbers_and_makes_each_choice_a_one_hot(hybrid: Action
 def test_encode_leaves_continuous_actions_alone(continuous: ActionSpace) -> None:
     action = continuous.sample((3, 2))
     assert torch.equal(continuous.encode(action), action)
+
+
+def test_discrete_actions_have_choices_alone(discrete: ActionSpace) -> None:
+    assert (discrete.continuous, discrete.width, discrete.encoded_width, discrete.joint_choices) == (0, 2, 7, 12)
+    action = discrete.sample((2, 500), torch.Generator().manual_seed(0))
+    assert_legal(discrete, action)
+    assert discrete.encode(action).sum(dim=-1).eq(2).all()
+    assert torch.equal(discrete.joint_index(action), 3 * action[..., 0].long() + action[..., 1].long())
+    spec = discrete.spec((2, 500))
+    assert spec.is_in(action)
+    assert spec.is_in(spec.rand())
+    assert not spec.is_in(action + 0.5)
 
 
 def test_encode_works_along_any_leading_axes(hybrid: ActionSpace) -> None:
@@ -107,8 +124,8 @@ def test_the_state_gives_the_space_back(hybrid: ActionSpace) -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"low": (), "high": ()}, "non-empty and equally long"),
-        ({"low": (0.0,), "high": (1.0, 2.0)}, "non-empty and equally long"),
+        ({"low": (), "high": ()}, "must not be empty, got an action without components"),
+        ({"low": (0.0,), "high": (1.0, 2.0)}, "must be equally long"),
         ({"low": (1.0,), "high": (1.0,)}, "each low must be below its high"),
         ({"low": (0.0,), "high": (float("nan"),)}, "each low must be below its high"),
         ({"low": (0.0,), "high": (1.0,), "choices": (3, 1)}, "at least 2 options"),

@@ -11,13 +11,17 @@ import numpy as np
 import pytest
 import yaml
 
+from benchmarks import parameters
 from benchmarks.ablations import ABLATIONS, PLACES
-from benchmarks.families import OTHERS, at_equal_seconds, budget, by_kind, check_budget, pool_seeds
+from benchmarks.families import OTHERS, budget, check_budget
+from benchmarks.family_measures import at_equal_seconds, pool_seeds
+from benchmarks.family_report import by_kind
 from benchmarks.runs import Run, train_all
 from pearl_lightning.cli import main
-from pearl_lightning.evaluation import AdaptationResult
+from pearl_lightning.commands.configs import ready_made
+from pearl_lightning.evaluation import AdaptationResult, AdaptationTable
 
-pytestmark = pytest.mark.no_cover
+pytestmark = [pytest.mark.no_cover, pytest.mark.slow]
 
 ROOT = Path(__file__).parent.parent
 
@@ -38,6 +42,13 @@ def settings(family: str, options: list[str], capsys: pytest.CaptureFixture[str]
     return flat(yaml.safe_load(capsys.readouterr().out))
 
 
+def named_by(option: str) -> list[str]:
+    """Dotted names of the settings that an option of the command line gives."""
+    name, _, given = option.replace("--", ".", 1).partition("=")
+    value = yaml.safe_load(given)
+    return [f"{name}{inner}" for inner in flat(value)] if isinstance(value, dict) else [name]
+
+
 @pytest.mark.parametrize("family", ABLATIONS)
 def test_an_ablation_changes_what_it_names_and_nothing_else(family: str, capsys: pytest.CaptureFixture[str]) -> None:
     as_it_is = settings(family, [], capsys)
@@ -46,7 +57,7 @@ def test_an_ablation_changes_what_it_names_and_nothing_else(family: str, capsys:
         differing = {
             name for name in as_it_is.keys() | changed.keys() if as_it_is.get(name, "-") != changed.get(name, "-")
         }
-        named = [option.split("=")[0].replace("--", ".", 1) for option in options]
+        named = [name for option in options for name in named_by(option)]
         assert differing, variant
         for each in differing:
             within = any(f"{each}.".startswith(f"{name}.") for name in named)
@@ -74,13 +85,13 @@ def test_the_matches_of_several_seeds_count_alike() -> None:
     pooled = pool_seeds(seeds)
     assert (pooled.tasks, pooled.returns.shape, pooled.env_steps) == ((5, 6, 7), (3, 12, 2), 72)
     table, tables = pooled.table(), [each.table() for each in seeds]
-    for name in ("return_mean", "win_rate"):
-        assert table["episodes"][1][name] == pytest.approx(np.mean([each["episodes"][1][name] for each in tables]))
-    assert table["gain"]["mean"] == pytest.approx(np.mean([each["gain"]["mean"] for each in tables]))
+    assert table.episodes[1].return_mean == pytest.approx(np.mean([each.episodes[1].return_mean for each in tables]))
+    assert table.episodes[1].win_rate == pytest.approx(np.mean([each.episodes[1].win_rate for each in tables]))
+    assert table.gain.mean == pytest.approx(np.mean([each.gain.mean for each in tables]))
 
 
 def test_the_last_episode_is_told_by_kind_of_task() -> None:
-    def table(kinds: tuple[str, ...], *returns: float) -> dict[str, Any]:
+    def table(kinds: tuple[str, ...], *returns: float) -> AdaptationTable:
         scores, nothing = np.array(returns).reshape(2, 1, 2), np.zeros((2, 1, 2, 0))
         return AdaptationResult((5, 6), scores, np.sign(scores), nothing, nothing, 8, kinds=kinds).table()
 
@@ -135,7 +146,7 @@ def test_equal_seconds_are_those_of_the_faster_run(tmp_path: Path) -> None:
 def test_matches_on_different_tasks_are_not_put_together() -> None:
     nothing = np.zeros((1, 4, 2, 1))
     results = [AdaptationResult((task,), np.zeros((1, 4, 2)), None, nothing, nothing, 8) for task in (3, 4)]
-    with pytest.raises(ValueError, match="only matches on the same tasks can be put together"):
+    with pytest.raises(ValueError, match="results must have the same tasks to be pooled"):
         pool_seeds(results)
 
 
@@ -186,8 +197,31 @@ def test_what_was_trained_is_kept_what_was_interrupted_goes_on_and_a_failure_sto
     train_all(runs, tmp_path, 1)
     assert not commands
     for other in (Run("new", ["derk"], 6, ["--threads", "1"]), Run("new", ["derk"], 5), Run("new", ["point_robot"], 5)):
-        with pytest.raises(RuntimeError, match=r"new was not made with today's settings, by new\.json beside it"):
+        with pytest.raises(RuntimeError, match=r"new was made with other settings, according to new\.json"):
             train_all({"new": other}, tmp_path, 1)
     (tmp_path / "new.json").unlink()  # nobody knows any more
-    with pytest.raises(RuntimeError, match="new was not made with today's settings"):
+    with pytest.raises(RuntimeError, match="new was made with other settings"):
         train_all({"new": runs["new"]}, tmp_path, 1)
+
+
+def test_the_hashed_combinations_hold_every_config_that_needs_no_other_machine() -> None:
+    hashed = {name for combination in parameters.COMBINATIONS for name in combination}
+    assert set(ready_made()) - hashed == {"ddp", "derk_game", "derk_gpu", "ray"}
+
+
+def test_a_shrunk_config_changes_the_sizes_alone() -> None:
+    config = yaml.safe_load(ready_made()["derk"].read_text(encoding="utf-8"))
+    small = parameters.shrunk(config)
+    assert small["model"]["sac"]["temperature"] == config["model"]["sac"]["temperature"]
+    assert small["model"]["sac"]["discount"] == config["model"]["sac"]["discount"]
+    assert small["data"]["env"]["init_args"]["arenas"] == 4
+    assert parameters.shrunk(small) == small
+
+
+def test_the_hash_of_a_config_is_repeated_and_depends_on_the_config(tmp_path: Path) -> None:
+    runs = [("point_robot",), ("point_robot",), ("sparse_point_robot",)]
+    folders = [tmp_path / str(number) for number in range(3)]
+    for folder in folders:
+        folder.mkdir()
+    first, second, other = map(parameters.parameters_hash, runs, folders)
+    assert first == second != other

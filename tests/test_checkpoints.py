@@ -13,12 +13,17 @@ from pytorch_lightning import Trainer
 from torch.optim import SGD
 
 from pearl_lightning.action_space import ActionSpace
+from pearl_lightning.agents.optimizers import Optimizers
+from pearl_lightning.agents.pearl import PEARL
+from pearl_lightning.agents.sac import ValueSAC
+from pearl_lightning.agents.temperatures import FixedTemperature
 from pearl_lightning.checkpoints import load_checkpoint
+from pearl_lightning.inference.belief import BeliefConfig
+from pearl_lightning.inference.conditions import PosteriorCondition
+from pearl_lightning.inference.context import ContextLayout
+from pearl_lightning.inference.encoders import GaussianProductEncoder
 from pearl_lightning.networks.actors import Actor
 from pearl_lightning.networks.critics import CriticEnsemble
-from pearl_lightning.networks.encoders import GaussianProductEncoder
-from pearl_lightning.objectives import SacConfig
-from pearl_lightning.pearl import PEARL
 
 SPACE = ActionSpace(low=(-1.0,), high=(1.0,), choices=(4, 8))
 
@@ -64,27 +69,37 @@ def test_own_classes_with_their_arguments_are_rebuilt(tmp_path: Path) -> None:
         3,
         action_space=SPACE,
         encoder=partial(OwnEncoder, latent_dim=3, hidden=(7,)),
-        actor=partial(Actor, hidden=(9,), min_log_std=-5.0),
-        critic=partial(CriticEnsemble, hidden=(6,), critics=3),
-        sac=SacConfig.reference(),
-        optimizer=partial(SGD, lr=0.125),
-        context_stride=2,
+        belief=BeliefConfig(context=ContextLayout(stride=2), condition=PosteriorCondition, observe_every=4),
+        sac=partial(
+            ValueSAC,
+            actor=partial(Actor, hidden=(9,)),
+            critic=partial(CriticEnsemble, hidden=(6,), critics=3),
+            temperature=partial(FixedTemperature, value=0.5),
+            discount=0.9,
+            reward_scale=100.0,
+        ),
+        optimizers=Optimizers(default=partial(SGD, lr=0.125), gradient_clip_norm=2.0),
     )
     rebuilt = load(saved(model, tmp_path))
     assert_same_weights(rebuilt, model)
     assert type(rebuilt.encoder) is OwnEncoder
-    assert rebuilt.actor.min_log_std == -5.0
-    assert rebuilt.sac == SacConfig.reference()
-    assert rebuilt.context_stride == 2
+    assert rebuilt.actor.body[0].out_features == 9
+    assert type(rebuilt.sac) is ValueSAC
+    assert (rebuilt.sac.discount, rebuilt.sac.reward_scale, rebuilt.sac.target_rate) == (0.9, 100.0, 0.005)
+    assert rebuilt.sac.temperature().tolist() == [0.5] * 3
+    assert rebuilt.context.layout == ContextLayout(stride=2)
+    assert type(rebuilt.condition) is PosteriorCondition
+    assert (rebuilt.observe_every, rebuilt.resample_every) == (4, None)
+    assert rebuilt.optimization.gradient_clip_norm == 2.0
     optimizer = rebuilt.configure_optimizers()[0]
     assert isinstance(optimizer, SGD)
     assert optimizer.defaults["lr"] == 0.125
 
 
 def test_an_own_agent_is_rebuilt_with_the_defaults_of_its_base(tmp_path: Path) -> None:
-    model = OwnPEARL(6, SPACE, patience=5, z_steps=7)
+    model = OwnPEARL(6, SPACE, patience=5, belief=BeliefConfig(resample_every=7))
     again = OwnPEARL.load_from_checkpoint(saved(model, tmp_path), weights_only=True)
-    assert (again.patience, again.z_steps) == (5, 7)
+    assert (again.patience, again.resample_every) == (5, 7)
     assert_same_weights(model, again)
 
 

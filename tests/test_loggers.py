@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.hparams.metadata import SESSION_START_INFO_TAG
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 from pearl_lightning.loggers import MetricsCsv, TensorBoardEvents
 
@@ -76,6 +78,33 @@ def test_events_hold_collection_and_evaluation_over_updates_and_over_environment
         "by_env_steps/evaluation/gain": [(700, 1.5)],
         "by_env_steps/collect/episodes": [(700, 8.0)],
     }
+
+
+def test_hyperparameters_are_on_tensorboards_page_and_in_no_other_file(tmp_path: Path) -> None:
+    logger = TensorBoardEvents(str(tmp_path))
+    logger.log_hyperparams({"model": {"discount": 0.9, "hidden": [8, 8]}, "name": None})
+    logger.log_metrics({"loss": 0.5}, step=0)
+    logger.save()
+    logger.finalize("success")
+    (file,) = tmp_path.iterdir()
+    events = EventAccumulator(str(file)).Reload()
+    assert events.Tags()["scalars"] == ["loss"]
+    content = HParamsPluginData.FromString(events.PluginTagToContent("hparams")[SESSION_START_INFO_TAG])
+    shown = content.session_start_info.hparams
+    assert shown["model/discount"].number_value == 0.9
+    assert (shown["model/hidden"].string_value, shown["name"].string_value) == ("[8, 8]", "None")
+
+
+def test_events_of_a_run_that_fails_without_metrics_are_removed_and_earlier_ones_stay(tmp_path: Path) -> None:
+    for values in ([0.5], [], [0.25]):
+        logger = TensorBoardEvents(str(tmp_path))
+        assert logger.experiment is not None  # Lightning asks for it before anything can be refused
+        logger.log_hyperparams({"discount": 0.9})
+        for value in values:
+            logger.log_metrics({"loss": value}, step=0)
+        logger.finalize("success" if values else "failed")
+    assert len(list(tmp_path.iterdir())) == 2
+    assert {event.value for event in EventAccumulator(str(tmp_path)).Reload().Scalars("loss")} == {0.5, 0.25}
 
 
 def test_numbers_are_written_exactly(tmp_path: Path) -> None:

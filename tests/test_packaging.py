@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -12,24 +13,36 @@ from pathlib import Path
 import pytest
 import yaml
 from mypy.modulefinder import FindModuleCache, SearchPaths
+from pearl_processes import without_coverage
 
 import pearl_lightning
 from pearl_lightning import callbacks
+
+pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parent.parent
 LINKED = ("callbacks", "configs")
 FIND = """
 from importlib.util import find_spec
 from pathlib import Path
+
 callbacks = find_spec("pearl_lightning.callbacks")
 configs = Path(callbacks.origin).parent.parent / "configs"
 found = (path.relative_to(configs).as_posix() for path in configs.rglob("*.yaml"))
 print(callbacks.origin, *found, sep="\\n")
 """
 
+USE = """
+from pearl_lightning import callbacks
+from pearl_lightning.cli import main
+
+assert main(["configs"]) == main(["tasks", "point_robot"]) == 0
+print(callbacks.RunSummary.__module__)
+"""
+
 
 def python(*arguments: str | Path, path: Path | None = None) -> str:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    environment = {name: value for name, value in without_coverage().items() if not name.startswith("PYTHON")}
     if path is not None:
         environment["PYTHONPATH"] = str(path)
     command = [sys.executable, *map(str, arguments)]
@@ -78,6 +91,8 @@ def test_a_wheel_from_the_sdist_and_one_from_the_tree_hold_the_same(built: Path,
         "pearl_lightning/trained/derk.ckpt",
         "pearl_lightning/trained/derk.yaml",
         "pearl_lightning/report/page.css",
+        "pearl_lightning/report/templates/page.html",
+        *(f"pearl_lightning/derk/watching/page.{kind}" for kind in ("css", "html", "js")),
     } <= set(contents[0])
     for name in LINKED:
         prefix = f"pearl_lightning/{name}/"
@@ -98,13 +113,29 @@ def test_an_installation_imports_the_callbacks_and_finds_the_configs(kind: str, 
         python("-c", "from pearl_lightning.callbacks import ReplayCheckpoint, UpdateProgress", path=path)
 
 
+@pytest.mark.parametrize("left", ["text files", "nothing"])
+def test_a_tree_that_was_unpacked_without_symbolic_links_works(left: str, tmp_path: Path) -> None:
+    """Archives, and checkouts on some file systems, hold a link as a text file with its target, or not at all."""
+    for name in ("pearl_lightning", *LINKED):
+        shutil.copytree(ROOT / name, tmp_path / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in LINKED:
+        link = tmp_path / "pearl_lightning" / name
+        link.unlink()
+        if left == "text files":
+            link.write_text(f"../{name}", encoding="utf-8")
+    printed = python("-c", USE, path=tmp_path)
+    assert f"The files are in {tmp_path / 'configs'}" in printed
+    assert "test: 20 tasks" in printed  # of a config that is named without a path
+    assert printed.splitlines()[-1] == "pearl_lightning.callbacks.summary"
+
+
 def test_pytest_and_mypy_know_the_callbacks_by_the_same_name() -> None:
     searched = FindModuleCache(SearchPaths((str(ROOT),), (), (), ()), None, None)
     seen = {source.module for source in searched.find_modules_recursive("pearl_lightning")}
     stems = {Path(name).stem for name in names("callbacks")} - {"__init__"}
-    assert {module for module in seen if "callbacks" in module} == {"pearl_lightning.callbacks"} | {
-        f"pearl_lightning.callbacks.{stem}" for stem in stems
-    }
+    assert {module for module in seen if module.startswith("pearl_lightning.callbacks")} == {
+        "pearl_lightning.callbacks"
+    } | {f"pearl_lightning.callbacks.{stem}" for stem in stems}
     assert callbacks.AdaptationEvaluation.__module__ == "pearl_lightning.callbacks.adaptation"
     assert Path(pearl_lightning.__file__).resolve() == ROOT / "pearl_lightning" / "__init__.py"
 

@@ -4,21 +4,22 @@ import math
 import sys
 import warnings
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from pearl_lightning.plots import plot_adaptation, plot_curve
+from pearl_lightning.evaluation import AdaptationTable, EpisodeRow, Interval
+from pearl_lightning.evaluation.plots import plot_adaptation, plot_curve
 
 
-def make_table(*, wins: bool, low: float = -12.0) -> dict[str, Any]:
-    rows: list[dict[str, float]] = []
+def make_table(*, wins: bool, low: float = -12.0) -> AdaptationTable:
+    rows = []
     for episode in range(3):
-        row = {"episode": episode, "return_mean": episode - 10.0, "return_low": low, "return_high": -7.0}
-        rows.append(row | ({"win_rate": 0.2 * episode, "win_low": 0.0, "win_high": 0.5} if wins else {}))
-    return {"tasks": 4, "matches_per_task": 8, "env_steps": 100, "episodes": rows, "gain": {}}
+        won = {"win_rate": 0.2 * episode, "win_low": 0.0, "win_high": 0.5} if wins else {}
+        rows.append(EpisodeRow(episode, episode - 10.0, math.nan, low, -7.0, **won))
+    gain = Interval(2.0, math.nan, math.nan)
+    return AdaptationTable(tasks=4, matches_per_task=8, env_steps=100, episodes=tuple(rows), gain=gain)
 
 
 def drawn_intervals(figure: Figure, panel: int) -> list[list[float]]:
@@ -29,13 +30,13 @@ def drawn_intervals(figure: Figure, panel: int) -> list[list[float]]:
 def test_the_adaptation_figure_shows_the_numbers_of_the_table(wins: bool) -> None:
     table = make_table(wins=wins)
     figure = plot_adaptation(table)
-    names = [("return_mean", "return_low", "return_high"), ("win_rate", "win_low", "win_high")][: 1 + wins]
-    assert len(figure.axes) == len(names)
-    for panel, (mean, low, high) in enumerate(names):
+    assert len(figure.axes) == 1 + wins
+    for panel, name in enumerate(("returns", "wins")[: 1 + wins]):
         x, y = figure.axes[panel].lines[0].get_data()
+        intervals = [getattr(row, name) for row in table.episodes]
         assert list(x) == [0, 1, 2]
-        assert list(y) == [row[mean] for row in table["episodes"]]
-        assert drawn_intervals(figure, panel) == [[row[low], row[high]] for row in table["episodes"]]
+        assert list(y) == [each.mean for each in intervals]
+        assert drawn_intervals(figure, panel) == [[each.low, each.high] for each in intervals]
 
 
 def test_the_curves_show_their_numbers_under_their_names() -> None:

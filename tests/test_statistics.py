@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pearl_lightning.statistics import interquartile_mean, paired_gain, stratified_bootstrap
+from pearl_lightning.evaluation.statistics import Interval, interquartile_mean, paired_gain, stratified_bootstrap
 
 
 @pytest.mark.parametrize(
@@ -65,6 +65,15 @@ def test_every_task_stays_in_every_resample_and_matches_stay_whole() -> None:
     assert len(np.unique(drawn, axis=0)) > 25
 
 
+def test_the_mean_of_all_resamples_at_once_is_the_mean_of_each() -> None:
+    scores = np.random.default_rng(2).normal(size=(5, 7, 3)) + np.arange(5)[:, None, None]
+    low, high = stratified_bootstrap(scores, seed=4)
+    each = stratified_bootstrap(scores, lambda resample: resample.mean(axis=(0, 1)), seed=4)
+    np.testing.assert_allclose([low, high], each, rtol=1e-12)
+    assert low.shape == (3,)
+    assert np.isnan(stratified_bootstrap(scores[:, :1])).all()
+
+
 def test_tasks_that_differ_do_not_widen_the_interval() -> None:
     scores = np.repeat([[0.0], [1_000.0]], 5, axis=1)
     assert stratified_bootstrap(scores, np.mean) == (500.0, 500.0)
@@ -89,9 +98,9 @@ def test_the_seed_fixes_the_interval_and_a_lower_level_narrows_it() -> None:
 
 def test_one_match_per_task_leaves_the_interval_unknown() -> None:
     assert np.isnan(stratified_bootstrap(np.ones((5, 1)), np.mean)).all()
-    gain, low, high = paired_gain([[[1.0, 4.0]]])
-    assert gain == 3.0
-    assert np.isnan([low, high]).all()
+    gain = paired_gain([[[1.0, 4.0]]])
+    assert gain.mean == 3.0
+    assert np.isnan([gain.low, gain.high]).all()
 
 
 @pytest.mark.parametrize(
@@ -111,12 +120,12 @@ def test_what_cannot_be_resampled_is_refused(scores: np.ndarray, settings: dict[
 def test_gain_is_the_last_episode_minus_the_first_and_ignores_what_a_match_shares() -> None:
     rng = np.random.default_rng(0)
     shared = rng.normal(scale=1_000.0, size=(6, 5, 1))
-    gain, low, high = paired_gain(shared + np.array([0.0, 50.0, 2.0]))
-    assert [gain, low, high] == pytest.approx([2.0, 2.0, 2.0])
+    gain = paired_gain(shared + np.array([0.0, 50.0, 2.0]))
+    assert [gain.mean, gain.low, gain.high] == pytest.approx([2.0, 2.0, 2.0])
 
 
 def test_gain_of_one_episode_is_zero_and_another_shape_is_refused() -> None:
-    assert paired_gain(np.ones((2, 3, 1))) == (0.0, 0.0, 0.0)
+    assert paired_gain(np.ones((2, 3, 1))) == Interval(0.0, 0.0, 0.0)
     with pytest.raises(ValueError, match=r"\[task, match, episode\]"):
         paired_gain(np.ones((2, 3)))
 
@@ -131,6 +140,6 @@ def test_the_interval_of_no_gain_covers_zero_as_often_as_it_says(matches: int, c
     for seed in range(runs):
         rng = np.random.default_rng(seed)
         returns = rng.normal(size=(8, 1, 1)) * 10 + rng.normal(size=(8, matches, 3))
-        _, low, high = paired_gain(returns, resamples=200)
-        covered += low <= 0 <= high
+        gain = paired_gain(returns, resamples=200)
+        covered += gain.low <= 0 <= gain.high
     assert covered / runs == pytest.approx(coverage, abs=4 * np.sqrt(0.95 * 0.05 / runs))

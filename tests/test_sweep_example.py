@@ -13,7 +13,7 @@ import yaml
 
 from examples import sweep
 
-pytestmark = pytest.mark.no_cover
+pytestmark = [pytest.mark.no_cover, pytest.mark.slow]
 
 
 @pytest.fixture
@@ -41,8 +41,8 @@ def test_the_best_of_two_trials_is_the_run_with_the_highest_validation_return(
     best = ast.literal_eval(capsys.readouterr().out.splitlines()[-1])
     runs = [tmp_path / "runs" / f"trial-{number}" for number in range(2)]
     model = yaml.safe_load((max(runs, key=last_return) / "config.yaml").read_text())["model"]["init_args"]
-    assert best["lr"] == model["optimizer"]["init_args"]["lr"]
-    assert best["kl_weight"] == model["sac"]["kl_weight"]
+    assert best["lr"] == model["optimizers"]["default"]["init_args"]["lr"]
+    assert best["kl_weight"] == model["kl_weight"]
     assert best["latent_dim"] == model["encoder"]["init_args"]["latent_dim"]
 
 
@@ -62,7 +62,7 @@ def test_an_earlier_searchs_runs_are_not_taken_for_new_ones(
     (tmp_path / "runs" / "trial-0").mkdir(parents=True)
     with pytest.raises(SystemExit):
         search("--trials", "1")
-    assert "holds an earlier search: name another folder with --runs" in capsys.readouterr().err
+    assert "contains an earlier search: give another folder with --runs" in capsys.readouterr().err
 
 
 def test_a_stored_search_goes_on(search: Any, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The API reference: a page per package, filled from docstrings by mkdocstrings."""
+"""The API reference: one page per package, which mkdocstrings fills from docstrings."""
 
 from __future__ import annotations
 

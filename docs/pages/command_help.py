@@ -1,4 +1,4 @@
-"""The page of the commands, made from what they say themselves."""
+"""The page of the commands, generated from their help texts."""
 
 from __future__ import annotations
 

@@ -18,74 +18,94 @@ import yaml
 from derk_tables import table
 from pytorch_lightning import Callback
 
-import pearl_lightning
-from pearl_lightning.agent import Agent
-from pearl_lightning.data import WorldDataModule
-from pearl_lightning.envs.derk.game import GameBackend
-from pearl_lightning.envs.derk.opponents import OPPONENTS, SOURCES
-from pearl_lightning.envs.derk.simulator import SimulatorBackend
-from pearl_lightning.envs.meta_env import Demonstrator, MetaEnv, TaskDistribution
+from pearl_lightning.agents.agent import Agent
+from pearl_lightning.agents.optimizers import Optimizers
+from pearl_lightning.agents.sac import HybridSAC
+from pearl_lightning.agents.temperatures import Temperature
+from pearl_lightning.derk.backends.game import GameBackend
+from pearl_lightning.derk.backends.simulator import SimulatorBackend
+from pearl_lightning.derk.opponents import OPPONENTS, SOURCES
+from pearl_lightning.envs.demonstrator import Demonstrator
+from pearl_lightning.envs.meta_env import MetaEnv
+from pearl_lightning.envs.tasks import TaskDistribution
+from pearl_lightning.experience.data import EnvDataModule
+from pearl_lightning.inference.auxiliary import AuxiliaryLoss
+from pearl_lightning.inference.belief import BeliefConfig
+from pearl_lightning.inference.conditions import Condition
+from pearl_lightning.inference.context import ContextLayout
+from pearl_lightning.inference.encoders import ContextEncoder
 from pearl_lightning.networks.actors import Actor
 from pearl_lightning.networks.critics import CriticEnsemble
-from pearl_lightning.networks.encoders import ContextEncoder
-from pearl_lightning.networks.reconstruction import Reconstruction
-from pearl_lightning.objectives import SacConfig, TaskInference
+from pearl_lightning.registry import COMPONENTS, import_components
 
 HEAD = """# Every setting
 
-Made from the library's signatures and docstrings when the site is built. `pearl fit` takes each setting in a config or
-on the command line, there with dots: `--model.sac.discount 0.95`. A class is named by `class_path` and takes its
-settings under `init_args`; on the command line `init_args` may be left out. Later `--config` files override earlier
-ones.
+This page is generated from the library's signatures and docstrings. `pearl fit` takes each setting in a config or on
+the command line, there with dots: `--model.sac.discount 0.95`. Later `--config` files override earlier ones.
+
+`class_path` names a class: one of the library by its name alone, a custom one by its module and name. Its settings are
+under `init_args`. If an earlier config or the default has named the class, both keys may be left out:
+`sac: {discount: 0.95}`. A class without settings may be written as its name: `auxiliary: [TaskInference]`.
 """
 
 TOP_LEVEL = {
-    "seed_everything": "Seed of every random number of the run; 0 when left out.",
-    "name": "The run's folder below `runs_dir`; `run` when left out. A folder that is taken gets a number.",
-    "runs_dir": "Where runs are kept; `runs` when left out.",
-    "threads": "Threads of torch; 0, the default, leaves torch's own number.",
-    "trainer": "Lightning's Trainer, with all its settings (`pearl fit --help`); `trainer.callbacks` lists callbacks.",
-    "model": "What learns: an agent by class.",
-    "data": "What it learns from: a data module by class, with the environment in it.",
-    "ckpt_path": "On the command line: a checkpoint to resume from, or to validate or test.",
+    "seed_everything": "Seed of all random numbers of the run; 0 by default.",
+    "name": "Name of the run's folder in `runs_dir`; `run` by default. If the folder exists, a number is appended.",
+    "runs_dir": "Folder of all runs; `runs` by default.",
+    "threads": "Number of threads of torch; 0, the default, leaves torch's own number.",
+    "log_csv": "Whether `metrics.csv` is written; `true` by default.",
+    "log_tensorboard": "Whether TensorBoard events are written; `true` by default.",
+    "trainer": "Lightning's Trainer (`pearl fit --help` lists its settings). `trainer.callbacks` lists only yours.",
+    "collector": "Callback that plays train tasks; `EpisodeCollector` by default.",
+    "evaluation": "Callback that plays validation and test tasks; `AdaptationEvaluation` by default, `null` for none.",
+    "checkpoint": "Callback that writes checkpoints; `ReplayCheckpoint` by default, `null` for none.",
+    "summary": "Callback that summarizes a run at its end; `RunSummary` by default, `null` for none.",
+    "model": "Agent; `PEARL` by default.",
+    "data": "Data module, which contains the environment; `MetaBatchDataModule` by default.",
+    "ckpt_path": "On the command line: checkpoint to resume from, or to validate or test.",
 }
-"""Keys of a config, and what they hold."""
+"""Keys of a config and their meaning."""
 
 FILLED_IN = {
     "observation_features",
     "action_space",
     "descriptor_features",
-    "latent_features",
+    "sizes",
     "context_features",
     "features",
     "outputs",
-    "inputs",
 }
-"""Arguments that the library gives: sizes that follow from the world and from the other settings."""
+"""Arguments that the library fills in: sizes that follow from the environment and from other settings."""
 
-UNNAMED = (SacConfig, TaskInference, SimulatorBackend, GameBackend)
-"""Classes that a config gives settings without naming them."""
+UNNAMED = (BeliefConfig, ContextLayout, Optimizers, SimulatorBackend, GameBackend)
+"""Classes whose settings a config contains without naming the class."""
 
 GROUPS: tuple[tuple[str, str, type], ...] = (
     ("Agents", "Under `model`.", Agent),
-    ("Encoders", "Under `model.init_args.encoder`.", ContextEncoder),
-    ("Actors", "Under `model.init_args.actor`.", Actor),
-    ("Critics", "Under `model.init_args.critic`.", CriticEnsemble),
-    ("Constants of the objective", "Under `model.init_args.sac`, without a class.", SacConfig),
-    ("What the belief is taught", "Under `model.init_args.task_inference`, without a class.", TaskInference),
-    ("Reconstruction", "Under `model.init_args.reconstruction`.", Reconstruction),
-    ("Data modules", "Under `data`.", WorldDataModule),
-    ("Environments", "Under `data.init_args.env`.", MetaEnv),
-    ("Tasks", "Under `data.init_args.env.init_args.tasks`.", TaskDistribution),
-    ("Callbacks", "In the list `trainer.callbacks`.", Callback),
+    ("Encoders", "Under `model.encoder`.", ContextEncoder),
+    ("Belief", "Under `model.belief`, without a class.", BeliefConfig),
+    ("Context", "Under `model.belief.context`, without a class.", ContextLayout),
+    ("Conditions", "Under `model.belief.condition`.", Condition),
+    ("Auxiliary losses", "In the list `model.auxiliary`.", AuxiliaryLoss),
+    ("Soft actor-critics", "Under `model.sac`.", HybridSAC),
+    ("Actors", "Under `model.sac.actor`.", Actor),
+    ("Critics", "Under `model.sac.critic`.", CriticEnsemble),
+    ("Temperatures", "Under `model.sac.temperature`.", Temperature),
+    ("Optimizers", "Under `model.optimizers`, without a class.", Optimizers),
+    ("Data modules", "Under `data`.", EnvDataModule),
+    ("Environments", "Under `data.env`.", MetaEnv),
+    ("Tasks", "Under `data.env.tasks`.", TaskDistribution),
+    (
+        "Callbacks",
+        "Under `collector`, `evaluation`, `checkpoint` and `summary`; others in `trainer.callbacks`.",
+        Callback,
+    ),
     ("Demonstrators", "Under `demonstrator` of `EpisodeCollector`.", Demonstrator),
 )
-"""Heading, place in a config, and what the classes derive from."""
+"""Heading, key in a config, and base class."""
 
 BACKENDS: tuple[type, ...] = (SimulatorBackend, GameBackend)
-"""Whose settings ``backend_options`` takes."""
-
-_NOT_IMPORTED = ("__main__", ".simulator.", ".game.")
+"""Classes whose settings ``backend_options`` contains."""
 
 
 @dataclass(frozen=True)
@@ -98,28 +118,21 @@ class Setting:
     meaning: str
 
 
-def import_everything() -> None:
-    """Import the library's modules, so that every class is known to those it derives from."""
-    for module in pkgutil.walk_packages(pearl_lightning.__path__, "pearl_lightning."):
-        if not any(part in module.name for part in _NOT_IMPORTED):
-            import_module(module.name)
-
-
 def classes(base: type) -> list[type]:
-    """The library's public classes that a config may name where ``base`` is asked for, by name."""
+    """The library's public subclasses of ``base`` that a config may name, sorted by name."""
 
     def descend(parent: type) -> Iterator[type]:
         yield parent
         for child in parent.__subclasses__():
             yield from descend(child)
 
-    import_everything()
-    found = {cls for cls in descend(base) if cls.__module__.startswith("pearl_lightning.") and _is_complete(cls)}
+    import_components()
+    found = {cls for cls in descend(base) if not inspect.isabstract(cls) and (cls in UNNAMED or _is_component(cls))}
     return sorted(found, key=lambda cls: cls.__name__)
 
 
 def settings(cls: type) -> list[Setting]:
-    """The constructor's arguments, with what the docstrings of the class and its bases say of them."""
+    """The constructor's arguments, with their meanings from the docstrings of the class and its bases."""
     meanings: dict[str, str] = {}
     for base in reversed(cls.__mro__):
         for argument in docstring_parser.parse(base.__dict__.get("__doc__") or "").params:
@@ -137,23 +150,13 @@ def settings(cls: type) -> list[Setting]:
     ]
 
 
-def class_path(cls: type) -> str:
-    """The shortest path by which a config may name a class: that of the package that exports it, if one does."""
-    packages = cls.__module__.split(".")
-    for depth in range(1, len(packages)):
-        package = ".".join(packages[:depth])
-        if cls.__name__ in getattr(import_module(package), "__all__", ()):
-            return f"{package}.{cls.__name__}"
-    return f"{cls.__module__}.{cls.__qualname__}"
-
-
 def page() -> str:
     """The page's Markdown."""
-    parts = [HEAD, "## Top level\n", table(("key", "holds"), [(f"`{k}`", v) for k, v in TOP_LEVEL.items()])]
+    parts = [HEAD, "## Top level\n", table(("key", "meaning"), [(f"`{k}`", v) for k, v in TOP_LEVEL.items()])]
     for heading, place, base in GROUPS:
         parts += [f"## {heading}\n\n{place}\n", *map(_section, classes(base))]
     parts += [
-        "## Backends of Derk's Gym\n\nUnder `backend_options` of the environment, which gives the arenas itself.\n",
+        "## Backends of Derk's Gym\n\nUnder `backend_options` of `DerkEnv`, which sets `arenas` itself.\n",
         *map(_section, BACKENDS),
     ]
     return "\n".join([*parts, _opponents()])
@@ -161,7 +164,7 @@ def page() -> str:
 
 def _section(cls: type) -> str:
     path = f"{cls.__module__}.{cls.__qualname__}"
-    named = "" if cls in UNNAMED else f"`class_path: {class_path(cls)}` "
+    named = "" if cls in UNNAMED else f"`class_path: {cls.__name__}` "
     summary = docstring_parser.parse(cls.__doc__ or "").short_description or ""
     rows = [(f"`{s.name}`", f"`{s.type}`", s.default, s.meaning) for s in settings(cls)]
     text = f"### {cls.__name__}\n\n{summary}\n\n{named}([more][{path}])\n\n"
@@ -169,12 +172,12 @@ def _section(cls: type) -> str:
 
 
 def _opponents() -> str:
-    text = "## Opponents\n\nA task, or a family of tasks, names who plays the other team:\n\n"
+    text = "## Opponents\n\nA task, or a family of tasks, names the opponent:\n\n"
     rows = [
         (f"`{name}`", docstring_parser.parse(cls.__doc__ or "").short_description) for name, cls in OPPONENTS.items()
     ]
     rows += [(f"`{name}:...`", _summary(path)) for name, path in SOURCES.items()]
-    rows.append(("`module.Class`", "An opponent of your own ([guide](../guides/own_opponent.md))."))
+    rows.append(("`module.Class`", "A custom opponent ([guide](../guides/custom_opponent.md))."))
     return text + table(("name", "what it does"), rows)
 
 
@@ -182,15 +185,14 @@ def _summary(path: str) -> str:
     return docstring_parser.parse(pkgutil.resolve_name(path).__doc__ or "").short_description or ""
 
 
-def _is_complete(cls: type) -> bool:
-    """Whether a config can make it; what the commands make by themselves lies in their own modules."""
-    if cls.__module__.startswith("pearl_lightning.commands."):
-        return False
-    return not inspect.isabstract(cls) and not cls.__name__.startswith("_") and cls.__init__ is not object.__init__
+def _is_component(cls: type) -> bool:
+    """Whether a config can name the class without its module, and the class has settings."""
+    is_exported = any(getattr(import_module(name), cls.__name__, None) is cls for name in COMPONENTS)
+    return is_exported and cls.__init__ is not object.__init__
 
 
 def _type(annotation: str, cls: type) -> str:
-    """An annotation with the values that its own names stand for."""
+    """An annotation in which the names of literal types are replaced by their values."""
 
     def spell_out(match: re.Match[str]) -> str:
         value = getattr(sys.modules[cls.__module__], match[0], None)
@@ -200,7 +202,7 @@ def _type(annotation: str, cls: type) -> str:
 
 
 def _default_sources(cls: type) -> dict[str, str]:
-    """Defaults as they stand in the source of the constructor."""
+    """Default values as written in the source of the constructor."""
     if is_dataclass(cls):
         return {}
     function = ast.parse(textwrap.dedent(inspect.getsource(cls.__init__))).body[0]

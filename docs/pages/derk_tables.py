@@ -1,37 +1,36 @@
-"""The page of Derk's observations, actions, items and bounties, made from the library's own names."""
+"""The page of Derk's observations, actions, items and bounties, generated from the names in the library."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from pearl_lightning.envs.derk import interface
+from pearl_lightning.derk import interface
 
 HEAD = """# Derk's interface
 
-Made from `pearl_lightning/envs/derk/interface.py` when the site is built. What the numbers mean in full is in the
-[rules](../derk_rules.md).
+This page is generated from `pearl_lightning/derk/interface.py`. The [rules](../derk_rules.md) define the numbers.
 """
 
 
 MEANINGS = {
     "Hitpoints": "share of 100",
-    **{f"Ability{slot}Ready": f"whether nothing cools down in slot {slot}" for slot in range(interface.SLOTS)},
-    "HasFocus": "whether the agent has a focus; without one the focus' numbers are 0",
-    "FocusRelativeRotation": "from the agent's heading to the focus', share of pi",
-    "FocusFacingUs": "1 where it looks at the agent, -1 where it looks away",
-    "FocusFocusingBack": "whether its focus is the agent",
+    **{f"Ability{slot}Ready": f"1 if the item in slot {slot} is ready" for slot in range(interface.SLOTS)},
+    "HasFocus": "1 if the agent has a focus; otherwise all numbers of the focus are 0",
+    "FocusRelativeRotation": "angle from the agent's heading to that of the focus, share of pi",
+    "FocusFacingUs": "1 if the focus looks at the agent, -1 if it looks away",
+    "FocusFocusingBack": "1 if the agent is the focus of its focus",
     "FocusHitpoints": "share of 100",
-    "FocusDazed": "whether it is",
-    "FocusCrippled": "whether it is",
+    "FocusDazed": "1 if the focus is dazed",
+    "FocusCrippled": "1 if the focus is crippled",
     **{
-        f"Height{side}{metres}": f"of the ground {metres} m {where} above the agent, by tanh"
+        f"Height{side}{metres}": f"height of the ground {metres} m {where}, above the agent, through tanh"
         for side, metres, where in (("Front", 1, "ahead"), ("Front", 5, "ahead"), ("Back", 2, "behind"))
     },
-    "PositionLeftRight": "where the agent stands along one diagonal of the arena, from its team's view",
-    "PositionUpDown": "along the other",
-    "Stuck": "whether the agent walks but does not get on",
+    "PositionLeftRight": "position along one diagonal of the arena, as seen by the team",
+    "PositionUpDown": "position along the other diagonal",
+    "Stuck": "1 if the agent walks but does not move",
 }
-"""Of observed numbers whose names follow no pattern; formulas are in section 9 of the rules."""
+"""Meanings of observed numbers whose names follow no pattern; section 9 of the rules has the formulas."""
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
@@ -41,13 +40,13 @@ def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 
 def _cell(content: object) -> str:
-    """Text whose bars do not end the cell; in code they do not anyway."""
+    """Text with escaped bars, which would end the cell; bars in code do not."""
     prose_and_code = str(content).split("`")
     return "`".join(part if i % 2 else part.replace("|", "\\|") for i, part in enumerate(prose_and_code))
 
 
 def observation_meaning(name: str) -> str:
-    """The unit of an observed number, as far as its name tells."""
+    """The unit or meaning of an observed number."""
     if name.startswith("Unused"):
         return "always 0"
     if name.endswith("Distance"):
@@ -55,9 +54,9 @@ def observation_meaning(name: str) -> str:
     if name.endswith("Angle"):
         return "share of pi; left is positive"
     if name.startswith("FocusHas"):
-        return f"whether the focus holds {name.removeprefix('FocusHas')}"
+        return f"1 if the focus holds {name.removeprefix('FocusHas')}"
     if name.startswith("Has") and name.removeprefix("Has") in interface.ITEMS:
-        return f"whether the agent holds {name.removeprefix('Has')}, in whatever slot"
+        return f"1 if the agent holds {name.removeprefix('Has')}, in any slot"
     return MEANINGS.get(name, "")
 
 
@@ -77,7 +76,7 @@ def actions() -> str:
 
 
 def choices(meanings: Sequence[str]) -> str:
-    """What each value of a choice means."""
+    """The meaning of each value of a choice."""
     return table(("value", "meaning"), enumerate(meanings))
 
 
@@ -88,25 +87,25 @@ def items() -> str:
 
 
 def bounties() -> str:
-    """Every bounty: what it pays for, and its weight in the ready-made ones."""
+    """Every bounty: what it rewards, and its weight in the ready-made ones."""
 
-    def paid(name: str) -> str:
+    def rewarded(name: str) -> str:
         if name in ("teamSpirit", "timeScaling"):
-            return "reshapes the others"
+            return "changes the others"
         if name == "manualBonus":
-            return "never paid"
+            return "never"
         return "hitpoint" if name in interface.PAID_PER_HITPOINT else "event"
 
     rows = [
         (
             f"`{name}`",
-            paid(name),
+            rewarded(name),
             f"{interface.DEFAULT_BOUNTIES.get(name, 0):g}",
             f"{interface.SHAPED_BOUNTIES.get(name, 0):g}",
         )
         for name in interface.BOUNTY_KEYS
     ]
-    return table(("bounty", "paid per", "`default`", "`shaped`"), rows)
+    return table(("bounty", "rewarded per", "`default`", "`shaped`"), rows)
 
 
 def page() -> str:
@@ -120,11 +119,11 @@ def page() -> str:
             actions(),
             "### CastingSlot\n",
             choices(interface.CASTING_SLOT),
-            "### ChangeFocus\n\nAsking for a target that is behind, dead or 30 m away drops the focus.\n",
+            "### ChangeFocus\n\nChoosing a target that is behind, dead or 30 m away drops the focus.\n",
             choices(interface.CHANGE_FOCUS),
             "## Items\n\nThe game accepts any item in any slot.\n",
             items(),
-            "## Bounties\n\nReward weights of a task; those not given are the game's own (`default`).\n",
+            "## Bounties\n\nReward weights of a task. Weights that are not given have the game's values (`default`).\n",
             bounties(),
         ]
     )

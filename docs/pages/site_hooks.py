@@ -1,4 +1,4 @@
-"""What mkdocs does beside rendering: pages made from the code, files outside of docs/, marks for tests taken off."""
+"""Hooks of mkdocs: add generated pages and linked files outside docs/, and remove the marks for tests."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ DOCS = ROOT / "docs"
 LINK = re.compile(r"(?<=\]\()(\.\./[^)#\s]+)")
 """Links that may leave docs/."""
 MARKS = re.compile(r"^(```\w+) (?:run|no-run)$", flags=re.MULTILINE)
-"""What tells tests how to treat a block (see CONTRIBUTING.md)."""
+"""Marks that define how tests treat a block (see CONTRIBUTING.md)."""
 FOLLOWED = ("Guides", "Results")
-"""Parts of the site that hold every page of the folder of that name."""
+"""Parts of the navigation that contain every page of the folder of that name."""
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
-    """List what the navigation leaves to folders and to the code."""
+    """Complete the navigation with the pages of folders and the generated pages."""
     for part in config.nav or []:
         for title, entries in part.items():
             if title in FOLLOWED:
@@ -48,7 +48,7 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the pages made from the code, and those of linked files."""
+    """Add the generated pages, and pages for linked files."""
     for path, content in generated_pages().items():
         is_listed = not path.startswith("files/")
         inclusion = InclusionLevel.INCLUDED if is_listed else InclusionLevel.NOT_IN_NAV
@@ -57,7 +57,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Lead links out of docs/ to the pages of those files, and take off the marks for tests."""
+    """Let links out of docs/ lead to the pages of those files, and remove the marks for tests."""
     folder = posixpath.dirname(page.file.src_uri)
 
     def lead(match: re.Match[str]) -> str:
@@ -73,36 +73,35 @@ def generated_pages() -> dict[str, str]:
         "reference/derk.md": derk_tables.page(),
         "reference/settings.md": config_options.page(),
         "reference/commands.md": command_help.page(),
-        "reference/configs.md": _configs(),
-        "changelog.md": (ROOT / "CHANGELOG.md").read_text(),
-        "contributing.md": (ROOT / "CONTRIBUTING.md").read_text(),
+        "changelog.md": _at_top("CHANGELOG.md"),
+        "contributing.md": _at_top("CONTRIBUTING.md"),
     }
     pages |= {_api_path(package): content for package, content in api_pages.pages().items()}
-    return pages | {_file_page(path): _shown(path, 1) for path in sorted(set(_linked()))}
+    return pages | {_file_page(path): _shown(path) for path in sorted(set(_linked()))}
 
 
-def _configs() -> str:
-    head = "# Ready-made configs\n\nThey come with the package; in a copy of the repository they lie in `configs/`.\n\n"
-    return head + "\n".join(_shown(path, 2) for path in sorted((ROOT / "configs").rglob("*.yaml")))
+def _at_top(name: str) -> str:
+    """A page at the top of the repository, whose links into docs/ are links within the site."""
+    return (ROOT / name).read_text(encoding="utf-8").replace("](docs/", "](")
 
 
 def _linked() -> Iterator[Path]:
     for page in DOCS.rglob("*.md"):
-        for target in LINK.findall(page.read_text()):
+        for target in LINK.findall(page.read_text(encoding="utf-8")):
             outside = _outside(page.parent, target)
             if outside:
                 yield outside
 
 
 def _outside(folder: Path, target: str) -> Path | None:
-    """The file of the repository, outside of docs/, that a link leads to."""
+    """The file of the repository, outside docs/, that a link leads to."""
     path = Path(os.path.normpath(folder / target))
     return path if path.is_file() and path.is_relative_to(ROOT) and not path.is_relative_to(DOCS) else None
 
 
-def _shown(path: Path, level: int) -> str:
+def _shown(path: Path) -> str:
     language = {".py": "python", ".yaml": "yaml"}.get(path.suffix, "text")
-    return f"{'#' * level} {path.relative_to(ROOT)}\n\n~~~~ {language}\n{path.read_text()}~~~~\n"
+    return f"# {path.relative_to(ROOT)}\n\n~~~~ {language}\n{path.read_text(encoding='utf-8')}~~~~\n"
 
 
 def _file_page(path: Path) -> str:

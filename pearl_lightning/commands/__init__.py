@@ -1,1 +1,1 @@
-"""The commands of ``pearl``: one file each, and what they share: who plays, in which world."""
+"""The commands of ``pearl``, one file each, and their shared code: players and environments."""

@@ -1,93 +1,73 @@
-"""``pearl configs`` and ``pearl init``: the ready-made configs, and a copy of one to edit."""
+"""``pearl configs`` and ``pearl init``: list the ready-made configs, and copy one for editing."""
 
 from __future__ import annotations
 
-import difflib
 import re
 from pathlib import Path
 
 from pearl_lightning.cli import PlainParser
+from pearl_lightning.commands.config_files import FOLDER, KINDS, close_names, comment, kind, ready_made
 
-FOLDER = Path(__file__).parent.parent / "configs"
-"""Where the ready-made configs lie."""
-GROUPS = {
-    "worlds": "Worlds, complete configs",
-    "families": "Task families, overlays for derk",
-    "baselines": "Baselines, overlays that are put last",
-    "overlays": "Other overlays",
+HEADINGS = {
+    "Environment": "Environments, complete configs",
+    "Overlay": "Overlays for an environment",
+    "Family": "Task families, overlays for derk",
+    "Baseline": "Baselines, overlays that come last",
 }
-"""What ``pearl configs`` calls them: those in a folder by the folder's name, the others by what they are."""
+"""Heading of each of ``KINDS`` in the output of ``pearl configs``."""
 HOW = """\
-An overlay is put over a world; of several configs later ones override. A copy to edit, and its use:
-  pearl init derk
-  pearl init families/bounties
-  pearl fit --config derk.yaml --config bounties.yaml"""
-
-
-def ready_made() -> dict[str, Path]:
-    """The configs that come with the package, by name: ``derk``, ``families/bounties``."""
-    files = sorted(FOLDER.rglob("*.yaml"))
-    return {file.relative_to(FOLDER).with_suffix("").as_posix(): file for file in files}
+Later configs override earlier ones, in the order above:
+  pearl fit --config derk --config bounties
+To edit a copy and use it:
+  pearl init bounties
+  pearl fit --config derk --config bounties.yaml"""
 
 
 def purpose(config: Path) -> str:
-    """What a config is for: the first sentence of the comment that it starts with."""
-    with config.open() as file:
-        comment = file.readline().removeprefix("#").strip()
-    return re.split(r"(?<=[\w)]\.) (?=[A-Z])", comment)[0]
+    """Return the purpose of a config: the first sentence of its comment, without its kind."""
+    text = re.split(r"(?<=[\w)]\.) (?=[A-Z])", comment(config).partition(": ")[2])[0]
+    return text[:1].upper() + text[1:]
 
 
 def run(arguments: list[str]) -> None:
-    """Print the ready-made configs, group by group, and how they are put together."""
+    """Print the ready-made configs by group, and how to combine them."""
     PlainParser(
         prog="pearl configs",
-        description="The ready-made configs: worlds, and overlays that change some of their settings.",
+        description="The ready-made configs: environments, and overlays that change some of their settings.",
     ).parse_args(arguments)
     configs = ready_made()
     width = max(map(len, configs))
-    groups: dict[str, list[str]] = {group: [] for group in GROUPS}
-    for name, file in configs.items():
-        groups.setdefault(_group(name, file), []).append(f"  {name:{width}}  {purpose(file)}")
-    for group, lines in groups.items():
-        print("\n".join([f"{GROUPS.get(group, group)}:", *lines, ""]))
-    print(f"{HOW}\nThe files themselves lie in {FOLDER}")
+    for each in KINDS:
+        lines = [f"  {name:{width}}  {purpose(file)}" for name, file in configs.items() if kind(file) == each]
+        print("\n".join([f"{HEADINGS[each]}:", *lines, ""]))
+    print(f"{HOW}\nThe files are in {FOLDER}")
 
 
 def run_init(arguments: list[str]) -> None:
-    """Copy a ready-made config to where it can be edited."""
+    """Copy a ready-made config for editing."""
     parser = PlainParser(
-        prog="pearl init", description="Copy a ready-made config, to be edited. Nothing is overwritten."
+        prog="pearl init", description="Copy a ready-made config for editing. Existing files are not overwritten."
     )
-    parser.add_argument("name", metavar="NAME", help="As pearl configs lists it, such as derk or families/bounties.")
+    parser.add_argument("name", metavar="NAME", help="A name in the list of pearl configs, such as derk or bounties.")
     parser.add_argument(
-        "--to", type=Path, metavar="FILE", help="The copy; by its own name in the current folder when left out."
+        "--to", type=Path, metavar="FILE", help="Path of the copy; by default the same name in the current folder."
     )
     options = parser.parse_args(arguments)
     configs = ready_made()
-    if options.name not in configs:
-        close = ", ".join(_close(options.name, list(configs)))
+    found = [path for name, path in configs.items() if options.name in (name, name.rpartition("/")[2])]
+    if len(found) != 1:
+        close = ", ".join(close_names(options.name, list(configs)))
         raise ValueError(
-            f"NAME must be a ready-made config as pearl configs lists them, got {options.name!r}"
+            f"NAME must be a ready-made config in the list of pearl configs, got {options.name!r}"
             + (f": did you mean {close}?" if close else "")
         )
-    config = configs[options.name]
+    config = found[0]
     copy = options.to or Path(config.name)
     copy.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with copy.open("x") as file:
-            file.write(config.read_text())
+        with copy.open("x", encoding="utf-8") as file:
+            file.write(config.read_text(encoding="utf-8"))
     except FileExistsError as error:
-        raise FileExistsError(f"{copy} is there already: name another file with --to") from error
-    world = "" if _group(options.name, config) == "worlds" else "--config WORLD.yaml "
-    print(f"written: {copy}; use it with pearl fit {world}--config {copy}")
-
-
-def _group(name: str, config: Path) -> str:
-    return name.rpartition("/")[0] or ("overlays" if purpose(config).startswith("Overlay") else "worlds")
-
-
-def _close(given: str, names: list[str]) -> list[str]:
-    """Names like the given one, as a whole or in their last part."""
-    last = {name.rpartition("/")[2]: name for name in names}
-    in_part = [last[part] for part in difflib.get_close_matches(Path(given).stem, last)]
-    return list(dict.fromkeys(in_part + difflib.get_close_matches(given, names)))
+        raise FileExistsError(f"{copy} already exists: give another file with --to") from error
+    first = "" if kind(config) == "Environment" else "--config ENVIRONMENT "
+    print(f"Wrote {copy}. Use it with pearl fit {first}--config {copy}")

@@ -1,107 +1,140 @@
-"""Who plays: a checkpoint with its run's config and folder, the package's own agent, a script, or random actions."""
+"""Players of a command: a checkpoint of a run, the agent of this package, a scripted opponent, or random actions."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from pearl_lightning.agent import load_agent
-from pearl_lightning.baselines import ScriptedAgent, UniformAgent
-from pearl_lightning.commands.training import PearlParser
-from pearl_lightning.envs.derk.env import DerkEnv
-from pearl_lightning.envs.derk.opponents import OPPONENTS
-from pearl_lightning.envs.meta_env import MetaEnv
-from pearl_lightning.rollout import MetaAgent
+from pearl_lightning.commands.config_files import find_config
+from pearl_lightning.commands.parser import PearlParser
+from pearl_lightning.commands.playing import evaluated_deterministically
+from pearl_lightning.commands.stored_tasks import STORED_TASKS
+from pearl_lightning.registry import scripts
+from pearl_lightning.trained import SHIPPED
 
-SHIPPED = Path(__file__).parent.parent / "trained" / "derk.ckpt"
-"""The package's own agent, played where no checkpoint is named; its environment is in the ``.yaml`` beside it."""
+if TYPE_CHECKING:
+    from pearl_lightning.envs.meta_env import MetaEnv
+    from pearl_lightning.experience.player import MetaAgent
+
 RANDOM = "random"
-"""In place of a checkpoint: uniform legal actions."""
-UNTRAINED = {RANDOM, *OPPONENTS}
-"""Who plays without a checkpoint; all but ``RANDOM`` Derk's Gym only."""
+"""Name of the player with uniform legal actions, in place of a checkpoint."""
+
+
+def needs_no_checkpoint(name: str) -> bool:
+    """Whether ``name`` is a player without training: ``RANDOM``, or a scripted player."""
+    return name == RANDOM or scripts(name) is not None
 
 
 @dataclass(frozen=True)
 class Entrant:
-    """Who plays.
+    """A player of a command.
 
     Args:
-        name: What it is called: its run's folder, or the file where it lies in none; or one of ``UNTRAINED``.
-        checkpoint: A ``.ckpt``; None for one of ``UNTRAINED``.
-        configs: Hold the environment; later ones override.
-        folder: Where results are written.
+        name: Name of the run's folder, of the file if it lies in no run, or of a player without training.
+        checkpoint: A ``.ckpt``; None for a player without training.
+        configs: Configs with the environment; later ones override earlier ones.
+        folder: Folder for results.
+        overlay: Configs of which only the environment is used; it overrides that of ``configs``.
     """
 
     name: str
     checkpoint: Path | None
     configs: tuple[Path, ...]
     folder: Path
+    overlay: tuple[Path, ...] = ()
+
+    def is_deterministic(self, asked: bool | None) -> bool:
+        """Whether to play the policy's mode: the option ``asked`` if given, else as in the run's evaluations.
+
+        The run's own config takes precedence over others, which are given for their environment. Players without
+        training are never deterministic.
+        """
+        if self.checkpoint is None:
+            return False
+        own = run_of(self.checkpoint)[2]
+        return evaluated_deterministically([own] if own.is_file() else self.configs) if asked is None else asked
 
     def agent(self, env: MetaEnv) -> MetaAgent:
-        """What plays in an environment.
+        """Create the agent for an environment.
 
         Raises:
-            ValueError: It is made for another one.
+            ValueError: The agent was made for another environment.
         """
+        from pearl_lightning.agents.agent import load_agent
+        from pearl_lightning.agents.uniform import UniformAgent
+
         if self.checkpoint is None and self.name == RANDOM:
             return UniformAgent(env.features, env.action_space)
         if self.checkpoint is None:
-            if not isinstance(env, DerkEnv):
-                raise ValueError(f"{self.name} plays Derk's Gym only, got a config of {type(env).__name__}")
-            return ScriptedAgent(env.features, env.action_space, self.name)
+            scripted: MetaAgent = scripts(self.name).make_agent(self.name, env)
+            return scripted
         agent = load_agent(self.checkpoint)
         if (env.features, env.action_space) != (agent.observation_features, agent.action_space):
             raise ValueError(
-                f"{self.checkpoint} is made for {agent.observation_features} observation features and "
+                f"{self.checkpoint} was made for {agent.observation_features} observation features and "
                 f"{agent.action_space}, but the env of its config has {env.features} and {env.action_space}"
             )
         return agent
 
 
 def entrants(names: Sequence[str], configs: Sequence[str], overlay: Sequence[Path]) -> list[Entrant]:
-    """Those of some names, the package's own agent where there are none.
+    """Return the players with the given names; the agent of this package if there are no names.
 
-    Who is untrained plays where the first of the others does.
+    Players without training use the first checkpoint's environment.
 
     Args:
-        names: Checkpoints, or some of ``UNTRAINED``.
-        configs: Hold the environment; each run's own config where there are none.
+        names: Checkpoints or players without training.
+        configs: Configs with the environment. Defaults to the config of each run.
         overlay: Configs that override the others.
     """
-    given = [Path(config) for config in configs]
+    given = [find_config(config) for config in configs]
     names = names or [str(SHIPPED)]
-    found = {name: entrant(Path(name), given, overlay) for name in names if name not in UNTRAINED}
+    found = {name: entrant(Path(name), given, overlay) for name in names if not needs_no_checkpoint(name)}
     if not found and not given:
-        raise ValueError(f"--config must name a config that holds data.init_args.env where {names[0]} plays alone")
-    first = next(iter(found.values()), Entrant(names[0], None, (*given, *overlay), Path("runs") / names[0]))
+        raise ValueError(f"--config must be given if no checkpoint plays: {names[0]} needs an environment (data.env)")
+    first = next(iter(found.values()), Entrant(names[0], None, tuple(given), Path("runs") / names[0], tuple(overlay)))
     return [found.get(name) or replace(first, name=name, checkpoint=None) for name in names]
 
 
 def entrant(checkpoint: Path, given: Sequence[Path], overlay: Sequence[Path]) -> Entrant:
-    """A checkpoint with its own config, unless another is given, and the folder of its run."""
-    if not checkpoint.is_file():
-        raise FileNotFoundError(f"there is no checkpoint {checkpoint}")
+    """Return the player of a checkpoint or of a run's last checkpoint; its config is the run's unless one is given."""
+    from pearl_lightning.checkpoints import checkpoint_file
+
+    checkpoint = checkpoint_file(str(checkpoint))
     name, folder, config = run_of(checkpoint)
-    return Entrant(name, checkpoint, (*(given or [config]), *overlay), folder)
+    return Entrant(name, checkpoint, tuple(given or [config]), folder, tuple(overlay))
 
 
 def run_of(checkpoint: Path) -> tuple[str, Path, Path]:
-    """Name, folder and config of the run that a checkpoint is of."""
-    if checkpoint == SHIPPED:  # the package is no place to write to
+    """Name, folder and config of the run of a checkpoint."""
+    if checkpoint == SHIPPED:  # results must not be written to the package
         return "shipped", Path("runs") / "shipped", SHIPPED.with_suffix(".yaml")
     if checkpoint.parent.name in ("checkpoints", "snapshots"):
         folder = checkpoint.parent.parent
-        return folder.name, folder, folder / "config.yaml"
-    return checkpoint.stem, checkpoint.parent, checkpoint.parent / "config.yaml"
+        return folder.name, folder, _config_of(checkpoint, folder)
+    return checkpoint.stem, checkpoint.parent, _config_of(checkpoint, checkpoint.parent)
+
+
+def _config_of(checkpoint: Path, folder: Path) -> Path:
+    """Config in the checkpoint's folder, else of the run that contains it, else of the run that it names."""
+    runs = [above for above in folder.absolute().parents if (above / STORED_TASKS).is_file()]
+    if not (folder / "config.yaml").is_file() and checkpoint.is_file():
+        from pearl_lightning.checkpoints import load_checkpoint
+
+        named = load_checkpoint(checkpoint).get("run_folder")
+        runs += [Path(named)] if named else []
+    configs = [run / "config.yaml" for run in (folder, *runs)]
+    return next((config for config in configs if config.is_file()), configs[0])
 
 
 def add_checkpoint_argument(parser: PearlParser) -> None:
-    """A checkpoint of Derk's Gym as the command's first word."""
+    """Add a checkpoint of Derk's Gym as the command's positional argument."""
     parser.add_argument(
         "checkpoint",
         type=str,
         nargs="?",
         default=str(SHIPPED),
-        help="A .ckpt of pearl fit on Derk's Gym; the agent that comes with the package when left out.",
+        help="A .ckpt of pearl fit on Derk's Gym, or a run's folder; by default the agent of this package.",
     )

@@ -1,4 +1,4 @@
-"""Where a command writes: looked at before anything is played, not after."""
+"""Check of output files before a command starts its work."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from pathlib import Path
 
 
 def output_file(option: str, given: str | Path, *suffixes: str) -> Path:
-    """The file that an option names; its folder is made.
+    """Check that an output file can be written, and create its folder; return its path.
 
     Args:
-        option: Name of the option, for the complaint.
-        given: What was given for it.
-        suffixes: What the name must end in one of; anything when left out.
+        option: Name of the option, for error messages.
+        given: Value of the option.
+        suffixes: Allowed suffixes of the file name; any suffix by default.
 
     Raises:
-        ValueError: Another ending.
-        OSError: The file could not be written.
+        ValueError: The suffix is not allowed.
+        OSError: The file cannot be written.
     """
     path = Path(given)
     if suffixes and path.suffix not in suffixes:

@@ -1,85 +1,75 @@
-"""``pearl fit|validate|test``: the Lightning CLI over an agent and its data."""
+"""``pearl fit|validate|test``: the Lightning CLI for an agent and its data."""
 
 from __future__ import annotations
 
-import contextlib
-import logging
 import shlex
 import shutil
 import signal
 import sys
-import warnings
+import tempfile
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import torch
+from filelock import FileLock
 from jsonargparse import Namespace
-from pytorch_lightning import LightningModule, Trainer
-from pytorch_lightning.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
-from pytorch_lightning.utilities import rank_zero_only
+from pytorch_lightning import Callback, Trainer
+from pytorch_lightning.callbacks import ProgressBar
+from pytorch_lightning.cli import LightningArgumentParser
+from pytorch_lightning.loggers import Logger
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
-from pearl_lightning.agent import Agent
+from pearl_lightning.agents.pearl import PEARL
 from pearl_lightning.callbacks import ReplayCheckpoint
 from pearl_lightning.callbacks.progress import UpdateProgress
-from pearl_lightning.checkpoints import load_checkpoint
-from pearl_lightning.cli import readable
-from pearl_lightning.commands.stored_tasks import STORED_TASKS, check_tasks, store_tasks
-from pearl_lightning.data import WorldDataModule, world_data
-from pearl_lightning.pearl import PEARL
-
-OWN_LOGGERS = "pearl_lightning.loggers."
-
-
-class PearlParser(LightningArgumentParser):
-    """A parser that raises its complaints as one line, without pages of usage."""
-
-    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        raise ValueError(readable(message)) from ex
-
-
-class SaveConfig(SaveConfigCallback):
-    """Saves ``config.yaml`` and the tasks once the checkpoint is loaded: a resume that is refused leaves both alone."""
-
-    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Nothing yet."""
-
-    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        folder, tasks = Path(trainer.default_root_dir), world_data(trainer).env.tasks
-        check_tasks(tasks, folder)
-        super().setup(trainer, pl_module, "fit")
-        if trainer.is_global_zero and not (folder / STORED_TASKS).is_file():
-            store_tasks(tasks, folder)
+from pearl_lightning.checkpoints import checkpoint_file, load_checkpoint
+from pearl_lightning.commands.config_files import with_config_files
+from pearl_lightning.commands.fit_config import CALLBACKS, CLI_SETTINGS, ConfiguredCLI
+from pearl_lightning.commands.parser import quiet
+from pearl_lightning.commands.run_trainer import RunTrainer, SaveConfig
+from pearl_lightning.commands.runs import (
+    LOCK,
+    SLURM_JOB,
+    keep_place,
+    limit_reached,
+    lock_folder,
+    make_folder,
+    new_run_folder,
+    remember_slurm_job,
+    requeued_checkpoint,
+    resumed_folder,
+)
+from pearl_lightning.commands.stored_tasks import STORED_TASKS
+from pearl_lightning.loggers import MetricsCsv, TensorBoardEvents
 
 
-class PearlCLI(LightningCLI):
-    """LightningCLI whose model takes its sizes from the data's environment, and whose runs lie in ``runs/<name>``."""
+class PearlCLI(ConfiguredCLI):
+    """Lightning's command line. The environment defines the sizes of the model; runs are in ``runs/<name>``."""
 
     run_folder: Path
+    arguments: Sequence[str]
+    """Command line, starting with the command."""
+    lock: FileLock | None = None
+    """Lock of the run's folder against other processes."""
     checkpoint: dict[str, Any] | None = None
-    """What ``--ckpt_path`` names."""
-
-    @staticmethod
-    def subcommands() -> dict[str, set[str]]:
-        data = {"model", "dataloaders", "train_dataloaders", "val_dataloaders", "datamodule"}
-        return {command: data | {"weights_only"} for command in ("fit", "validate", "test")}
-
-    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        parser.add_argument("--name", type=str, default="run", help="The run's folder below runs_dir.")
-        parser.add_argument("--runs_dir", type=str, default="runs", help="Where runs are kept.")
-        parser.add_argument("--threads", type=int, default=0, help="Threads of torch; 0 leaves its default.")
-        parser.link_arguments("data", "model.init_args.observation_features", _features, apply_on="instantiate")
-        parser.link_arguments("data", "model.init_args.action_space", _action_space, apply_on="instantiate")
-        parser.link_arguments("data", "model.init_args.descriptor_features", _descriptor, apply_on="instantiate")
+    """Content of the checkpoint that ``--ckpt_path`` names."""
+    _scratch: tempfile.TemporaryDirectory[str] | None = None
+    """Temporary folder of a run with ``fast_dev_run``, which writes no files."""
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
-        self.config = parser.parse_args(args)
-        ckpt_path = self.config[self.config.subcommand].ckpt_path
-        if ckpt_path is not None:
-            self.checkpoint = load_checkpoint(Path(ckpt_path))
+        self.arguments, self.config = args, parser.parse_args(args)
+        config, is_fit = self.config[self.config.subcommand], self.config.subcommand == "fit"
+        runs, given = Path(config.runs_dir), config.ckpt_path
+        if given is None and is_fit and (requeued := requeued_checkpoint(runs, config.name, args)):
+            print(f"pearl: SLURM has requeued this job: resuming {requeued}", file=sys.stderr)
+            given = str(requeued)
+        if given is not None:
+            path = checkpoint_file(given, runs / config.name)
+            config.ckpt_path, self.checkpoint = str(path), load_checkpoint(path)
 
     def _parse_ckpt_path(self) -> None:
-        """Lightning would put the checkpoint's model settings in place of the given ones: here the config governs."""
+        """Do nothing: Lightning would replace the given model settings by the checkpoint's."""
 
     def before_instantiate_classes(self) -> None:
         config = self.config[self.subcommand]
@@ -87,40 +77,98 @@ class PearlCLI(LightningCLI):
             raise ValueError(f"threads must be at least 0, got {config.threads}")
         if config.threads:
             torch.set_num_threads(config.threads)
-        self.run_folder = run_folder(Path(config.runs_dir), config.name, config.ckpt_path, str(self.subcommand))
-        config.trainer.default_root_dir = str(self.run_folder)
-        if config.trainer.logger is not False:
-            given = config.trainer.logger if isinstance(config.trainer.logger, list) else [config.trainer.logger]
-            others = [entry for entry in given if "class_path" in (entry or ()) and not _is_own(entry)]
-            first_step = self.checkpoint["global_step"] if self.subcommand == "fit" and self.checkpoint else 0
-            config.trainer.logger = [
-                _component("MetricsCsv", folder=str(self.run_folder), first_step=first_step),
-                _component("TensorBoardEvents", folder=str(self.run_folder)),
-                *others,
-            ]
-        if config.trainer.enable_progress_bar is not False:
-            self.trainer_defaults["callbacks"] = [UpdateProgress()]
+        _require_own_root(config)
+        self.run_folder = self._run_folder(config)
+
+    def _run_folder(self, config: Namespace) -> Path:
+        """Folder that the command writes to. For training it is the resumed run's or a new one, and it is locked."""
+        if config.trainer.fast_dev_run:
+            self._scratch = tempfile.TemporaryDirectory(prefix="pearl-fast-dev-run-")
+            return Path(self._scratch.name)
+        runs = Path(config.runs_dir)
+        if self.subcommand != "fit":
+            folder = runs / config.name / str(self.subcommand)
+            make_folder(folder, runs)
+            return folder
+        resumed = resumed_folder(Path(config.ckpt_path)) if config.ckpt_path else None
+        if resumed is not None:
+            keep_place(config, resumed, self.arguments)
+            self.lock = lock_folder(resumed)
+            return resumed
+        folder = new_run_folder(runs, config.name)
+        self.lock = lock_folder(folder)
+        if self.lock is not None:
+            remember_slurm_job(folder, self.arguments)
+        return folder
 
     def instantiate_classes(self) -> None:
         try:
             super().instantiate_classes()
+            self.model.run_folder = str(self.run_folder.resolve())
         except BaseException:
-            with contextlib.suppress(OSError):  # not empty: a folder that is resumed
-                self.run_folder.rmdir()
+            self._leave_folder()
+            self._end_scratch()
             raise
 
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        """Create the trainer. It writes to the run's folder; a custom progress bar replaces the default one."""
+        trainer = self.config_init[self.subcommand].trainer
+        kwargs["logger"] = self._loggers(trainer.logger)
+        given = trainer.callbacks if isinstance(trainer.callbacks, list) else [trainer.callbacks]
+        if any(isinstance(callback, ProgressBar) for callback in given):
+            kwargs["enable_progress_bar"] = (
+                True  # the setting refers to the default bar; Lightning does not accept both
+            )
+        elif trainer.enable_progress_bar is not False:
+            self.trainer_defaults["callbacks"] = [UpdateProgress()]
+        return super().instantiate_trainer(default_root_dir=str(self.run_folder), **kwargs)
+
+    def _instantiate_trainer(self, config: dict[str, Any], callbacks: list[Callback | None]) -> Trainer:  # type: ignore[override]
+        """Create the trainer with the callbacks in the order of ``CALLBACKS``; custom ones precede the checkpoint."""
+        evaluation, collector, checkpoint, summary = callbacks
+        given = config["callbacks"] or []
+        custom = given if isinstance(given, list) else [given]
+        for key, kind in CALLBACKS.items():
+            if any(isinstance(each, kind) for each in custom):
+                raise ValueError(f"trainer.callbacks must not contain a {kind.__name__}: set {key} instead")
+        ordered = (evaluation, collector, *custom, checkpoint, summary)
+        config["callbacks"] = [callback for callback in ordered if callback is not None]
+        return super()._instantiate_trainer(config, [])
+
+    def _loggers(self, given: Logger | list[Logger] | bool | None) -> list[Logger]:
+        """Return the loggers of the run's folder and those of ``trainer.logger``; none if that is False."""
+        if given is False:
+            return []
+        config, folder = self.config[self.subcommand], str(self.run_folder)
+        own: list[Logger] = []
+        if config.log_csv:
+            first_step = self.checkpoint["global_step"] if self.subcommand == "fit" and self.checkpoint else 0
+            own.append(MetricsCsv(folder, first_step))
+        if config.log_tensorboard:
+            own.append(TensorBoardEvents(folder))
+        return own + (given if isinstance(given, list) else [given] if isinstance(given, Logger) else [])
+
     def fit(self, **kwargs: Any) -> None:
-        """Train; who stops it is told how it goes on."""
+        """Train; a run that is stopped prints the command that resumes it."""
+        if self.checkpoint is not None and (limit := limit_reached(self.trainer, self.checkpoint)):
+            print(f"pearl: nothing to do: {limit}", file=sys.stderr)
         try:
             self._run(self.trainer.fit, **kwargs)
         except (KeyboardInterrupt, SystemExit) as stop:
             if self.trainer.is_global_zero:
-                sys.stderr.write(f"pearl: {self._how_it_goes_on()}\n")
+                sys.stderr.write(f"pearl: {self._how_to_resume()}\n")
             sys.exit(stop.code if isinstance(stop, SystemExit) else 128 + signal.SIGINT)
-        except Exception:
-            if {path.name for path in self.run_folder.glob("*")} <= {"config.yaml", STORED_TASKS}:  # it never began
-                shutil.rmtree(self.run_folder, ignore_errors=True)  # another process may be at it, too
-            raise
+        finally:
+            self._leave_folder()
+
+    def _leave_folder(self) -> None:
+        """Delete the run's folder if the run never started, and release its lock."""
+        if self.lock is None:
+            return
+        made_before_it_begins = {"config.yaml", STORED_TASKS, LOCK, SLURM_JOB}
+        if {path.name for path in self.run_folder.glob("*")} <= made_before_it_begins:
+            shutil.rmtree(self.run_folder, ignore_errors=True)
+        self.lock.release()
 
     def validate(self, **kwargs: Any) -> None:
         """Play the validation tasks."""
@@ -131,111 +179,84 @@ class PearlCLI(LightningCLI):
         self._run(self.trainer.test, **kwargs)
 
     def _run(self, loop: Any, **kwargs: Any) -> None:
-        """Run a loop of Lightning, which on a signal exits with a status that does not tell of it.
+        """Run a loop of Lightning and set the exit status after a signal, which Lightning does not do.
 
-        The world is closed even where Lightning skips its tear-down hooks, after an error or a signal.
+        The environment is closed even if Lightning skips its tear-down hooks after an error or a signal.
         """
         try:
             loop(weights_only=True, **kwargs)
         except SIGTERMException:
-            sys.exit(128 + signal.SIGTERM if self.trainer.is_global_zero else 0)  # as ReplayCheckpoint does
+            sys.exit(128 + signal.SIGTERM if self.trainer.is_global_zero else 0)  # as in ReplayCheckpoint
         except SystemExit as stop:
             if isinstance(stop.__context__, KeyboardInterrupt):
                 raise stop.__context__ from None
             raise
         finally:
             self.datamodule.teardown(str(self.subcommand))
+            self._end_scratch()
 
-    def _how_it_goes_on(self) -> str:
-        """What a run that was stopped has saved, and the command that takes it up."""
+    def _end_scratch(self) -> None:
+        if self._scratch is not None:
+            self._scratch.cleanup()
+
+    def _how_to_resume(self) -> str:
+        """Line with the last saved update of a stopped run and the command that resumes it."""
         callbacks = self.trainer.callbacks  # type: ignore[attr-defined]
         checkpoint = next((c for c in callbacks if isinstance(c, ReplayCheckpoint)), None)
         if checkpoint is None:
-            return "stopped; nothing was saved, for there is no ReplayCheckpoint among the callbacks"
+            return "stopped; nothing was saved, because checkpoint is null"
         if checkpoint.last is None:
-            return "stopped; nothing was saved yet, so start it again as before"
+            return "stopped before anything was saved; start it again with the same command"
         command = ["pearl", "fit", "--config", self.run_folder / "config.yaml", "--ckpt_path", checkpoint.last]
-        return f"stopped after update {checkpoint.saved_step}; go on with: {shlex.join(map(str, command))}"
+        return f"stopped after update {checkpoint.saved_step}; resume with: {shlex.join(map(str, command))}"
 
 
-def run_folder(runs: Path, name: str, ckpt_path: str | None, command: str) -> Path:
-    """Where a run writes: the folder of the checkpoint it resumes, or a new one, numbered if the name is taken.
-
-    A new folder is made at once, so that of two runs started together each gets its own; processes beside the first one
-    make none, as Lightning tells them the first one's.
-    """
-    if command == "fit" and ckpt_path and Path(ckpt_path).parent.name == "checkpoints":
-        return Path(ckpt_path).parent.parent
-    if command != "fit":
-        return runs / name / command
-    folder, number = runs / name, 1
-    while getattr(rank_zero_only, "rank", 0) == 0:
-        try:
-            folder.mkdir(parents=True)
-            break
-        except FileExistsError:
-            number += 1
-            folder = runs / f"{name}-{number}"
-    return folder
+def _require_own_root(config: Namespace) -> None:
+    """Raise an error if ``default_root_dir`` is not the run's folder; remove it from the config that is saved."""
+    root, config.trainer.default_root_dir = config.trainer.default_root_dir, None
+    folders = [Path(config.runs_dir) / config.name]
+    folders += [Path(config.ckpt_path).parent.parent] if config.ckpt_path else []
+    if root is not None and Path(root).resolve() not in [folder.resolve() for folder in folders]:
+        raise ValueError(
+            f"trainer.default_root_dir must not be set, because a run's folder is runs_dir/name ({folders[0]}): "
+            f"set --runs_dir or --name instead, got {root}"
+        )
 
 
-def run(arguments: list[str]) -> None:
-    """Parse ``arguments`` (command first) and run them."""
+def fit(arguments: list[str]) -> None:
+    """Train."""
+    run("fit", arguments)
+
+
+def validate(arguments: list[str]) -> None:
+    """Play the validation tasks."""
+    run("validate", arguments)
+
+
+def test(arguments: list[str]) -> None:
+    """Play the test tasks."""
+    run("test", arguments)
+
+
+def run(command: str, arguments: list[str]) -> None:
+    """Parse the arguments of a command and run it."""
     quiet()
     PearlCLI(
-        Agent,
-        WorldDataModule,
-        subclass_mode_model=True,
-        subclass_mode_data=True,
-        parser_class=PearlParser,
-        parser_kwargs={command: _says_what_it_takes(command) for command in PearlCLI.subcommands()},
-        args=arguments,
-        seed_everything_default=0,
+        **CLI_SETTINGS,
+        parser_kwargs={command: _help(command)},
+        args=[command, *with_config_files(arguments)],
         save_config_callback=SaveConfig,
         save_config_kwargs={"overwrite": True},
-        auto_configure_optimizers=False,
+        trainer_class=RunTrainer,
         trainer_defaults={"num_sanity_val_steps": 0, "enable_model_summary": False, "use_distributed_sampler": False},
     )
 
 
-def _says_what_it_takes(command: str) -> dict[str, str]:
-    """The head of a command's help."""
+def _help(command: str) -> dict[str, str]:
+    """First part of the help of a command."""
     return {
-        "usage": f"pearl {command} --config FILE [--config FILE ...] [--ckpt_path FILE] [--OPTION VALUE ...]",
-        "description": "Every option may stand in a config, and later ones override. Ready-made ones: pearl configs. "
-        f"The settings of a class: pearl {command} --model.help {PEARL.__module__}.{PEARL.__name__}",
+        "usage": f"pearl {command} --config NAME [--config NAME ...] [--ckpt_path FILE] [--OPTION VALUE ...]",
+        "description": "NAME is a config file or the name of a ready-made config (see pearl configs). A config can "
+        "contain all options; later configs override earlier ones. "
+        f"To list the settings of a class: pearl {command} --model.help {PEARL.__name__}",
     }
-
-
-def _component(name: str, **init_args: Any) -> Namespace:
-    return Namespace(class_path=OWN_LOGGERS + name, init_args=Namespace(**init_args))
-
-
-def _is_own(entry: Any) -> bool:
-    return entry["class_path"].startswith(OWN_LOGGERS)
-
-
-def _features(data: WorldDataModule) -> int:
-    return data.env.features
-
-
-def _descriptor(data: WorldDataModule) -> int:
-    descriptors = data.env.tasks.descriptors()
-    return 0 if descriptors is None else descriptors.shape[1]
-
-
-def _action_space(data: WorldDataModule) -> dict[str, Any]:
-    return data.env.action_space.state()
-
-
-def quiet() -> None:
-    """Keep notices that no user can act on off the screen."""
-    for name in ("pytorch_lightning", "lightning_fabric"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    for message in (
-        r".*does not have many workers.*",
-        r".*number of training batches.*smaller than the logging interval.*",
-        r"Grad strides do not match bucket view strides.*",
-        r".*isinstance\(treespec, LeafSpec\).*",
-    ):
-        warnings.filterwarnings("ignore", message)

@@ -1,1 +1,1 @@
-"""Environments whose arenas can be given tasks; they know nothing of learning."""
+"""Environments that host tasks. They know nothing of learning."""

@@ -1,142 +1,61 @@
-"""MetaEnv: a TorchRL environment whose arenas can be given tasks."""
+"""MetaEnv: a TorchRL environment with a task per arena."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, is_dataclass
-from typing import Any, ClassVar, Generic, Self, TypeVar
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import Any, Self
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from tensordict import TensorDict, TensorDictBase
 from torch import Tensor
 from torchrl.data import Binary, Composite, Unbounded
 from torchrl.envs import EnvBase
 
 from pearl_lightning.action_space import ActionSpace
-
-Task = TypeVar("Task")
+from pearl_lightning.envs.tasks import TaskDistribution
+from pearl_lightning.randomness import restore_generator
 
 
 class EpisodeLost(RuntimeError):
-    """The world broke in mid-episode and was restarted: drop the episode, reset, and play it again."""
-
-
-class Demonstrator(ABC):
-    """Who shows a learner how a world may be played, seeing what the learner sees."""
-
-    follows: ClassVar[bool] = False
-    """Whether it must be told what every step gave, as some opponents must; such a one cannot demonstrate."""
-
-    @abstractmethod
-    def begin(self, arenas: int, generator: torch.Generator) -> None:
-        """An episode starts in so many arenas."""
-
-    @abstractmethod
-    def __call__(self, observation: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """Legal actions ``[arena, agent, width]`` for observations ``[arena, agent, feature]``.
-
-        Every random number comes from the generator, which is on the observation's device.
-        """
-
-
-class TaskDistribution(ABC, Generic[Task]):
-    """Tasks of one family, fixed by a seed, in three disjoint splits.
-
-    ``train``, ``validation`` and ``test`` are sequences of tasks: those that are learned from, those that are played
-    while training, by which settings and checkpoints may be chosen, and those that are played at the end only. A task
-    is named by its index, in this order. A family without validation tasks cannot be evaluated while training.
-    """
-
-    train: Sequence[Task]
-    validation: Sequence[Task] = ()
-    test: Sequence[Task]
-
-    def __len__(self) -> int:
-        return len(self.train) + len(self.validation) + len(self.test)
-
-    def __getitem__(self, index: int) -> Task:
-        if not 0 <= index < len(self):
-            raise IndexError(f"task index must be in [0, {len(self)}), got {index}")
-        for split in (self.train, self.validation):
-            if index < len(split):
-                return split[index]
-            index -= len(split)
-        return self.test[index]
-
-    @property
-    def train_indices(self) -> range:
-        """Indices of the train split."""
-        return range(len(self.train))
-
-    @property
-    def validation_indices(self) -> range:
-        """Indices of the validation split."""
-        return range(len(self.train), len(self.train) + len(self.validation))
-
-    @property
-    def test_indices(self) -> range:
-        """Indices of the test split."""
-        return range(len(self) - len(self.test), len(self))
-
-    @property
-    def splits(self) -> Mapping[str, range]:
-        """Indices by a split's name: the three, and parts of ``test`` where a family tells them apart."""
-        return {"train": self.train_indices, "validation": self.validation_indices, "test": self.test_indices}
-
-    def event_weights(self) -> Tensor | None:
-        """What each train task pays for an event, ``[task, agent, event]``: with it, what was played in one can be paid
-        as in another. None where tasks differ in more than what pays and what is drawn whatever pays.
-        """
-        return None
-
-    def descriptors(self) -> Tensor | None:
-        """The few numbers that decide how a train task is played, ``[task, number]``, which learners may be taught.
-
-        None where the family says nothing.
-        """
-        return None
-
-    def record(self, index: int) -> Any:
-        """All of a task, as JSON has it: a run stores it. The fields of a dataclass, else what ``describe`` tells."""
-        task = self[index]
-        return asdict(task) if is_dataclass(task) and not isinstance(task, type) else self.describe(index)
-
-    @abstractmethod
-    def describe(self, index: int) -> str:
-        """One line about a task, for people."""
-
-    def kind(self, index: int) -> str:
-        """What kind of task it is, in a word or two, for figures; nothing where the family knows no kinds."""
-        return ""
+    """Raised if the environment breaks during an episode: discard the episode, reset, and play it again."""
 
 
 class MetaEnv(EnvBase):
-    """An environment batched over arenas, each of which hosts one task; all arenas end together.
+    """An environment batched over arenas, each of which hosts one task.
+
+    An episode is over when it has ended in every arena, or at the horizon. An arena that ends before the others waits
+    for them: its actions have no effect.
 
     Keys: ``("agents", "observation")`` ``[arena, agent, feature]``, ``("agents", "action")``
     ``[arena, agent, action]``, ``("agents", "reward")`` ``[arena, agent, 1]``, ``done``/``terminated``/``truncated``
-    ``[arena, 1]`` and ``task`` ``[arena]`` (int64, index into ``tasks``; not for the policy). Optional, where a world
-    has them: ``("agents", "training_reward")`` like the reward, what the learner may train on where the task's own
-    reward is too rare; ``("agents", "events")`` ``[arena, agent, event]``, what happened in a step that some task pays
-    for; and ``outcome`` ``[arena, 1]`` (1 won, 0 tied, -1 lost; 0 before the last step).
+    ``[arena, 1]`` and ``task`` ``[arena]`` (int64, index into ``tasks``; not for the policy). Some environments also
+    have optional keys: ``("agents", "training_reward")``, of the same shape as the reward, a denser reward for training
+    if the task's reward is sparse; ``("agents", "events")`` ``[arena, agent, event]``, the events of a step that some
+    task rewards; and ``outcome`` ``[arena, 1]`` (1 won, 0 tied, -1 lost; 0 before the last step).
 
     Args:
         arenas: Number of arenas, at least 1.
-        tasks: The task distribution the arenas' tasks come from.
+        tasks: Task distribution that the arenas draw their tasks from. A subclass that takes ``tasks`` must pass it on
+            unchanged, because ``pearl tasks`` reads it from a config without creating the environment.
         action_space: Layout of one agent's action.
-        agents: Agents per arena.
-        features: Numbers in one agent's observation.
-        horizon: Steps of an episode.
-        events: Kinds of events that the world also writes into ``("agents", "events")``; 0 for none.
-        has_training_reward: Whether the world also writes ``("agents", "training_reward")``.
-        has_outcome: Whether the world also writes ``outcome``.
-        tells_task: Whether observations tell the task.
-        device: Where the world's tensors lie.
+        agents: Number of agents per arena.
+        features: Number of features in one agent's observation.
+        horizon: Largest number of steps in an episode.
+        events: Number of event types in ``("agents", "events")``; 0 if the environment does not write this key.
+        has_training_reward: Whether the environment writes ``("agents", "training_reward")``.
+        has_outcome: Whether the environment writes ``outcome``.
+        observes_task: Whether observations contain the task parameters.
+        device: Device of the environment's tensors.
     """
 
+    pictures_per_second: float = 20.0
+    """Number of steps per second at which pictures are shown."""
+
     def __new__(cls, *_: Any, **__: Any) -> Self:
-        # EnvBase's is a class method, which configs would take for the constructor instead of ``__init__``.
+        # EnvBase.__new__ is a class method; jsonargparse would use its signature instead of that of ``__init__``.
         return super().__new__(cls)
 
     def __init__(
@@ -151,7 +70,7 @@ class MetaEnv(EnvBase):
         events: int = 0,
         has_training_reward: bool = False,
         has_outcome: bool = False,
-        tells_task: bool = False,
+        observes_task: bool = False,
         device: torch.device | str = "cpu",
     ) -> None:
         if arenas < 1:
@@ -160,20 +79,34 @@ class MetaEnv(EnvBase):
         self.arenas, self.agents, self.features, self.horizon = arenas, agents, features, horizon
         self.tasks, self.action_space = tasks, action_space
         self.events, self.has_training_reward, self.has_outcome = events, has_training_reward, has_outcome
-        self.tells_task = tells_task
-        observation = Composite(observation=Unbounded((arenas, agents, features)), shape=(arenas, agents))
+        self.observes_task = observes_task
+        self._make_specs()
+        self.generator = torch.Generator().manual_seed(0)
+        self._upcoming = torch.arange(arenas) % len(tasks)  # tasks of the next episode
+        self._current = self._upcoming  # tasks of the running episode
+        self._steps = 0  # of the running episode
+        self._last: TensorDict | None = None  # result of the last step, if arenas may end one by one
+        self.ended = torch.zeros(arenas, dtype=torch.bool)
+        """Whether the running episode is over in each arena ``[arena]``."""
+        self.is_over = True
+        """Whether the episode is over in every arena."""
+
+    def _make_specs(self) -> None:
+        """Declare the keys, shapes and bounds of observations, actions, rewards and ends of episodes for TorchRL."""
+        arenas, agents = self.arenas, self.agents
+        observation = Composite(observation=Unbounded((arenas, agents, self.features)), shape=(arenas, agents))
         extra: dict[str, Any] = {}
-        if has_training_reward:
+        if self.has_training_reward:
             observation["training_reward"] = Unbounded((arenas, agents, 1))
-        if events:
-            observation["events"] = Unbounded((arenas, agents, events))
-        if has_outcome:
+        if self.events:
+            observation["events"] = Unbounded((arenas, agents, self.events))
+        if self.has_outcome:
             extra["outcome"] = Unbounded((arenas, 1))
         self.observation_spec = Composite(
             agents=observation, task=Unbounded((arenas,), dtype=torch.int64), **extra, shape=(arenas,)
         )
         self.action_spec = Composite(
-            agents=Composite(action=action_space.spec((arenas, agents)), shape=(arenas, agents)), shape=(arenas,)
+            agents=Composite(action=self.action_space.spec((arenas, agents)), shape=(arenas, agents)), shape=(arenas,)
         )
         self.reward_spec = Composite(
             agents=Composite(reward=Unbounded((arenas, agents, 1)), shape=(arenas, agents)), shape=(arenas,)
@@ -182,76 +115,118 @@ class MetaEnv(EnvBase):
             {key: Binary(1, (arenas, 1), dtype=torch.bool) for key in ("done", "terminated", "truncated")},
             shape=(arenas,),
         )
-        self.generator = torch.Generator().manual_seed(0)
-        self._upcoming = torch.arange(arenas) % len(tasks)  # tasks of the next episode
-        self._current = self._upcoming  # tasks of the running one
 
     def set_tasks(self, indices: Sequence[int] | Tensor) -> None:
-        """Give each arena a task, from the next reset on.
+        """Set the task of each arena, effective at the next reset.
 
         Args:
             indices: One index into ``tasks`` per arena.
 
         Raises:
-            ValueError: Wrong number of indices, or an index outside the distribution.
+            ValueError: The number of indices is wrong, or an index is outside the distribution.
         """
         upcoming = torch.as_tensor(indices, dtype=torch.int64)
         if upcoming.shape != (self.arenas,):
-            raise ValueError(f"indices must hold one task per arena ({self.arenas}), got shape {tuple(upcoming.shape)}")
+            raise ValueError(
+                f"indices must contain one task per arena ({self.arenas}), got shape {tuple(upcoming.shape)}"
+            )
         if int(upcoming.min()) < 0 or int(upcoming.max()) >= len(self.tasks):
             raise ValueError(f"task indices must be in [0, {len(self.tasks)}), got {upcoming.tolist()}")
         self._upcoming = upcoming.clone()
 
     @property
     def next_tasks(self) -> Tensor:
-        """Task indices ``[arena]`` that the next reset takes up."""
+        """Task indices ``[arena]`` that the next reset uses."""
         return self._upcoming.clone()
 
     @abstractmethod
     def begin(self, tasks: list[Any]) -> Tensor:
-        """Start an episode with one task per arena; returns observations ``[arena, agent, feature]``."""
+        """Start an episode with one task per arena; return observations ``[arena, agent, feature]``."""
 
     @abstractmethod
     def advance(self, action: Tensor) -> dict[str, Tensor | bool]:
-        """Play one step of actions ``[arena, agent, action]``.
+        """Play one step with actions ``[arena, agent, action]``.
+
+        The actions of an arena that has ended (see ``ended``) have no effect: whatever is returned for it is replaced
+        by its last observation and by zeros.
 
         Returns:
-            ``observation`` and ``reward`` ``[arena, agent]``, ``terminated`` and ``truncated`` (one bool for all
-            arenas), and ``training_reward`` ``[arena, agent]`` / ``events`` ``[arena, agent, event]`` / ``outcome``
-            ``[arena]`` where the world has them.
+            ``observation`` and ``reward`` ``[arena, agent]``, ``terminated`` and ``truncated`` ``[arena]`` (or one bool
+            for all arenas), and ``training_reward`` ``[arena, agent]`` / ``events`` ``[arena, agent, event]`` /
+            ``outcome`` ``[arena]`` if the environment has them.
         """
 
+    def picture(self) -> NDArray[np.uint8]:
+        """Draw the first arena, as RGB values ``[row, column, 3]``.
+
+        Raises:
+            NotImplementedError: The environment draws no pictures.
+        """
+        raise NotImplementedError(f"{type(self).__name__} draws no pictures")
+
+    def prepare(self) -> float:
+        """Do work that would delay the first episode, such as compilation; return the seconds it took.
+
+        A run calls it before its clock and its progress bar start. The default does nothing and returns 0.
+        """
+        return 0.0
+
     def episode_statistics(self) -> dict[str, Tensor]:
-        """What else happened to the learner's team in the episode just played, ``[arena]`` by name."""
+        """Further statistics of the learner's team in the last episode, ``[arena]`` by name."""
         return {}
 
     def random_state(self) -> dict[str, Tensor]:
-        """State of every generator of the world, as a checkpoint stores it."""
+        """Return the states of all generators of the environment, for a checkpoint."""
         return {name: generator.get_state() for name, generator in self.generators().items()}
 
     def load_random_state(self, state: dict[str, Tensor]) -> None:
-        """Take up what ``random_state`` gave."""
+        """Restore the states that ``random_state`` returned."""
         for name, generator in self.generators().items():
-            generator.set_state(state[name])
+            restore_generator(generator, state[name], f"the environment's generator {name!r}")
 
     def generators(self) -> dict[str, torch.Generator]:
-        """The world's generators by name; ``set_seed`` seeds them all."""
-        return {"world": self.generator}
+        """Return the environment's generators by name; ``set_seed`` seeds all of them."""
+        return {"environment": self.generator}
 
     def report(self) -> dict[str, str | int]:
-        """Facts about the world for a run's summary, such as versions and restarts."""
+        """Return facts about the environment for the summary of a run, such as versions and restarts."""
         return {}
 
     def _reset(self, tensordict: TensorDictBase | None = None, **_: Any) -> TensorDictBase:
         self._current = self._upcoming.clone()
+        self._steps, self._last, self.is_over = 0, None, False
+        self.ended = torch.zeros(self.arenas, dtype=torch.bool, device=self.device)
         observation = self.begin([self.tasks[i] for i in self._current.tolist()])
         return self._pack({"observation": observation, "terminated": False, "truncated": False})
 
     def _step(self, tensordict: TensorDictBase) -> TensorDictBase:
         result = self.advance(tensordict["agents", "action"])
+        self._steps += 1
         stepped = self._pack(result)
         stepped["agents", "reward"] = result["reward"].unsqueeze(-1)  # type: ignore[union-attr]
+        if self._last is not None:
+            self._freeze(stepped, self._last)
+        if self._steps == self.horizon:
+            stepped["truncated"] |= ~stepped["done"]
+            stepped["done"] = torch.ones_like(stepped["done"])
+        if torch.is_tensor(result["terminated"]) or torch.is_tensor(result["truncated"]):
+            self._last, self.ended = stepped.clone(), stepped["done"].squeeze(-1).clone()
+            self.is_over = bool(stepped["done"].all())
+        else:
+            self.is_over = bool(result["terminated"] or result["truncated"] or self._steps == self.horizon)
         return stepped
+
+    @staticmethod
+    def _freeze(stepped: TensorDict, last: TensorDict) -> None:
+        """Replace the results of arenas that had ended before this step: nothing happens there any more."""
+        ended = last["done"].squeeze(-1)
+        for name in ("observation", "reward", "training_reward", "events"):
+            if (key := ("agents", name)) in stepped.keys(include_nested=True):
+                frozen = last[key] if name == "observation" else torch.zeros_like(stepped[key])
+                stepped[key] = torch.where(ended.view(-1, *[1] * (stepped[key].ndim - 1)), frozen, stepped[key])
+        for name in ("terminated", "truncated", "done", "outcome"):
+            if name in stepped.keys():  # noqa: SIM118  (a TensorDict iterates over its rows)
+                stepped[name] = torch.where(ended.unsqueeze(-1), last[name], stepped[name])
 
     def _pack(self, result: dict[str, Any]) -> TensorDict:
         zeros = torch.zeros(self.arenas, self.agents, device=self.device)
@@ -267,7 +242,8 @@ class MetaEnv(EnvBase):
         if self.has_outcome:
             packed["outcome"] = result.get("outcome", zeros[:, 0]).unsqueeze(-1)
         for key in ("terminated", "truncated"):
-            packed[key] = torch.full((self.arenas, 1), bool(result[key]), device=self.device)
+            given = torch.as_tensor(result[key], dtype=torch.bool, device=self.device)
+            packed[key] = given.reshape(-1, 1).expand(self.arenas, 1).clone()
         packed["done"] = packed["terminated"] | packed["truncated"]
         return packed
 

@@ -1,4 +1,4 @@
-"""The point robot: walk to a goal that only the reward tells of."""
+"""The point robot: move to a hidden goal that can be inferred from the reward."""
 
 from __future__ import annotations
 
@@ -10,49 +10,53 @@ import torch
 from torch import Tensor
 
 from pearl_lightning.action_space import ActionSpace
-from pearl_lightning.envs.meta_env import MetaEnv, TaskDistribution
+from pearl_lightning.envs.meta_env import MetaEnv
+from pearl_lightning.envs.tasks import TaskDistribution
 
 STEP_SIZE = 0.1
-"""Longest move per step and axis."""
+"""Largest move per step and axis."""
 GOAL_RADIUS = 0.2
-"""Distance to the goal within which the sparse reward is paid."""
+"""Largest distance to the goal with a sparse reward."""
 HORIZON = 20
-"""Steps of an episode."""
+"""Number of steps in an episode."""
 ACTION_TOLERANCE = 1e-5
-"""How far a rounding error may carry an action out of [-1, 1]."""
+"""Tolerance for actions outside [-1, 1] because of rounding errors."""
 
 Goals = Literal["square", "half_circle"]
 
 
 @dataclass(frozen=True)
 class PointTask:
-    """What is hidden from the robot: where it should go.
+    """Task of the point robot: a goal.
 
     Args:
-        goal: Position (x, y).
+        goal: Position (x, y) of the goal.
     """
 
     goal: tuple[float, float]
 
 
 class PointTasks(TaskDistribution[PointTask]):
-    """A distribution over point tasks: what a config may name as ``tasks``; derive own families from it.
+    """Base class of point robot task families, including custom ones; a config names a subclass as ``tasks``.
 
-    It exists because jsonargparse refuses class paths for a parametrized type such as ``TaskDistribution[PointTask]``.
+    This class is needed because jsonargparse does not accept class paths for a parametrized type such as
+    ``TaskDistribution[PointTask]``.
     """
+
+    hidden = "where the goal is"
 
 
 class GoalTasks(PointTasks):
-    """Goals drawn uniformly from a region, no two of them equal.
+    """Goals drawn uniformly from a region; all goals differ.
 
     Args:
-        train_tasks: Goals of the train split, at least 1.
-        validation_tasks: Goals to play while training, at least 1; the test split depends on it, the train split does
-            not.
-        test_tasks: Goals to play at the end, at least 1; nothing else depends on it.
-        seed: Fixes all splits, whatever other random numbers the program draws.
-        goals: ``square`` is [-1, 1] x [-1, 1] (for dense rewards); ``half_circle`` are the points at distance 1 from
-            the origin whose y is not negative (for sparse rewards).
+        train_tasks: Number of train goals, at least 1.
+        validation_tasks: Number of held-out goals for evaluation during training, at least 1. The test split depends on
+            this number, the train split does not.
+        test_tasks: Number of held-out goals for the final evaluation, at least 1. The other splits do not depend on it.
+        seed: Seed of all splits, independent of all other random numbers.
+        goals: Region of the goals. ``square`` is [-1, 1] x [-1, 1] (for dense rewards); ``half_circle`` contains the
+            points at distance 1 from the origin with nonnegative y (for sparse rewards).
     """
 
     def __init__(
@@ -88,29 +92,30 @@ class GoalTasks(PointTasks):
 class PointRobot(MetaEnv):
     """A point that moves in the plane towards a hidden goal (Rakelly et al. 2019, sec. 6.3 and appendix).
 
-    One agent. The observation is the position (x, y); an action in [-1, 1] moves it by a tenth of itself along each
-    axis, so by at most 0.1 per axis. After 20 steps the episode is *truncated*: it does not terminate, so the value of
-    the last state counts.
+    There is one agent. The observation is the position (x, y). An action in [-1, 1] per axis moves the point by a tenth
+    of the action. After 20 steps the episode is *truncated*; it does not terminate, so the value of the last state
+    counts.
 
-    Dense: the start is uniform in [-1, 1] x [-1, 1] and the reward is minus the distance to the goal after the move.
-    With uniform goals in the same square, greedily going to the goal scores -5.2 per episode, going to the origin
-    -15.9, uniform actions -21.4.
+    Dense: the start is uniform in [-1, 1] x [-1, 1], and the reward is minus the distance to the goal after the move.
+    With uniform goals in the same square, the mean return is -5.2 for going straight to the goal, -15.9 for going to
+    the origin, and -21.4 for uniform actions.
 
-    Sparse: the start is the origin and the reward is 1 minus the distance, paid only within 0.2 of the goal. With goals
-    on the half-circle, greedily going there scores 13.4, uniform actions 0.00. The dense reward is written as
-    ``training_reward``: the learner meta-trains on it, while context and evaluation see the sparse one (sec. 6.3).
+    Sparse: the start is the origin, and the reward is 1 minus the distance within 0.2 of the goal, else 0. With goals
+    on the half-circle, the mean return is 13.4 for going straight to the goal and 0.00 for uniform actions. The dense
+    reward is written as ``training_reward``: the learner meta-trains on it, whereas context and evaluation use the
+    sparse reward (sec. 6.3).
 
-    What differs from the original implementation (``rlkit/envs/point_robot.py`` of katerakelly/oyster): arenas are
-    played as one batch; goals and starts come from generators of their own instead of NumPy's global one; goals on the
-    half-circle are drawn uniformly instead of spaced evenly; actions outside [-1, 1] are refused instead of clipped;
-    100 train, 20 validation and 20 test tasks are the default instead of 80 train and 20 test tasks. Random
-    starts of the dense robot are the original's too, and they matter: from a fixed start at the origin, one straight
-    path cannot tell a goal from its mirror image, and learners settle on staying at the origin.
+    Differences from the original implementation (``rlkit/envs/point_robot.py`` of katerakelly/oyster): arenas are
+    batched; goals and starts come from separate generators instead of NumPy's global one; goals on the half-circle are
+    drawn uniformly instead of evenly spaced; actions outside [-1, 1] raise an error instead of being clipped; the
+    default is 100 train, 20 validation and 20 test tasks instead of 80 train and 20 test tasks. As in the original, the
+    dense robot has random starts. They are important: from a fixed start at the origin, one straight path does not
+    distinguish a goal from its mirror image, and learners converge to staying at the origin.
 
     Args:
-        arenas: Robots that are played as one batch, at least 1.
-        tasks: The goals.
-        sparse: Pay only near the goal, and start at the origin.
+        arenas: Number of arenas, at least 1.
+        tasks: Task distribution with the goals.
+        sparse: Whether to reward only positions near the goal and to start at the origin.
     """
 
     def __init__(self, *, arenas: int, tasks: PointTasks, sparse: bool = False) -> None:
@@ -126,7 +131,7 @@ class PointRobot(MetaEnv):
         self.sparse = sparse
         self._goal = torch.zeros(arenas, 1, 2)
         self._position = torch.zeros(arenas, 1, 2)
-        self._played = HORIZON  # steps of the running episode; none is running yet
+        self._played = HORIZON  # steps of the running episode; no episode is running yet
 
     def begin(self, tasks: list[Any]) -> Tensor:
         self._goal = torch.tensor([task.goal for task in tasks], dtype=torch.float32).unsqueeze(1)

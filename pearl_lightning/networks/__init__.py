@@ -1,1 +1,1 @@
-"""Context encoders, actors and critics; none of them knows Lightning or an environment."""
+"""Networks of actors and critics, and the distribution of hybrid actions."""

@@ -1,4 +1,4 @@
-"""Critics: soft action values and state values, an ensemble being one batched module."""
+"""Critics, which compute soft action values. An ensemble is one batched module."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from pearl_lightning.networks.layers import BatchedMLP
 
 
 class CriticEnsemble(BatchedMLP):
-    """Q(s, z, continuous action) for every joint discrete choice, by independent critics.
+    """An ensemble of independent critics Q(s, z, continuous action), with one output per joint discrete choice.
 
     Args:
-        features: Numbers in observation, latent and continuous action together.
-        outputs: Joint discrete choices; 1 for continuous actions.
+        features: Number of features of observation, condition and continuous action together.
+        outputs: Number of joint discrete choices; 1 for continuous actions.
         hidden: Widths of the hidden layers.
-        critics: Ensemble members; the smallest of their values is used, entry by entry (Fujimoto et al. 2018).
-        layer_norm: Normalize every hidden layer.
+        critics: Number of critics. The smallest of their values is used for each output (Fujimoto et al. 2018).
+        layer_norm: Whether to normalize every hidden layer.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""A run, or several side by side, as one HTML page that needs nothing else."""
+"""Report of one run, or comparison of several runs, as one self-contained HTML page."""
 
 from pearl_lightning.report.page import make_page
 from pearl_lightning.report.records import RunRecord, read_run

@@ -1,4 +1,4 @@
-"""What the logged metrics mean, for a reader who sees them for the first time."""
+"""Explanations of the logged metrics, for a reader who sees them for the first time."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ SECTIONS = ("Validation tasks", "Training", "Losses", "Inside the learner", "Oth
 
 @dataclass(frozen=True)
 class Meaning:
-    """A metric in words.
+    """Explanation of a metric.
 
     Args:
-        section: One of ``SECTIONS``.
-        title: Its name.
-        text: What the number is, and which way is good.
-        over_env_steps: Whether it is also drawn over environment steps.
+        section: Section of the report, one of ``SECTIONS``.
+        title: Name of the metric.
+        text: Meaning of the number, and whether higher or lower values are better.
+        over_env_steps: Whether the metric is also drawn over environment steps.
     """
 
     section: str
@@ -26,203 +26,206 @@ class Meaning:
 
 
 _VALIDATION, _TRAINING, _LOSSES, _INSIDE, _OTHER = SECTIONS
-_UNCOMPARABLE = "Between learners, or other settings of rewards, the sizes cannot be compared."
+_UNCOMPARABLE = "Values cannot be compared between different learners or reward settings."
 
 MEANINGS = {
     "evaluation/return": Meaning(
         _VALIDATION,
         "Validation return",
-        "Rewards that the team collects in an episode of tasks it never trained on, on average, by how many "
-        "episodes of the same task it has seen before: higher is better, and adaptation shows where the later "
-        "episodes lie above the first.",
+        "Mean return of the team on tasks that are not in training, by the number of episodes of the same task that "
+        "it has seen before. Higher is better. An agent that adapts has higher returns in later episodes than in the "
+        "first.",
         over_env_steps=True,
     ),
     "evaluation/win_rate": Meaning(
         _VALIDATION,
         "Validation win rate",
-        "Share of the validation matches that the team wins, from 0 to 1, by how many episodes of the same task it has "
-        "seen before: higher is better.",
+        "Share of the validation matches that the team wins, from 0 to 1, by the number of episodes of the same task "
+        "that it has seen before. Higher is better.",
         over_env_steps=True,
     ),
     "evaluation/gain": Meaning(
         _VALIDATION,
         "Adaptation gain",
-        "What experience brings: the return of the last episode minus that of the first, match by match. Above zero is "
-        "good; an agent that infers nothing stays around zero.",
+        "Return of the last episode minus return of the first episode of the same match. Above zero is good; a "
+        "context-free agent stays around zero.",
         over_env_steps=True,
     ),
     "collect/return": Meaning(
         _TRAINING,
         "Training return",
-        "Rewards that the team collects in an episode of the training tasks while it explores, on average, by how it "
-        "played: higher is better, but exploring costs, so compare agents by the validation return.",
+        "Mean return of the team on the training tasks, by the kind of episode. Higher is better, but exploration "
+        "lowers it, so compare agents by the validation return.",
         over_env_steps=True,
     ),
     "train/fitness": Meaning(
         _TRAINING,
         "Fitness of the members",
-        "Mean training return of all members of a generation, each with its own weights: higher is better.",
+        "Mean training return of all members of a generation. Each member has different weights. Higher is better.",
         over_env_steps=True,
     ),
     "train/fitness_kept": Meaning(
         _TRAINING,
         "Fitness of the kept members",
-        "Mean training return of the members that the next generation is made from: higher is better.",
+        "Mean training return of the members from which the next generation is made. Higher is better.",
         over_env_steps=True,
     ),
     "league/score_against_past_selves": Meaning(
         _TRAINING,
         "Score against past selves",
-        "Points per match against earlier snapshots of the learner, 1 for a win and 0.5 for a tie: above 0.5 it beats "
-        "its past.",
+        "Points per match against earlier snapshots of the learner: 1 for a win, 0.5 for a tie. Above 0.5 the learner "
+        "beats its earlier snapshots.",
         over_env_steps=True,
     ),
     "loss/critic": Meaning(
         _LOSSES,
         "Critic loss",
-        "Squared error of the predicted value of what was done: lower is better once rewards come in; early it rises "
-        f"while there is ever more to predict. {_UNCOMPARABLE}",
+        "Squared error of the predicted action values. Early in training it rises as the agent finds more rewards; "
+        f"later, lower is better. {_UNCOMPARABLE}",
     ),
     "loss/actor": Meaning(
         _LOSSES,
         "Actor loss",
-        "Minus the value that the critics expect of the policy's actions: it falls as play improves; neither its "
-        f"size nor its sign says more. {_UNCOMPARABLE}",
+        "Negative value of the policy's actions as predicted by the critics. It falls as the policy improves; its size "
+        f"and sign have no further meaning. {_UNCOMPARABLE}",
     ),
     "loss/kl": Meaning(
         _LOSSES,
         "Information cost",
-        "What the belief has to pay for telling tasks apart, the weighted KL divergence from the prior: neither way "
-        "is good in itself; zero means that the belief says nothing.",
+        "Weighted KL divergence of the belief from the prior. Neither high nor low is good in itself; zero means that "
+        "the belief contains no information about the task.",
     ),
     "loss/value": Meaning(
-        _LOSSES, "Value loss", f"Squared error of the state-value network: lower is better. {_UNCOMPARABLE}"
+        _LOSSES, "Value loss", f"Squared error of the state-value network. Lower is better. {_UNCOMPARABLE}"
     ),
     "loss/temperature": Meaning(
         _LOSSES,
         "Temperature loss",
-        "What drives the temperature: near zero, the policy is as random as it was told to be; neither sign is better.",
+        "Loss of the learned temperature. Near zero, the entropy of the policy is at its target; neither sign is "
+        "better.",
     ),
     "loss/reconstruction": Meaning(
         _LOSSES,
         "Reconstruction loss",
-        "Error in predicting rewards, or what actions do, from the belief: lower means that the belief tells more "
-        "of the task.",
+        "Error in the prediction of rewards, or of the effects of actions, from the belief. Lower means that the "
+        "belief contains more information about the task.",
     ),
     "loss/task_inference": Meaning(
         _LOSSES,
         "Task inference loss",
-        "Error of what the belief holds the task to be, which is known while training: lower is better, and what the "
-        "episodes do not tell remains.",
+        "Error in the prediction of the task parameters, which are known during training, from the belief. Lower is "
+        "better; the part that cannot be inferred from the episodes remains.",
     ),
     "train/kl": Meaning(
         _INSIDE,
         "KL of the belief from the prior",
-        "How much the belief says about the task, in nats: it should settle well above zero, where "
-        "nothing is inferred; values that grow without end mean that the belief is too sure of itself.",
+        "Information about the task in the belief, in nats. It should settle well above zero; at zero nothing is "
+        "inferred. Values that keep growing mean that the belief is overconfident.",
     ),
     "train/temperature": Meaning(
         _INSIDE,
         "Temperature",
-        "Weight of randomness in the policy's objective: it is learned, usually falls as the agent finds out what "
-        "pays, and should neither vanish nor grow without end.",
+        "Learned weight of the entropy in the policy's objective. It usually falls as the agent finds rewards, and "
+        "should neither vanish nor keep growing.",
     ),
     "train/entropy": Meaning(
         _INSIDE,
         "Entropy of the policy",
-        "How random the continuous actions are, in nats: it falls as the agent settles on what works; a sudden "
-        "collapse means that it stopped exploring.",
+        "Randomness of the continuous actions, in nats. It falls as the policy converges; a sudden collapse means that "
+        "the agent has stopped exploring.",
     ),
     "train/q": Meaning(
         _INSIDE,
         "Predicted value",
-        "Discounted rewards that the critics expect, in the scale they learn in: it should follow the returns; "
-        "values far above what can be earned are a warning.",
+        "Discounted return that the critics predict, in scaled rewards. It should follow the returns; values far above "
+        "the possible returns indicate a problem.",
     ),
     "train/z_std": Meaning(
         _INSIDE,
         "Width of the belief in training",
-        "Standard deviation of the posterior over the latent, 1 at the prior: narrower is surer, which is good as "
-        "far as it is right.",
+        "Standard deviation of the posterior over the latent; 1 for the prior. A narrow belief is good only if it is "
+        "correct.",
     ),
     "evaluation/z_std": Meaning(
         _INSIDE,
         "Width of the belief on validation tasks",
-        "Standard deviation of the posterior after each episode, 1 at the prior: it should shrink from episode to "
+        "Standard deviation of the posterior after each episode; 1 for the prior. It should shrink from episode to "
         "episode.",
     ),
     "evaluation/coverage": Meaning(
         _INSIDE,
         "Calibration of the belief",
-        "Share of latents whose final estimate lies in the 95 % interval believed after each episode: 0.95 or more "
-        "is good, less means that the belief was too sure too early (after the last episode it is 1 by definition).",
+        "Share of latents for which the final estimate is within the 95 % interval of the belief after each episode. "
+        "0.95 or more is good; less means that the belief was overconfident at that time. After the last episode it is "
+        "1 by definition.",
     ),
     "train/factors": Meaning(
         _INSIDE,
         "Transitions read",
-        "Transitions that the encoder was given in an update; neither way is better.",
+        "Number of transitions that the encoder reads in an update. Neither high nor low is better.",
     ),
     "train/factor_precision": Meaning(
         _INSIDE,
         "Precision per transition",
-        "How much each transition narrows the belief: higher means that single transitions tell more, not that they "
-        "are right.",
+        "Precision that each transition adds to the belief. Higher means that single transitions have more weight, not "
+        "that they are correct.",
     ),
     "train/context_age": Meaning(
         _INSIDE,
         "Age of the context",
-        "Updates since what the encoder reads was played: lower is fresher, and closer to what is read at evaluation.",
+        "Number of updates since the context was collected. Lower means newer context, which is more similar to the "
+        "context at evaluation.",
     ),
     "train/clipped": Meaning(
         _INSIDE,
         "Clipped share",
-        "Share of the actions for which the policy had moved as far as it may in one iteration: around 0.1 to 0.3 "
-        "is usual.",
+        "Share of the actions for which the change of the policy reached its limit per iteration. Values around 0.1 to "
+        "0.3 are usual.",
     ),
     "train/explained": Meaning(
         _INSIDE,
         "Explained variance",
-        "Share of the returns' variation that the value network foretells: higher is better, 1 is perfect, below 0 "
-        "is worse than guessing the mean.",
+        "Share of the variance of the returns that the value network predicts. Higher is better: 1 is perfect, below 0 "
+        "is worse than predicting the mean.",
     ),
 }
 OWN_MEANINGS = {
     ("PPO", "loss/actor"): Meaning(
         _LOSSES,
         "Clipped policy objective (PPO)",
-        "Minus the advantage of the new policy over the one that played: it hovers around zero and says little of "
-        "progress.",
+        "Negative advantage of the new policy over the policy that collected the data. It stays around zero and does "
+        "not show progress.",
     ),
     ("PPO", "loss/critic"): Meaning(
         _LOSSES,
         "Value loss (PPO)",
-        f"Squared error of the value network: lower is better. {_UNCOMPARABLE}",
+        f"Squared error of the value network. Lower is better. {_UNCOMPARABLE}",
     ),
     ("PPO", "loss/entropy"): Meaning(
         _LOSSES,
         "Entropy bonus (PPO)",
-        "Minus the weighted entropy of the policy: it rises towards zero as the policy becomes surer; neither way "
-        "is better.",
+        "Negative weighted entropy of the policy. It rises towards zero as the policy becomes less random. Neither "
+        "high nor low is better.",
     ),
     ("PPO", "train/kl"): Meaning(
         _INSIDE,
         "Step of the policy (PPO)",
-        "KL divergence between the policy that played and the one that learns: it should stay small; large values mean "
-        "steps too big to trust.",
+        "KL divergence between the policy that collected the data and the updated policy. It should stay small; large "
+        "values mean that the steps are too large.",
     ),
     ("PPO", "train/entropy"): Meaning(
         _INSIDE,
         "Entropy of the policy (PPO)",
-        "How random the actions are, choices included, in nats: it falls as the agent settles on what works.",
+        "Randomness of the actions, including discrete choices, in nats. It falls as the policy converges.",
     ),
 }
-"""Where a learner means something of its own by a name."""
+"""Metrics that have a different meaning for one learner, by class name and metric."""
 HIDDEN = {"evaluation/env_steps", "collect/env_steps", "collect/episodes", "collect/iterations"}
-"""Counters, which say nothing as curves."""
+"""Counters, which are not drawn as curves."""
 
 
 def family(metric: str) -> tuple[str, str]:
-    """What is drawn together, and which of its lines a metric is: ``evaluation/return_2`` is 2 of the returns."""
+    """Family of a metric and name of its line: ``evaluation/return_2`` is line ``2`` of ``evaluation/return``."""
     found = re.fullmatch(r"(evaluation/\w+)_(\d+)|(collect/return)_(\w+)", metric)
     if found is None:
         return metric, ""
@@ -230,11 +233,9 @@ def family(metric: str) -> tuple[str, str]:
 
 
 def meaning(metric: str, learner: str | None) -> Meaning:
-    """What a family of metrics means when this class of learner logs it."""
+    """Explanation of a family of metrics that a learner of this class logs."""
     own = OWN_MEANINGS.get((learner or "", metric)) or MEANINGS.get(metric)
     if own is not None:
         return own
     section = _LOSSES if metric.startswith("loss/") else _OTHER
-    return Meaning(
-        section, metric, "The run logs it under this name; what it means, and which way is good, its source says."
-    )
+    return Meaning(section, metric, "The run logs this metric under this name; see its source for the meaning.")

@@ -1,131 +1,110 @@
-"""What was trained on what, and what came of it, in a sentence and a row per run."""
+"""Content of the overview: a summary of each run."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from html import escape
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
-from pearl_lightning.report.markup import UNKNOWN, duration, interval, is_known, number, table
+from pearl_lightning.evaluation.result import AdaptationTable
 from pearl_lightning.report.records import RunRecord
+from pearl_lightning.report.rendering import is_known
 
 LEARNERS = {
     "PEARL": "infers the hidden task from experience and acts on that belief",
-    "PPO": "a policy-gradient baseline that infers nothing of the task",
-    "EvolutionStrategy": "a search over weights, without gradients; it infers nothing of the task",
+    "PPO": "a context-free policy-gradient baseline",
+    "EvolutionStrategy": "a context-free search over weights, without gradients",
 }
-WORLDS = {
-    "GoalTasks": "the point robot, whose goal is hidden",
-    "LoadoutTasks": "Derk's Gym, where the items of the creatures differ",
-    "OpponentTasks": "Derk's Gym, where the style of the opponent is hidden",
-    "BountyTasks": "Derk's Gym, where what pays is hidden",
-    "BlindLoadoutTasks": "Derk's Gym, where the own items are hidden",
-    "MixtureTasks": "Derk's Gym, with several families of tasks",
+TASK_FAMILIES = {
+    "GoalTasks": "the point robot with hidden goals",
+    "LoadoutTasks": "Derk's Gym with different items in each task",
+    "OpponentTasks": "Derk's Gym with hidden styles of the opponent",
+    "BountyTasks": "Derk's Gym with hidden reward weights",
+    "BlindLoadoutTasks": "Derk's Gym with hidden items of the agents",
 }
-"""Families of tasks in words; another one is told by its class."""
+"""Descriptions of task families. For other families the environment's class name is shown."""
 
 
-def overview(runs: Sequence[RunRecord]) -> str:
-    """A card per run, and a table of the results."""
-    cards = "".join(_card(number_, run, len(runs) > 1) for number_, run in enumerate(runs))
-    rows = [_result(run) for run in runs]
-    head = ("run", "learner", "return before training", "return, nothing seen", "return after adapting")
-    results = table((*head, "gain by adapting", "win rate after adapting"), rows, "results")
-    return f'<div class="cards">{cards}</div><h3>Results on validation tasks</h3>{results}' + (
-        '<p class="hint">From the last evaluation in training; “before training” is the last episode of the first '
-        "evaluation. In brackets: 95 % intervals, which say how far a number would move if the same agent played "
-        "the same tasks again, not how another training run would do.</p>"
-    )
+@dataclass(frozen=True)
+class Card:
+    """Summary of one run.
 
+    Args:
+        colour: Index of the run, which selects the colour.
+        run: The run.
+    """
 
-def learner(run: RunRecord) -> str:
-    """Class of what was trained, in words where another encoder makes another learner of it."""
-    name = run.class_name("model") or "an agent"
-    return f"{name} without context" if run.class_name("model.encoder") == "ContextFreeEncoder" else name
+    colour: int
+    run: RunRecord
 
+    @property
+    def learner(self) -> str:
+        """Class of the learner; "without context" is added if its encoder reads no context."""
+        name = self.run.class_name("model") or "an agent"
+        is_context_free = self.run.class_name("model.encoder") == "ContextFreeEncoder"
+        return f"{name} without context" if is_context_free else name
 
-def first_and_last(run: RunRecord) -> tuple[Mapping[str, Any], Mapping[str, Any]] | None:
-    """Tables of the first and of the last evaluation; None where there is none."""
-    return (run.history[0]["table"], run.history[-1]["table"]) if run.history else None
+    @property
+    def learner_text(self) -> str | None:
+        """Description of the learner; None for an unknown one."""
+        return LEARNERS.get(self.learner)
 
+    @property
+    def task_family(self) -> str | None:
+        """Class of the task family; None if the environment has none."""
+        return self.run.class_name(f"{self._env}.tasks")
 
-def _card(colour: int, run: RunRecord, is_compared: bool) -> str:
-    mark = f'<span class="dot run-{colour}"></span>' if is_compared else ""
-    notes = "".join(f"<li>{escape(note)}</li>" for note in run.notes)
-    return (
-        f'<section class="card"><h3>{mark}{escape(run.name)}</h3><p>{_sentence(run)}</p><p>{_verdict(run)}</p>'
-        + (f'<ul class="notes">{notes}</ul>' if notes else "")
-        + "</section>"
-    )
+    @property
+    def task_family_text(self) -> str:
+        """Description of the task family."""
+        return TASK_FAMILIES.get(self.task_family or "", self.run.class_name(self._env) or "")
 
+    @property
+    def backend(self) -> str | None:
+        """Name of the backend; None if the environment has none."""
+        backend = self.run.setting(f"{self._env}.backend")
+        return ("real game" if backend == "game" else backend) if isinstance(backend, str) else None
 
-def _sentence(run: RunRecord) -> str:
-    kind = run.class_name("model")
-    what = f"<b>{escape(learner(run))}</b>"
-    if kind in LEARNERS and learner(run) == kind:
-        what += f" ({escape(LEARNERS[kind])})"
-    world = "data.env" if run.setting("data.env.env") is None else "data.env.env"  # one worker's, of several
-    family, backend = run.class_name(f"{world}.tasks"), run.setting(f"{world}.backend")
-    where = ""
-    if family is not None:
-        where = f" on <b>{escape(family)}</b> ({escape(WORLDS.get(family, run.class_name(world) or ''))}"
-        where += (
-            f", played in the {'real game' if backend == 'game' else escape(backend)})"
-            if isinstance(backend, str)
-            else ")"
-        )
-    planned = run.setting("trainer.max_steps")
-    of = f" of {planned:,}" if isinstance(planned, int) and planned > 0 else ""
-    seconds = run.summary.get("seconds")
-    time = f", in {duration(seconds)}" if is_known(seconds) else ""
-    return (
-        f"{what} was trained{where} for {number(run.updates, ',')}{of} updates on {number(run.env_steps, ',')} "
-        f"environment steps{time}."
-    )
+    @property
+    def _env(self) -> str:
+        """Dotted name of the environment's settings; with workers, those of one worker's environment."""
+        return "data.env" if self.run.setting("data.env.env") is None else "data.env.env"
 
+    @property
+    def planned_updates(self) -> int | None:
+        """Number of updates in the settings; None if there is no limit."""
+        planned = self.run.setting("trainer.max_steps")
+        return planned if isinstance(planned, int) and planned > 0 else None
 
-def _verdict(run: RunRecord) -> str:
-    """What the evaluations say, no stronger than their intervals allow."""
-    tables = first_and_last(run)
-    if tables is None:
-        return "It was not evaluated on validation tasks yet."
-    first, last = tables
-    episodes, gain = last["episodes"], last["gain"]
-    learned = (
-        f"On tasks it never trained on, its return went from {number(first['episodes'][-1]['return_mean'])} before "
-        f"training to {number(episodes[-1]['return_mean'])}."
-        if len(run.history) > 1
-        else f"The only evaluation so far gave a return of {number(episodes[-1]['return_mean'])}."
-    )
-    if len(episodes) == 1:
-        return learned
-    if not is_known(gain.get("low"), gain.get("high")):
-        return f"{learned} What adapting gains is uncertain: one match per task tells no interval."
-    seen = "one episode" if len(episodes) == 2 else f"{len(episodes) - 1} episodes"
-    if gain["low"] > 0:
-        text = f"It adapts: after {seen} of a task, its return is higher by {interval(gain)}."
-        earlier = first["gain"]
-        if len(run.history) > 1 and is_known(earlier.get("low")) and earlier["low"] > 0:
-            text += f" But before training the gain was already {interval(earlier)}, so not all of it was learned."
-    elif gain["high"] < 0:
-        text = f"Experience of a task makes it worse: after {seen}, its return changes by {interval(gain)}."
-    else:
-        text = f"It shows no clear gain from experience of a task: {interval(gain)} after {seen}."
-    return f"{learned} {text}"
+    @property
+    def seconds(self) -> Any:
+        """Duration of the run; None if unknown."""
+        return self.run.summary.get("seconds")
 
+    @property
+    def evaluations(self) -> tuple[AdaptationTable, AdaptationTable] | None:
+        """Results of the first and of the last evaluation during training; None before the first one."""
+        history = self.run.history
+        return (history[0].table, history[-1].table) if history else None
 
-def _result(run: RunRecord) -> list[str]:
-    tables = first_and_last(run)
-    named = [escape(run.name), escape(learner(run))]
-    if tables is None:
-        return named + [UNKNOWN] * 5
-    first, last = tables
-    names, wins = ("return_mean", "return_low", "return_high"), ("win_rate", "win_low", "win_high")
-    return [
-        *named,
-        interval(first["episodes"][-1], names=names),
-        interval(last["episodes"][0], names=names),
-        interval(last["episodes"][-1], names=names),
-        interval(last["gain"]),
-        interval(last["episodes"][-1], ".1%", wins) if "win_rate" in last["episodes"][-1] else "no winners here",
-    ]
+    @property
+    def is_first_evaluation(self) -> bool:
+        """Whether the last evaluation is also the first one."""
+        return len(self.run.history) == 1
+
+    @property
+    def effect(self) -> Literal["none", "unknown", "better", "worse", "unclear"]:
+        """Effect of experience of a task on the return, as far as the interval of the gain supports a statement."""
+        if self.evaluations is None or len(self.evaluations[1].episodes) == 1:
+            return "none"
+        gain = self.evaluations[1].gain
+        if not is_known(gain.low, gain.high):
+            return "unknown"
+        return "better" if gain.low > 0 else "worse" if gain.high < 0 else "unclear"
+
+    @property
+    def gained_before_training(self) -> bool:
+        """Whether the gain was above zero in the first of several evaluations."""
+        if self.evaluations is None or self.is_first_evaluation:
+            return False
+        low = self.evaluations[0].gain.low
+        return is_known(low) and low > 0

@@ -1,4 +1,4 @@
-"""What a run's folder holds, read for a report, also while the run is at work or after it was killed."""
+"""Reader of a run's folder for a report. The run may still be running or may have been killed."""
 
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ from typing import Any
 
 import yaml
 
+from pearl_lightning.evaluation.result import AdaptationTable, Evaluation
+
 MARKS = ("config.yaml", "metrics.csv")
-"""A folder that holds neither is no run's."""
+"""A folder without any of these files is not the folder of a run."""
 COUNTERS = ("step", "env_steps", "epoch")
-"""Columns that say when a row was written rather than what was measured."""
+"""Columns with the time at which a row was written, as opposed to metrics."""
 
 
 @dataclass(frozen=True)
@@ -23,9 +25,9 @@ class Point:
     """One value of a metric.
 
     Args:
-        update: Updates done when it was measured.
-        env_steps: Environment steps collected until then; NaN where nobody counted.
-        value: May be not finite.
+        update: Number of updates before the measurement.
+        env_steps: Number of environment steps collected before the measurement; NaN if unknown.
+        value: Value of the metric; it may not be finite.
     """
 
     update: int
@@ -33,21 +35,34 @@ class Point:
     value: float
 
 
-@dataclass(frozen=True, kw_only=True)
-class RunRecord:
-    """What a report tells of a run.
+@dataclass(frozen=True)
+class PlayedTable:
+    """A file of ``pearl evaluate``.
 
     Args:
-        name: Of its folder.
+        table: The scores.
+        settings: All entries of the file, also the options of ``pearl evaluate``.
+    """
+
+    table: AdaptationTable
+    settings: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunRecord:
+    """The content of a run's folder.
+
+    Args:
+        name: Name of the folder.
         folder: The folder.
-        config: All settings; empty where unknown.
-        metrics: Every metric's points, in the order of the file.
-        updates: Updates done; as far as the file tells, which is written every so many updates.
-        env_steps: Environment steps collected.
-        history: Evaluations on validation tasks, as ``AdaptationEvaluation`` keeps them.
-        evaluations: Tables of ``pearl evaluate`` by the name of their file.
-        summary: What ``RunSummary`` wrote; empty where the run has not ended.
-        notes: What a reader must know of the files: what is missing, cut off or not finite.
+        config: All settings; empty if unknown.
+        metrics: Points of each metric, in the order of the file.
+        updates: Number of updates in the files; the run may have done more since they were written.
+        env_steps: Number of environment steps collected.
+        history: Results of ``AdaptationEvaluation`` on validation tasks.
+        evaluations: Results of ``pearl evaluate``, by the name of their file.
+        summary: Content of the file of ``RunSummary``; empty if the run has not ended.
+        notes: Defects of the files: missing, incomplete or not finite data.
     """
 
     name: str
@@ -56,13 +71,13 @@ class RunRecord:
     metrics: Mapping[str, list[Point]] = field(default_factory=dict)
     updates: int = 0
     env_steps: int = 0
-    history: list[dict[str, Any]] = field(default_factory=list)
-    evaluations: Mapping[str, dict[str, Any]] = field(default_factory=dict)
+    history: list[Evaluation] = field(default_factory=list)
+    evaluations: Mapping[str, PlayedTable] = field(default_factory=dict)
     summary: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
     def setting(self, path: str) -> Any:
-        """A setting by its dotted name without ``init_args``, such as ``data.env.arenas``; None where there is none."""
+        """Return a setting by its dotted name without ``init_args``, such as ``data.env.arenas``; None if missing."""
         value: Any = self.config
         for key in path.split("."):
             if not isinstance(value, dict):
@@ -72,23 +87,25 @@ class RunRecord:
         return value
 
     def class_name(self, path: str) -> str | None:
-        """Name of the class that a setting names."""
+        """Class name in a setting, without its module; None if the setting names no class."""
         value = self.setting(path)
         value = value.get("class_path") if isinstance(value, dict) else value
         return value.rpartition(".")[2] if isinstance(value, str) else None
 
 
 def read_run(folder: Path) -> RunRecord:
-    """What a run's folder holds.
+    """Read a run's folder.
 
     Raises:
-        FileNotFoundError: There is no such folder, or it is no run's.
-        ValueError: A file in it is damaged.
+        FileNotFoundError: The folder does not exist or is not the folder of a run.
+        ValueError: A file in the folder is damaged.
     """
     if not folder.is_dir():
-        raise FileNotFoundError(f"there is no run's folder {folder}")
+        raise FileNotFoundError(f"there is no folder of a run at {folder}")
     if not any((folder / name).is_file() for name in MARKS):
-        raise FileNotFoundError(f"{folder} must be a run's folder, with {' or '.join(MARKS)}, but holds neither")
+        raise FileNotFoundError(
+            f"{folder} must be the folder of a run, with {' or '.join(MARKS)}, but contains neither"
+        )
     notes: list[str] = []
     config = _config(folder / "config.yaml", notes)
     rows = list(_rows(folder / "metrics.csv", notes))
@@ -97,9 +114,7 @@ def read_run(folder: Path) -> RunRecord:
     summary = _json(folder / "summary.json") or {}
     if not isinstance(summary.get("updates", 0), int):
         raise ValueError(f"{folder / 'summary.json'} must count updates, got {summary['updates']!r}")
-    history = (_json(folder / "adaptation.json") or {}).get("history", [])
-    if not (isinstance(history, list) and all(isinstance(point, dict) for point in history)):
-        raise ValueError(f"{folder / 'adaptation.json'} must hold a history of evaluations, got {history!r:.80}")
+    history = _history(folder / "adaptation.json")
     updates = max([summary.get("updates", 0), *(point.update for each in metrics.values() for point in each)])
     env_steps = max([0, *(row["env_steps"] for row in rows if row.get("env_steps", math.nan) >= 0)])
     if not summary or summary.get("updates", 0) < updates or len(history) < len(metrics.get("evaluation/gain", ())):
@@ -123,31 +138,31 @@ def _config(path: Path, notes: list[str]) -> dict[str, Any]:
         notes.append("There is no config.yaml, so the settings are unknown.")
         return {}
     try:
-        content = yaml.safe_load(path.read_text())
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is no YAML: {' '.join(str(error).split())}") from error
+        raise ValueError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
     if not isinstance(content, dict):
-        raise ValueError(f"{path} must hold settings by name, got {type(content).__name__}")
+        raise ValueError(f"{path} must contain a mapping of settings, got {type(content).__name__}")
     return content
 
 
 def _rows(path: Path, notes: list[str]) -> Iterator[dict[str, float]]:
-    """The measured cells of every whole row, as numbers."""
-    text = path.read_text(errors="replace") if path.is_file() else ""
+    """Yield the non-empty cells of every complete row as numbers."""
+    text = path.read_text(errors="replace", encoding="utf-8") if path.is_file() else ""
     lines = text.splitlines()
     if text and not text.endswith("\n"):
-        notes.append("The last line of metrics.csv was cut off, as a killed process leaves it; it is left out.")
+        notes.append("The last line of metrics.csv is incomplete, as after a killed process. It is ignored.")
         del lines[-1]
     if len(lines) < 2:
-        notes.append("Nothing was measured yet: metrics.csv is missing or holds no whole row.")
+        notes.append("No metrics have been logged yet: metrics.csv is missing or contains no complete row.")
     for row in (reader := csv.DictReader(lines)):
         try:
             measured = {name: float(cell) for name, cell in row.items() if cell}
             if not all(math.isfinite(measured.get(name, 0.0)) for name in COUNTERS):
                 raise ValueError(f"{' and '.join(COUNTERS)} must be finite")
             yield measured
-        except (TypeError, ValueError) as error:  # of a row with more cells than columns, too
-            raise ValueError(f"line {reader.line_num} of {path} must hold numbers alone: {error}") from error
+        except (TypeError, ValueError) as error:  # also for a row with more cells than columns
+            raise ValueError(f"line {reader.line_num} of {path} must contain only numbers: {error}") from error
 
 
 def _series(rows: list[dict[str, float]]) -> dict[str, list[Point]]:
@@ -161,7 +176,7 @@ def _series(rows: list[dict[str, float]]) -> dict[str, list[Point]]:
 
 
 def _updates_done(row: Mapping[str, float]) -> int:
-    """Steps count updates from 0; what comes before the first one is written to step 0, too."""
+    """Number of updates before a row was written. Steps count updates from 0; rows before the first have step 0 too."""
     step = int(row.get("step", 0))
     is_before_all = step == 0 and (row.get("env_steps") == 0 or "collect/iterations" in row)
     return 0 if is_before_all else step + 1
@@ -175,40 +190,51 @@ def _not_finite(name: str, points: list[Point]) -> str:
     wrong = [point.update for point in points if not math.isfinite(point.value)]
     return (
         f"{len(wrong)} of {len(points)} values of {name} are not finite (NaN or infinite), first at update "
-        f"{wrong[0]:,}: gaps in its curve."
+        f"{wrong[0]:,}; the curve has gaps there."
     )
 
 
 def _json(path: Path) -> dict[str, Any] | None:
-    """What a JSON file holds; None where there is none."""
+    """Read a JSON object from a file; None if the file does not exist."""
     if not path.is_file():
         return None
     try:
-        content = json.loads(path.read_text())
-    except ValueError as error:  # also of bytes that are no text
-        raise ValueError(f"{path} is no JSON: {error}") from error
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:  # also for bytes that are not text
+        raise ValueError(f"{path} is not valid JSON: {error}") from error
     if not isinstance(content, dict):
-        raise ValueError(f"{path} must hold a JSON object, got {type(content).__name__}")
+        raise ValueError(f"{path} must contain a JSON object, got {type(content).__name__}")
     return content
 
 
-def _evaluations(folder: Path) -> dict[str, dict[str, Any]]:
-    """Every table that ``pearl evaluate`` left in the folder."""
-    tables = {path.stem: _json(path) or {} for path in sorted(folder.glob("evaluation*.json"))}
-    for name, table in tables.items():
-        rows = table.get("episodes")
-        if not (isinstance(rows, list) and rows and isinstance(rows[0], dict) and isinstance(table.get("gain"), dict)):
-            raise ValueError(f"{folder / name}.json must hold a table of pearl evaluate, with episodes and gain")
+def _history(path: Path) -> list[Evaluation]:
+    """The evaluations on validation tasks; none if there is no file."""
+    found = (_json(path) or {}).get("history", [])
+    try:
+        return [Evaluation.from_json(entry) for entry in found]
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path} must contain a history of evaluations, got {found!r:.80}") from error
+
+
+def _evaluations(folder: Path) -> dict[str, PlayedTable]:
+    """Results of ``pearl evaluate`` in the folder."""
+    tables = {}
+    for path in sorted(folder.glob("evaluation*.json")):
+        content = _json(path) or {}
+        try:
+            tables[path.stem] = PlayedTable(AdaptationTable.from_json(content), content)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"{path} must contain a table of pearl evaluate, with episodes and gain") from error
     return tables
 
 
 def _from_checkpoint(
-    path: Path, history: list[dict[str, Any]], summary: dict[str, Any], notes: list[str]
-) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """Evaluations and seconds of a run that goes on, or was stopped: files beside tell of it only at its end."""
+    path: Path, history: list[Evaluation], summary: dict[str, Any], notes: list[str]
+) -> tuple[list[Evaluation], dict[str, Any]]:
+    """Evaluations and times in the last checkpoint of a run that has not ended and so has no other file with them."""
     if not path.is_file():
         return history, summary
-    from pearl_lightning.callbacks.summary import split  # slow to import, and seldom needed
+    from pearl_lightning.callbacks.summary import split  # slow to import and rarely needed
     from pearl_lightning.checkpoints import load_checkpoint
 
     try:
@@ -217,13 +243,11 @@ def _from_checkpoint(
         notes.append(f"The checkpoint could not be read: {error}.")
         return history, summary
     callbacks = checkpoint.get("callbacks", {})
-    saved = callbacks.get("AdaptationEvaluation", {}).get("history", [])
+    saved = [Evaluation.from_json(entry) for entry in callbacks.get("AdaptationEvaluation", {}).get("history", [])]
     spent = callbacks.get("RunSummary")
     if spent is not None and summary.get("updates", -1) < checkpoint["global_step"]:
         parts = split(spent["seconds"], spent["parts"]) if "parts" in spent else {}
         known = {"updates": checkpoint["global_step"], "seconds": spent["seconds"], "seconds_by_part": parts}
         summary = summary | known
-        notes.append(
-            f"The run has not ended: its time is that up to its last checkpoint, of update {summary['updates']:,}."
-        )
+        notes.append(f"The run has not ended: times are up to its last checkpoint, at update {summary['updates']:,}.")
     return max(history, saved, key=len), summary

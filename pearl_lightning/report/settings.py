@@ -1,4 +1,4 @@
-"""Settings of runs side by side: those in which they differ."""
+"""Comparison of the settings of several runs."""
 
 from __future__ import annotations
 
@@ -6,21 +6,22 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 PLACES = ("name", "runs_dir", "trainer.default_root_dir", "trainer.logger")
-"""Settings, with all below them, that only say where a run writes: they differ between any two."""
+"""Settings, including all settings below them, that only define the output paths of a run."""
 
 
 def flat(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Every single setting by its dotted name, without ``init_args``; parts of a list by their class, else as one.
+    """Flatten a config to single settings by dotted name, without ``init_args``.
 
-    ``trainer.callbacks.EpisodeCollector.every_n_updates`` is one setting wherever in the list the collector stands.
+    Items of a list are named by their class: ``trainer.callbacks.EpisodeCollector.every_n_updates`` is the same setting
+    at any position of the collector in the list. A list of other values is one setting.
     """
     return dict(_flat("", config))
 
 
 def differences(configs: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
-    """Settings that are not the same in all configs, with each one's value.
+    """Settings that differ between the configs, with the value in each config.
 
-    A config that has no such setting counts as one in which it is None. Those of ``PLACES`` are left out.
+    A setting that a config does not have counts as None. The settings in ``PLACES`` are excluded.
     """
     all_flat = [flat(config) for config in configs]
     names = list(dict.fromkeys(name for each in all_flat for name in each))

@@ -6,14 +6,16 @@ from typing import Any
 
 import pytest
 import torch
+from environments import AGENTS, FEATURES, SPACE, CountingEnv, train_quietly
 from pytorch_lightning import Trainer
 from tensordict import TensorDict
 from torch import nn
-from worlds import AGENTS, FEATURES, SPACE, CountingWorld, train_quietly
 
-from pearl_lightning.baselines import EvolutionStrategy, RolloutDataModule
+from pearl_lightning.agents.evolution_strategy import EvolutionStrategy
 from pearl_lightning.callbacks import RolloutCollector
-from pearl_lightning.rollout import play_episode
+from pearl_lightning.experience.player import FunctionPlayer
+from pearl_lightning.experience.rollout import play_episode
+from pearl_lightning.experience.rollouts import RolloutDataModule
 
 
 def perceptron(weights: torch.Tensor, sizes: list[int]) -> nn.Sequential:
@@ -46,8 +48,8 @@ def test_each_member_plays_its_own_weights_in_its_own_arenas() -> None:
 
 def test_a_members_fitness_is_its_mean_team_return() -> None:
     agent = EvolutionStrategy(FEATURES, SPACE, members=2, kept=1)
-    env = CountingWorld(arenas=6, has_training_reward=True)
-    episode = play_episode(env, agent.explore(6, torch.Generator().manual_seed(0)))
+    env = CountingEnv(arenas=6, has_training_reward=True)
+    episode = play_episode(env, FunctionPlayer(agent.explore(6, torch.Generator().manual_seed(0))))
     returns = [float(episode["training_reward"][arena].sum()) for arena in range(6)]
     expected = torch.tensor([sum(returns[member::2]) / 3 for member in range(2)])
     torch.testing.assert_close(agent.experience(episode)["fitness"], expected)
@@ -68,10 +70,10 @@ def test_the_mean_moves_to_that_of_the_kept_members(rate: float) -> None:
 
 
 def test_it_comes_to_play_what_pays() -> None:
-    """The counting world pays each agent its first action component, at most 1."""
+    """The counting environment pays each agent its first action component, at most 1."""
     torch.manual_seed(0)
     agent = EvolutionStrategy(FEATURES, SPACE, hidden=(4,), members=16, kept=4, deviation=0.3)
-    data = RolloutDataModule(CountingWorld(arenas=16), minibatches=1, epochs=1)
+    data = RolloutDataModule(CountingEnv(arenas=16), minibatches=1, epochs=1)
     train_quietly(agent, data, RolloutCollector(tasks_per_iteration=1), updates=40)
     assert agent.act(torch.zeros(1, 3, FEATURES), torch.empty(1, 0))[..., 0].mean() > 0.9
 
@@ -79,7 +81,7 @@ def test_it_comes_to_play_what_pays() -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"kept": 33}, r"kept must be in \[1, 32\], the members, got 33"),
+        ({"kept": 33}, r"kept must be in \[1, 32\], the number of members, got 33"),
         ({"deviation": 0.0}, "deviation must be above 0 and finite, got 0.0"),
         ({"rate": 2.0}, r"rate must be in \(0, 1\], got 2.0"),
     ],
@@ -90,13 +92,11 @@ def test_settings_outside_their_range_are_refused(settings: dict[str, Any], mess
 
 
 @pytest.mark.parametrize("data", [{"minibatches": 2, "epochs": 1}, {"minibatches": 1, "epochs": 4}])
-def test_a_generation_in_parts_or_again_is_refused(data: dict[str, int], monkeypatch: pytest.MonkeyPatch) -> None:
-    agent = EvolutionStrategy(FEATURES, SPACE)
-    trainer = Trainer(logger=False, enable_checkpointing=False, accelerator="cpu")
-    trainer.datamodule = RolloutDataModule(CountingWorld(), **data)  # type: ignore[attr-defined]
-    agent.trainer = trainer
+def test_a_generation_in_parts_or_again_is_refused(data: dict[str, int]) -> None:
+    agent, rollouts = EvolutionStrategy(FEATURES, SPACE), RolloutDataModule(CountingEnv(), **data)
+    trainer = Trainer(max_steps=1, logger=False, accelerator="cpu", callbacks=[RolloutCollector(tasks_per_iteration=2)])
     with pytest.raises(ValueError, match="minibatches and epochs must be 1 for EvolutionStrategy, got"):
-        agent.on_fit_start()
+        trainer.fit(agent, rollouts)
 
 
 def test_members_that_do_not_divide_the_arenas_are_refused() -> None:

@@ -6,14 +6,16 @@ from functools import partial
 
 import pytest
 import torch
+from environments import AGENTS, FEATURES, HORIZON, SPACE, CountingEnv, NumberedTasks, train_quietly
 from pytorch_lightning import Trainer
 from tensordict import TensorDict
-from worlds import AGENTS, FEATURES, HORIZON, SPACE, CountingWorld, NumberedTasks, train_quietly
 
-from pearl_lightning.baselines import PPO, RolloutDataModule
+from pearl_lightning.agents.ppo import PPO
 from pearl_lightning.callbacks import RolloutCollector
+from pearl_lightning.experience.player import FunctionPlayer
+from pearl_lightning.experience.rollout import play_episode
+from pearl_lightning.experience.rollouts import RolloutDataModule
 from pearl_lightning.networks.actors import Actor
-from pearl_lightning.rollout import play_episode
 
 DISCOUNT, LAMBDA = 0.9, 0.8
 
@@ -34,8 +36,8 @@ def ppo() -> PPO:
 
 @pytest.fixture
 def episode(ppo: PPO) -> TensorDict:
-    env = CountingWorld(has_training_reward=True)
-    return play_episode(env, ppo.explore(env.arenas, torch.Generator().manual_seed(0)))
+    env = CountingEnv(has_training_reward=True)
+    return play_episode(env, FunctionPlayer(ppo.explore(env.arenas, torch.Generator().manual_seed(0))))
 
 
 @pytest.mark.parametrize("terminated", [True, False])
@@ -64,7 +66,7 @@ def test_the_loss_is_the_clipped_objective(ppo: PPO, episode: TensorDict) -> Non
     ppo.log_dict = lambda *_, **__: None  # type: ignore[method-assign]
     ppo.trainer = Trainer(logger=False, enable_checkpointing=False, barebones=False, accelerator="cpu")
     loss = ppo.training_step(items, 0)
-    policy = ppo.actor(items["observation"], torch.empty(len(items), 0), items["agent"])
+    policy = ppo.actor(items["observation"], torch.empty(len(items), 0))
     ratio = (policy.action_log_prob(items["action"]) - items["action_log_prob"]).exp()
     assert ((ratio < 0.8) | (ratio > 1.2)).any()
     advantage = items["advantage"].squeeze(-1)
@@ -81,12 +83,11 @@ def test_the_ends_of_lambdas_range_give_an_estimate(gae_lambda: float, episode: 
     assert items["advantage"].isfinite().all()
 
 
-def test_the_losss_constants_follow_the_agent_to_its_device(ppo: PPO, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pearl_lightning.baselines.on_policy.rollout_data", lambda trainer: None)
+def test_the_losss_constants_follow_the_agent_to_its_device(ppo: PPO) -> None:
     ppo.trainer = Trainer(logger=False, enable_checkpointing=False, accelerator="cpu")
     ppo.to("meta")  # stands in for a GPU
     ppo.on_fit_start()
-    assert {buffer.device.type for buffer in ppo._loss[0].buffers()} == {"meta"}
+    assert {buffer.device.type for buffer in ppo._loss.buffers()} == {"meta"}
 
 
 def test_every_parameter_is_saved_once_and_learns(ppo: PPO, episode: TensorDict) -> None:
@@ -95,10 +96,11 @@ def test_every_parameter_is_saved_once_and_learns(ppo: PPO, episode: TensorDict)
     assert {id(p) for p in group["params"]} == {id(p) for p in ppo.parameters()}
 
 
+@pytest.mark.slow
 def test_it_comes_to_play_what_pays() -> None:
-    """The counting world pays each agent its first action component, at most 1."""
+    """The counting environment pays each agent its first action component, at most 1."""
     torch.manual_seed(0)
-    env = CountingWorld(arenas=32, tasks=NumberedTasks(train_tasks=1))
+    env = CountingEnv(arenas=32, tasks=NumberedTasks(train_tasks=1))
     agent = PPO(
         FEATURES,
         SPACE,

@@ -6,11 +6,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from environments import FEATURES, SPACE, CountingEnv
 from tensordict import TensorDict
-from worlds import FEATURES, SPACE, CountingWorld
 
-from pearl_lightning.baselines import PPO, UniformAgent
-from pearl_lightning.baselines.rollouts import RolloutStore
+from pearl_lightning.agents.ppo import PPO
+from pearl_lightning.agents.uniform import UniformAgent
+from pearl_lightning.experience.player import Player
+from pearl_lightning.experience.rollout import play_episode
+from pearl_lightning.experience.rollouts import RolloutStore
 
 
 def numbered(count: int = 10) -> TensorDict:
@@ -55,22 +58,24 @@ def test_a_saved_stream_goes_on_where_it_was(tmp_path: Path) -> None:
 
 
 def test_a_stream_that_nobody_fills_says_so() -> None:
-    with pytest.raises(RuntimeError, match="a RolloutCollector must be among the callbacks"):
+    with pytest.raises(RuntimeError, match="no collector fills the data: set collector to RolloutCollector"):
         store().take()
 
 
 def test_fewer_items_than_minibatches_are_refused() -> None:
-    with pytest.raises(ValueError, match="minibatches must be at most the 2 items collected, got 3"):
+    with pytest.raises(ValueError, match="minibatches must be at most 2, the number of collected items, got 3"):
         store().put(numbered(2))
 
 
 def test_an_agent_without_context_has_a_belief_that_stays_empty() -> None:
-    env = CountingWorld()
+    env = CountingEnv()
     for agent in (UniformAgent(FEATURES, SPACE), PPO(FEATURES, SPACE)):
         belief = agent.prior(env.arenas)
-        episodes = TensorDict({"reward": torch.zeros(env.arenas, 1, 4, 3)}, batch_size=[env.arenas, 1, 4])
-        belief.update(agent.context_features(episodes))
-        assert belief.sample().shape == (env.arenas, 0)
+        player = Player(agent, env.arenas, belief=belief)
+        play_episode(env, player)
+        for each in (belief, player.belief, agent.prior(env.arenas)):
+            assert each.condition().shape == (env.arenas, 0)
+            assert each.transitions == 0
 
 
 def test_the_uniform_agent_plays_legal_actions_that_its_generator_decides() -> None:

@@ -7,30 +7,40 @@ from typing import Any
 
 import pytest
 import torch
+from environments import AGENTS, FEATURES, HORIZON, SPACE, CountingEncoder, CountingEnv, NumberedTasks
 from pytorch_lightning import Trainer
-from worlds import AGENTS, FEATURES, HORIZON, SPACE, CountingEncoder, CountingWorld, NumberedTasks
 
-from pearl_lightning.callbacks import EpisodeCollector
-from pearl_lightning.data import MetaBatchDataModule
-from pearl_lightning.envs.meta_env import Demonstrator, EpisodeLost
-from pearl_lightning.pearl import PEARL
-from pearl_lightning.replay import TaskReplay
+from pearl_lightning.agents.agent import Agent
+from pearl_lightning.agents.pearl import PEARL
+from pearl_lightning.agents.ppo import PPO
+from pearl_lightning.callbacks import (
+    AdaptationEvaluation,
+    EpisodeCollector,
+    RolloutCollector,
+    RunSummary,
+    UpdateProgress,
+)
+from pearl_lightning.envs.demonstrator import Demonstrator
+from pearl_lightning.envs.meta_env import EpisodeLost
+from pearl_lightning.experience.data import MetaBatchDataModule
+from pearl_lightning.experience.replay import TaskReplay
+from pearl_lightning.experience.rollouts import RolloutDataModule
 
 SEEN = AGENTS * HORIZON  # transitions of an episode, which CountingEncoder counts
 
 
 class Bench:
-    """A collector with a world, a replay and an agent, and what it stored and by which z it played."""
+    """A collector with an environment, a replay and an agent, and what it stored and by which z it played."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, env: CountingWorld | None = None, **settings: Any) -> None:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, env: CountingEnv | None = None, **settings: Any) -> None:
         torch.manual_seed(0)
-        self.env = CountingWorld() if env is None else env
+        self.env = CountingEnv() if env is None else env
         self.data = MetaBatchDataModule(self.env, meta_batch=2, transitions=4)
         self.data.setup("fit")
         self.pearl = PEARL(FEATURES, SPACE, encoder=CountingEncoder)
         self.collector = EpisodeCollector(**({"tasks_per_iteration": 2} | settings))
         self.trainer = SimpleNamespace(
-            datamodule=self.data, global_step=0, global_rank=0, max_steps=100, loggers=[], callbacks=[self.collector]
+            datamodule=self.data, global_step=0, global_rank=0, max_steps=100, loggers=[], callback_metrics={}
         )
         self.collector.setup(self.trainer, self.pearl, "fit")
         self.stored: list[tuple[bool, int, Any]] = []
@@ -142,7 +152,7 @@ def test_demonstrated_episodes_come_last_and_are_no_context(monkeypatch: pytest.
 def test_who_must_be_told_every_step_cannot_demonstrate() -> None:
     demonstrator = Conductor()
     demonstrator.follows = True  # type: ignore[misc]
-    with pytest.raises(ValueError, match="must not have to be told what every step gave, got Conductor"):
+    with pytest.raises(ValueError, match="demonstrator must play from observations alone, got Conductor"):
         EpisodeCollector(demonstrated_episodes=1, demonstrator=demonstrator)
 
 
@@ -152,20 +162,36 @@ def test_a_demonstrator_without_episodes_and_the_reverse_are_refused(settings: d
         EpisodeCollector(**settings)
 
 
-def test_counts_are_what_the_world_played(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_counts_are_what_the_environment_played(monkeypatch: pytest.MonkeyPatch) -> None:
     bench = Bench(monkeypatch, prior_episodes=1, posterior_episodes=2, rl_episodes=1)
     for _ in range(3):
         bench.collect()
-    collector = bench.collector
-    assert collector.iterations == 3
-    assert collector.env_steps == bench.env.played_steps == 3 * 4 * 4 * HORIZON
-    assert collector.episodes == 3 * 4 * 4
-    assert collector.transitions == collector.env_steps * AGENTS
-    assert len(bench.data.replay) == collector.env_steps
+    progress = bench.data.progress
+    assert progress.iterations == bench.collector.iterations == 3
+    assert progress.env_steps == bench.env.played_steps == 3 * 4 * 4 * HORIZON
+    assert progress.episodes == 3 * 4 * 4
+    assert progress.transitions == progress.env_steps * AGENTS
+    assert len(bench.data.replay) == progress.env_steps
+
+
+def test_two_collectors_add_to_the_same_counts_and_keep_their_own_schedules(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench(monkeypatch, prior_episodes=1, posterior_episodes=0, rl_episodes=0)
+    other = EpisodeCollector(tasks_per_iteration=2, prior_episodes=1, posterior_episodes=1, rl_episodes=0)
+    other.setup(bench.trainer, bench.pearl, "fit")
+    bench.collect()
+    other.collect(bench.trainer, bench.pearl)
+    other.collect(bench.trainer, bench.pearl)
+    env_steps = (1 + 2 * 2) * 4 * HORIZON
+    counts = {"iterations": 3, "episodes": 5 * 4, "env_steps": env_steps, "transitions": env_steps * AGENTS}
+    assert bench.data.progress.counts() == counts
+    assert env_steps == bench.env.played_steps
+    assert (bench.collector.iterations, other.iterations) == (1, 2)
+    assert RunSummary.facts(bench.trainer).items() >= counts.items()
+    assert UpdateProgress.facts(bench.trainer).startswith(f"{env_steps} env steps, return_prior ")
 
 
 def test_arenas_are_shared_out_evenly_and_play_one_task_through_an_iteration(monkeypatch: pytest.MonkeyPatch) -> None:
-    bench = Bench(monkeypatch, env=CountingWorld(arenas=6), tasks_per_iteration=3)
+    bench = Bench(monkeypatch, env=CountingEnv(arenas=6), tasks_per_iteration=3)
     bench.collect()
     assert len({tuple(tasks) for tasks in bench.env.begun}) == 1
     first = bench.env.begun[0]
@@ -189,52 +215,70 @@ def test_every_train_task_is_played_before_any_comes_again(
     assert len({tuple(tasks) for tasks in rounds}) > 1  # in another order each time
 
 
+class RememberingLogger:
+    """Keeps what is logged."""
+
+    def __init__(self) -> None:
+        self.rows: list[dict[str, float]] = []
+
+    def log_metrics(self, metrics: dict[str, float], step: int) -> None:
+        self.rows.append(metrics)
+
+
 def test_metrics_are_mean_team_returns_and_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     bench = Bench(monkeypatch, prior_episodes=1, posterior_episodes=1, rl_episodes=1)
+    logger = RememberingLogger()
+    bench.trainer.loggers = [logger]
     bench.collect()
     returns = [float(episode["reward"].sum() / 4) for _, _, episode in bench.stored]
-    metrics = bench.collector.metrics
+    (metrics,) = logger.rows
     assert metrics["collect/return_prior"] == pytest.approx(returns[0])
     assert metrics["collect/return_posterior"] == pytest.approx((returns[1] + returns[2]) / 2)
     assert metrics["collect/env_steps"] == 3 * 4 * HORIZON
     assert metrics["collect/episodes"] == 12
     assert metrics["collect/iterations"] == 1
+    assert metrics["env_steps"] == 3 * 4 * HORIZON
+    assert bench.data.progress.returns == {
+        "prior": metrics["collect/return_prior"],
+        "posterior": metrics["collect/return_posterior"],
+    }
 
 
 def test_a_lost_episode_is_played_again_and_counted_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    bench = Bench(monkeypatch, env=CountingWorld(lose={1: 2}))
+    bench = Bench(monkeypatch, env=CountingEnv(lose={1: 2}))
     bench.collect()
     assert len(bench.env.begun) == 4
-    assert bench.collector.env_steps == len(bench.data.replay) == 3 * 4 * HORIZON
+    assert bench.data.progress.env_steps == len(bench.data.replay) == 3 * 4 * HORIZON
 
 
-def test_a_world_that_loses_every_attempt_ends_the_run_and_stores_nothing_partial(
+def test_an_environment_that_loses_every_attempt_ends_the_run_and_stores_nothing_partial(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    bench = Bench(monkeypatch, env=CountingWorld(lose={1: 3, 2: 3, 3: 3}))
+    bench = Bench(monkeypatch, env=CountingEnv(lose={1: 3, 2: 3, 3: 3}))
     with pytest.raises(EpisodeLost):
         bench.collect()
-    assert bench.collector.env_steps == len(bench.data.replay) == 4 * HORIZON  # the first round, whole
+    assert bench.data.progress.env_steps == len(bench.data.replay) == 4 * HORIZON  # the first round, whole
 
 
 def test_state_goes_through_a_checkpoint_and_the_tasks_go_on_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     bench, resumed = Bench(monkeypatch), Bench(monkeypatch)
     bench.collect()
     resumed.collector.load_state(bench.collector.state())
+    resumed.data.progress.load_collected(bench.data.progress.collected())
     assert resumed.collector.state().keys() == bench.collector.state().keys()
-    assert resumed.collector.metrics == bench.collector.metrics
+    assert resumed.data.progress == bench.data.progress
     for runs in (bench, resumed):
         runs.env.set_seed(3)
         runs.collect()
     assert resumed.env.begun == bench.env.begun[3:]
-    assert resumed.collector.env_steps == bench.collector.env_steps
+    assert resumed.data.progress == bench.data.progress
     assert torch.equal(resumed.stored[-1][2]["action"], bench.stored[-1][2]["action"])
 
 
 @pytest.mark.parametrize(("every", "updates", "iterations"), [(3, 8, 2 + 2), (3, 9, 2 + 2), (2, 5, 2 + 2), (9, 8, 2)])
 def test_iterations_come_every_n_updates_and_not_after_the_last(every: int, updates: int, iterations: int) -> None:
     torch.manual_seed(0)
-    env = CountingWorld()
+    env = CountingEnv()
     collector = EpisodeCollector(every_n_updates=every, tasks_per_iteration=4, initial_iterations=2)
     trainer = Trainer(
         max_steps=updates,
@@ -250,8 +294,8 @@ def test_iterations_come_every_n_updates_and_not_after_the_last(every: int, upda
     data = MetaBatchDataModule(env, meta_batch=2, transitions=4, updates_per_epoch=4)  # epochs play no role
     trainer.fit(PEARL(FEATURES, SPACE), data)
     assert collector.iterations == iterations
-    assert collector.env_steps == env.played_steps == iterations * 3 * 4 * HORIZON
-    assert trainer.callback_metrics["env_steps"] == collector.env_steps
+    assert data.progress.env_steps == env.played_steps == iterations * 3 * 4 * HORIZON
+    assert trainer.callback_metrics["env_steps"] == data.progress.env_steps
 
 
 @pytest.mark.parametrize(
@@ -275,8 +319,36 @@ def test_settings_outside_their_range_are_refused(settings: dict[str, int], mess
 def test_tasks_that_do_not_fit_the_arenas_or_the_split_are_refused(
     monkeypatch: pytest.MonkeyPatch, arenas: int, train_tasks: int, tasks: int
 ) -> None:
-    env = CountingWorld(arenas=arenas, tasks=NumberedTasks(train_tasks))
-    bench = Bench(monkeypatch, env=env, tasks_per_iteration=tasks)
+    env = CountingEnv(arenas=arenas, tasks=NumberedTasks(train_tasks))
     message = f"must divide the {arenas} arenas and be at most the {train_tasks} train tasks, got {tasks}"
     with pytest.raises(ValueError, match=message):
-        bench.collector.on_train_start(bench.trainer, bench.pearl)
+        Bench(monkeypatch, env=env, tasks_per_iteration=tasks)
+
+
+@pytest.mark.parametrize(
+    ("agent", "data", "collector", "message"),
+    [
+        (PEARL, MetaBatchDataModule, RolloutCollector, "RolloutCollector requires an on-policy agent, got PEARL"),
+        (PEARL, RolloutDataModule, EpisodeCollector, "must be a MetaBatchDataModule, got RolloutDataModule"),
+        (PEARL, RolloutDataModule, RolloutCollector, "RolloutCollector requires an on-policy agent, got PEARL"),
+        (PPO, MetaBatchDataModule, EpisodeCollector, "EpisodeCollector requires an off-policy agent, got PPO"),
+        (PPO, MetaBatchDataModule, RolloutCollector, "must be a RolloutDataModule, got MetaBatchDataModule"),
+    ],
+)
+def test_agent_data_and_collector_that_do_not_go_together_are_refused_before_an_episode(
+    agent: type[Agent], data: Any, collector: Any, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "pearl_lightning.experience.rollout._play_once", lambda *_: pytest.fail("an episode was played")
+    )
+    trainer = Trainer(
+        max_steps=1,
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        callbacks=[AdaptationEvaluation(), collector(tasks_per_iteration=2)],
+    )
+    with pytest.raises(TypeError, match=message):
+        trainer.fit(agent(FEATURES, SPACE), data(CountingEnv()))  # type: ignore[call-arg]

@@ -10,10 +10,11 @@ from typing import Any
 
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning.callbacks import ProgressBar
 from torch import Tensor
 
-from pearl_lightning.data import meta_batches
-from pearl_lightning.envs.meta_env import Demonstrator
+from pearl_lightning.envs.demonstrator import Demonstrator
+from pearl_lightning.experience.data import meta_batches
 
 
 class CrashAfter(Callback):
@@ -103,6 +104,13 @@ class Pid(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         Path(f"pid-{trainer.global_rank}").write_text(str(os.getpid()))
+
+
+class OwnProgress(ProgressBar):
+    """A progress bar of a user's own that shows nothing."""
+
+    def disable(self) -> None:
+        """There is nothing to hide."""
 
 
 class Wanderer(Demonstrator):

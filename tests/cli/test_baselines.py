@@ -10,39 +10,29 @@ import torch
 import yaml
 from test_resume import assert_equal, fit, probe, resume
 
-from pearl_lightning.agent import load_agent
-from pearl_lightning.baselines import PPO, EvolutionStrategy
+from pearl_lightning.agents.agent import load_agent
+from pearl_lightning.agents.evolution_strategy import EvolutionStrategy
+from pearl_lightning.agents.ppo import PPO
 from pearl_lightning.cli import main
 
-pytestmark = pytest.mark.no_cover
+pytestmark = [pytest.mark.no_cover, pytest.mark.slow]
 
-CALLBACKS = """
-trainer:
-  callbacks:
-    - class_path: pearl_lightning.callbacks.AdaptationEvaluation
-      init_args: {episodes: 2, matches: 2}
-    - class_path: pearl_lightning.callbacks.RolloutCollector
-      init_args: {tasks_per_iteration: 2}
-    - class_path: pearl_lightning.callbacks.ReplayCheckpoint
-      init_args: {every_n_updates: 1}
-    - class_path: pearl_lightning.callbacks.RunSummary
+GROUPS = """
+collector: {class_path: RolloutCollector, init_args: {tasks_per_iteration: 2}}
+summary: {class_path: RunSummary}
 """
 OVERLAYS = {
     "ppo": """
 model:
-  class_path: pearl_lightning.baselines.PPO
-  init_args: {value_hidden: [8], actor: {class_path: pearl_lightning.networks.actors.Actor, init_args: {hidden: [8]}}}
-data:
-  class_path: pearl_lightning.baselines.RolloutDataModule
-  init_args: {minibatches: 2, epochs: 2}
+  class_path: PPO
+  init_args: {value_hidden: [8], actor: {hidden: [8]}}
+data: {class_path: RolloutDataModule, init_args: {minibatches: 2, epochs: 2}}
 """,
     "evolution": """
 model:
-  class_path: pearl_lightning.baselines.EvolutionStrategy
+  class_path: EvolutionStrategy
   init_args: {hidden: [4], members: 2, kept: 1}
-data:
-  class_path: pearl_lightning.baselines.RolloutDataModule
-  init_args: {minibatches: 1, epochs: 1}
+data: {class_path: RolloutDataModule, init_args: {minibatches: 1, epochs: 1}}
 """,
 }
 CLASSES = {"ppo": PPO, "evolution": EvolutionStrategy}
@@ -54,7 +44,7 @@ ENV_STEPS = {"ppo": 3 * EPISODE, "evolution": 12 * EPISODE}
 @pytest.fixture(params=OVERLAYS)
 def overlay(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, Path]:
     path = tmp_path / f"{request.param}.yaml"
-    path.write_text(OVERLAYS[request.param] + CALLBACKS)
+    path.write_text(OVERLAYS[request.param] + GROUPS)
     return request.param, path
 
 
@@ -91,11 +81,12 @@ def test_a_collector_of_another_learner_is_refused(
     tiny_config: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "wrong.yaml"
-    path.write_text(CALLBACKS)
+    path.write_text(GROUPS)
     assert fit(tiny_config, tmp_path, "--config", str(path)) == 1
-    assert "RolloutCollector is for an on-policy agent, got PEARL" in capfd.readouterr().err
-    assert fit(tiny_config, tmp_path, "--model.class_path", "pearl_lightning.baselines.PPO") == 1
+    assert "RolloutCollector requires an on-policy agent, got PEARL" in capfd.readouterr().err
+    assert fit(tiny_config, tmp_path, "--model.class_path", "pearl_lightning.agents.ppo.PPO") == 1
+    assert "EpisodeCollector requires an off-policy agent, got PPO" in capfd.readouterr().err
+    path.write_text(OVERLAYS["ppo"] + GROUPS)
+    wrong_data = ["--data", "MetaBatchDataModule"]
+    assert fit(tiny_config, tmp_path, "--config", str(path), *wrong_data) == 1
     assert "the trainer's data must be a RolloutDataModule, got MetaBatchDataModule" in capfd.readouterr().err
-    path.write_text(OVERLAYS["ppo"])
-    assert fit(tiny_config, tmp_path, "--config", str(path)) == 1
-    assert "the trainer's data must be a MetaBatchDataModule, got RolloutDataModule" in capfd.readouterr().err

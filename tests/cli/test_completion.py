@@ -12,15 +12,32 @@ from pearl_lightning.cli import main
 
 ASK = {
     "bash": """
-        source "$0"; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _pearl
-        if ((${#COMPREPLY[@]})); then printf "%s\\n" "${COMPREPLY[@]}"
-        elif [[ $(complete -p pearl) == *"-o default"* ]]; then compgen -f -- "${COMP_WORDS[COMP_CWORD]}"; fi
+        source "$0"; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _shtab_pearl
+        if ((${#COMPREPLY[@]})); then printf "%s\\n" "${COMPREPLY[@]}"; fi
     """,
-    "zsh": """
-        compdef() { }
-        compadd() { shift; for word in "$@"; do [[ $word == $words[CURRENT]* ]] && print -r -- $word; done; return 0 }
-        _files() { compadd -- *(N) }
-        source "$0"; words=("$@"); CURRENT=$#; _pearl
+    "zsh": r"""
+        # an interactive zsh, in which the Tab key notes down what would be listed
+        zmodload zsh/zpty
+        export folder=$(mktemp -d)
+        cp $0 $folder/_pearl
+        print -r -- '
+            PS1= fpath=($folder $fpath)
+            autoload -Uz compinit; compinit -u -D
+            compadd() {
+                if [[ ${@[1,(i)(-|--)]} == *-(O|A|D)\ * ]]; then builtin compadd "$@"; return $?; fi
+                local -a listed; builtin compadd -A listed "$@"; print -rl -- $listed >> $folder/listed
+                builtin compadd "$@"
+            }
+            finish() { zle list-choices; print -r -- END >> $folder/listed }
+            zle -N finish; bindkey "^I" finish
+            print READY' > $folder/rc
+        zpty shell zsh -f -i
+        zpty -w shell "source $folder/rc"
+        zpty -r shell output '*READY*'
+        zpty -w -n shell "$*"$'\t'
+        until [[ -e $folder/listed && $(tail -n 1 $folder/listed) == END ]]; do sleep 0.05; done
+        grep -v '^END$' $folder/listed
+        zpty -d shell; rm -r $folder
     """,
     "fish": "source $argv[1]; complete -C (string join ' ' -- $argv[2..-1]) | string replace -r '\\t.*' ''",
 }
@@ -53,6 +70,7 @@ def test_commands_options_and_configs_are_completed(script: Path) -> None:
     assert offered(script, "pearl", "ev") == {"evaluate"}
     assert offered(script, "pearl", "t") == {"test", "tasks"}
     assert offered(script, "pearl", "fit", "--ckpt") == {"--ckpt_path"}
+    assert {"--trainer.callbacks", "--trainer.callbacks+"} <= offered(script, "pearl", "fit", "--trainer.call")
     assert {"--trainer.max_steps", "--trainer.max_epochs"} <= offered(script, "pearl", "fit", "--trainer.max_")
     assert offered(script, "pearl", "evaluate", "runs/a.ckpt", "--s") == {"--sampled", "--seed", "--side"}
     assert offered(script, "pearl", "league", "--tra") == set()  # an option of other commands
@@ -62,7 +80,8 @@ def test_commands_options_and_configs_are_completed(script: Path) -> None:
 
 def test_files_are_offered_where_pearl_has_nothing_of_its_own(script: Path) -> None:
     (script.parent / "mine.yaml").touch()
-    assert offered(script, "pearl", "fit", "--config", "mi") == {"mine.yaml"}
+    for option in ("--config", "--trainer.callbacks+"):
+        assert offered(script, "pearl", "fit", option, "mi") == {"mine.yaml"}
     assert offered(script, "pearl", "tasks", "mi") == {"mine.yaml"}
 
 

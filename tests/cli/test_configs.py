@@ -1,9 +1,10 @@
-"""Every ready-made config makes its parts, and the README's commands are ones that `pearl` takes."""
+"""Every ready-made config makes its parts, and the page of the configs has a valid command for each."""
 
 from __future__ import annotations
 
 import re
 import shlex
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -12,24 +13,27 @@ import torch
 import yaml
 from pytorch_lightning import Trainer
 
-from pearl_lightning.baselines.on_policy import OnPolicyAgent
+from pearl_lightning.agents.on_policy import OnPolicyAgent
+from pearl_lightning.agents.sac import ValueSAC
+from pearl_lightning.agents.temperatures import FixedTemperature
 from pearl_lightning.callbacks import AdaptationEvaluation, EpisodeCollector, ReplayCheckpoint
 from pearl_lightning.callbacks.collector import Collector
 from pearl_lightning.cli import main
-from pearl_lightning.commands.training import run
-from pearl_lightning.commands.worlds import family_overlay, make_env
-from pearl_lightning.objectives import SacConfig
+from pearl_lightning.commands.config_files import find_config, kind, with_config_files
+from pearl_lightning.commands.environments import family_overlay, make_env
+from pearl_lightning.commands.fit_config import CALLBACKS
 
-pytestmark = pytest.mark.no_cover
+pytestmark = [pytest.mark.no_cover, pytest.mark.slow]
 
 ROOT = Path(__file__).parent.parent.parent
 CONFIGS = {
+    "quickstart": ["quickstart"],
     "point_robot": ["point_robot"],
     "sparse_point_robot": ["sparse_point_robot"],
     "derk": ["derk"],
     "derk_gpu": ["derk", "derk_gpu"],
-    "derk_game": ["derk_game"],
-    "ray": ["derk_game", "ray"],
+    "derk_game": ["derk", "derk_game"],
+    "ray": ["derk", "derk_game", "ray"],
     "reference": ["point_robot", "reference"],
     "ddp": ["point_robot", "ddp"],
     "self_play": ["derk", "self_play"],
@@ -67,10 +71,10 @@ def made(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 def test_a_ready_made_config_makes_an_agent_that_fits_its_world(
     name: str, made: dict[str, Any], tmp_path: Path
 ) -> None:
-    options = [option for config in CONFIGS[name] for option in ("--config", str(ROOT / "configs" / f"{config}.yaml"))]
+    options = [option for config in CONFIGS[name] for option in ("--config", config)]
     if name == "derk_gpu" and not torch.cuda.is_available():
-        options += ["--trainer.accelerator", "cpu", "--data.env.init_args.backend_options.device", "cpu"]
-    run(["fit", *options, "--runs_dir", str(tmp_path), "--threads", "1"])
+        options += ["--trainer.accelerator", "cpu", "--data.env.backend_options.device", "cpu"]
+    assert main(["fit", *options, "--runs_dir", str(tmp_path), "--threads", "1"]) == 0
     env, model = made["data"].env, made["model"]
     assert (model.observation_features, model.action_space) == (env.features, env.action_space)
     kinds = {type(callback) for callback in made["trainer"].callbacks}
@@ -89,7 +93,7 @@ def test_a_ready_made_config_makes_an_agent_that_fits_its_world(
 def test_the_gpu_config_without_a_gpu_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     options = [f"--config={ROOT}/configs/{name}.yaml" for name in CONFIGS["derk_gpu"]]
     assert main(["fit", *options, "--runs_dir", str(tmp_path)]) == 1
-    assert "device must be cpu where torch finds no CUDA GPU, got 'cuda'" in capsys.readouterr().err
+    assert "device must be cpu because torch finds no CUDA GPU, got 'cuda'" in capsys.readouterr().err
 
 
 def test_every_config_is_tested() -> None:
@@ -98,45 +102,125 @@ def test_every_config_is_tested() -> None:
 
 
 def test_the_reference_overlay_has_the_reference_constants(made: dict[str, Any], tmp_path: Path) -> None:
-    options = [f"--config={ROOT}/configs/{name}.yaml" for name in CONFIGS["reference"]]
-    run(["fit", *options, "--runs_dir", str(tmp_path)])
-    assert made["model"].sac == SacConfig.reference()
-    assert made["model"].z_steps is None
+    options = [f"--config={name}" for name in CONFIGS["reference"]]
+    assert main(["fit", *options, "--runs_dir", str(tmp_path)]) == 0
+    model = made["model"]
+    assert isinstance(model.sac, ValueSAC)
+    assert isinstance(model.sac.temperature, FixedTemperature)
+    assert (float(model.sac.temperature()[0]), model.sac.discount, model.sac.reward_scale) == (1.0, 0.9, 100.0)
+    assert (model.kl_weight, model.resample_every) == (1.6, None)
 
 
-def readme_commands() -> list[list[str]]:
-    blocks = re.findall(r"```sh\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.DOTALL)
-    lines = [line.split("#")[0] for block in blocks for line in block.splitlines()]
+def page_commands() -> list[list[str]]:
+    """The ``pearl`` commands on the page of the ready-made configs."""
+    page = (ROOT / "docs" / "reference" / "configs.md").read_text(encoding="utf-8")
+    lines = [
+        line.split("#")[0] for block in re.findall(r"```sh\n(.*?)```", page, re.DOTALL) for line in block.splitlines()
+    ]
     return [shlex.split(line)[1:] for line in lines if line.startswith("pearl ")]
 
 
-def test_the_readme_names_configs_that_are_there() -> None:
-    named = {word for command in readme_commands() for word in command if word.startswith("configs/")}
-    assert named == {f"configs/{name}.yaml" for name in CONFIGS}
+@pytest.mark.parametrize("name", CONFIGS)
+def test_the_page_has_the_command_of_a_config(name: str) -> None:
+    options = [option for each in CONFIGS[name] for option in ("--config", each.rpartition("/")[2])]
+    assert ["fit", *options] in page_commands()
 
 
-def test_the_readmes_overrides_reach_their_parts(
+def test_the_page_links_to_every_config_once() -> None:
+    page = (ROOT / "docs" / "reference" / "configs.md").read_text(encoding="utf-8")
+    linked = re.findall(r"^\| \[`([\w/]+)`\]\(\.\./\.\./configs/([\w/]+)\.yaml\) \|", page, re.MULTILINE)
+    assert all(shown == target for shown, target in linked)
+    assert sorted(shown for shown, _ in linked) == sorted(CONFIGS)
+
+
+def test_the_pages_overrides_reach_their_parts(
     made: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(ROOT)
-    [command] = [command for command in readme_commands() if "--model.sac.discount" in command]
-    run([*command, "--runs_dir", str(tmp_path)])
+    [command] = [command for command in page_commands() if "--model.sac.discount" in command]
+    assert main([*command, "--runs_dir", str(tmp_path)]) == 0
     assert (made["model"].sac.discount, made["data"].env.arenas) == (0.95, 200)
 
 
-@pytest.mark.parametrize("name", ["families/opponents", "families/sentinels", "self_play"])
-def test_an_overlay_with_further_callbacks_keeps_the_schedule_of_what_it_lies_on(name: str) -> None:
-    base, overlay = (yaml.safe_load((ROOT / "configs" / f"{each}.yaml").read_text()) for each in ("derk", name))
-    added = {each["class_path"]: each.get("init_args", {}) for each in overlay["trainer"]["callbacks"]}
-    for own in base["trainer"]["callbacks"]:
-        assert own.get("init_args", {}).items() <= added[own["class_path"]].items()
+def combinations() -> list[list[str]]:
+    """Two of the configs that ``CONFIGS`` puts together, in the wrong order."""
+    pairs = {tuple(reversed(pair)) for names in CONFIGS.values() for pair in pairwise(names)}
+    return sorted(list(pair) for pair in pairs)
+
+
+@pytest.mark.parametrize("names", combinations(), ids=" ".join)
+def test_configs_in_the_wrong_order_are_refused_by_name(names: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    if {kind(find_config(name)) for name in names} == {"Overlay"}:
+        pytest.skip("overlays may come in any order")
+    first, second = names
+    assert main(["fit", "--config", first, f"--config={second}"]) == 1
+    expected = f"--config {Path(second).stem} \\(\\w+\\) must come before --config {Path(first).stem} "
+    assert re.search(expected, capsys.readouterr().err)
+    assert main(["tasks", *names]) == 1
+    assert re.search(expected, capsys.readouterr().err)
+
+
+def test_a_copy_of_a_config_keeps_its_place_in_the_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("derk", "bounties"):
+        assert main(["init", name]) == 0
+    assert with_config_files(["--config", "derk.yaml", "--config=bounties.yaml", "--name", "x"]) == [
+        "--config",
+        "derk.yaml",
+        "--config=bounties.yaml",
+        "--name",
+        "x",
+    ]
+    with pytest.raises(ValueError, match="--config derk .environment. must come before --config bounties .family."):
+        with_config_files(["--config", "bounties.yaml", "--config", "derk.yaml"])
+
+
+def test_a_file_comes_before_a_ready_made_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert find_config("derk") == ROOT / "pearl_lightning" / "configs" / "derk.yaml"
+    Path("derk").write_text("name: mine")
+    assert find_config("derk") == Path("derk")
+
+
+def test_all_configs_together_are_short_and_repeat_no_callbacks() -> None:
+    texts = [path.read_text(encoding="utf-8") for path in (ROOT / "configs").rglob("*.yaml")]
+    assert sum(len(text.splitlines()) for text in texts) <= 550
+    listed = [yaml.safe_load(text).get("trainer", {}).get("callbacks", []) for text in texts]
+    assert sum(map(bool, listed)) == 2  # SelfPlayPool and MatchPage
+
+
+def test_a_callback_that_has_a_key_of_its_own_is_refused_among_the_users(
+    made: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    twice = ["--trainer.callbacks+=ReplayCheckpoint", "--runs_dir", str(tmp_path)]
+    assert main(["fit", "--config", "point_robot", *twice]) == 1
+    assert "trainer.callbacks must not contain a ReplayCheckpoint: set checkpoint instead" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("key", CALLBACKS)
+def test_a_null_key_leaves_its_callback_out(key: str, made: dict[str, Any], tmp_path: Path) -> None:
+    assert main(["fit", "--config", "point_robot", f"--{key}=null", "--runs_dir", str(tmp_path)]) == 0
+    present = [each for each, kind in CALLBACKS.items() if any(isinstance(c, kind) for c in made["trainer"].callbacks)]
+    assert present == [each for each in CALLBACKS if each != key]
+
+
+def test_callbacks_come_in_our_order_with_the_users_own_before_the_checkpoint(
+    made: dict[str, Any], tmp_path: Path
+) -> None:
+    own = ["--trainer.callbacks+=LearningRateMonitor", "--runs_dir", str(tmp_path)]
+    assert main(["fit", "--config", "point_robot", *own]) == 0
+    names = [type(callback).__name__ for callback in made["trainer"].callbacks]
+    # Lightning puts what writes checkpoints last
+    expected = ["AdaptationEvaluation", "EpisodeCollector", "LearningRateMonitor", "RunSummary", "ReplayCheckpoint"]
+    assert [name for name in names if name in expected] == expected
 
 
 def test_evaluate_plays_derk_on_the_backend_it_is_told() -> None:
     config = ROOT / "configs" / "derk.yaml"
     for told, backend in ((None, "simulator"), ("simulator", "simulator"), ("game", "game")):
         env = make_env(config, told)
-        assert env._backend_name == backend  # started at the first reset only
+        assert env._backend_choice.name == backend  # started at the first reset only
         assert len(env.tasks.test) == 64
 
 
@@ -145,19 +229,18 @@ def test_evaluate_plays_another_family_on_demand() -> None:
     tasks = make_env([ROOT / "configs" / "derk.yaml", *overlay]).tasks
     assert {tasks[index].opponent for index in tasks.splits[name]} == {"disruptor", "runner"}
     assert family_overlay("known_styles") == ([], "known_styles")
-    assert family_overlay("0/test") == ([], "0/test")
     with pytest.raises(ValueError, match="one of the families blind_loadouts, .*, opponents, sentinels, got 'chess'"):
         family_overlay("chess/test")
 
 
 def test_evaluate_keeps_the_options_of_the_configs_own_backend(tmp_path: Path) -> None:
     content = yaml.safe_load((ROOT / "configs" / "derk.yaml").read_text())
-    content["data"]["init_args"]["env"]["init_args"]["backend_options"] = {"episode_ticks": 2400}
+    content["data"]["env"]["init_args"]["backend_options"] = {"episode_ticks": 2400}
     config = tmp_path / "long.yaml"
     config.write_text(yaml.safe_dump(content))
     assert [make_env(config, told).horizon for told in ("simulator", "game")] == [300, 150]
 
 
 def test_evaluate_on_a_backend_is_for_derk_alone() -> None:
-    with pytest.raises(ValueError, match="--backend game is for Derk's Gym, but the env of .* names no backend"):
+    with pytest.raises(ValueError, match="--backend game requires Derk's Gym, but the env of .* has no backend"):
         make_env(ROOT / "configs" / "point_robot.yaml", "game")

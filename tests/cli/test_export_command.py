@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from pearl_processes import Pearl, without_coverage
 
 from examples import play_exported
 from pearl_lightning import export
 from pearl_lightning.cli import main
 from pearl_lightning.commands.export import _shown
 
-pytestmark = pytest.mark.no_cover
+pytestmark = [pytest.mark.no_cover, pytest.mark.slow]
 
 ROOT = Path(__file__).parents[2]
 FILES = ["policy.pt2", "policy.onnx", "encoder.pt2", "encoder.onnx", "agent.json"]
@@ -24,7 +25,7 @@ FILES = ["policy.pt2", "policy.onnx", "encoder.pt2", "encoder.onnx", "agent.json
 
 def python(*arguments: str | Path) -> tuple[str, str]:
     """Output and errors of a process that sees this copy of the library."""
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    environment = without_coverage() | {"PYTHONPATH": str(ROOT)}
     command = [sys.executable, *map(str, arguments)]
     result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=200)
     assert result.returncode == 0, result.stderr
@@ -32,11 +33,13 @@ def python(*arguments: str | Path) -> tuple[str, str]:
 
 
 @pytest.fixture(scope="module")
-def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def exported(start_pearl: Callable[..., Pearl], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The package's own agent, without a word of the exporters on the screen."""
     folder = tmp_path_factory.mktemp("shipped") / "agent"
-    printed, errors = python("-m", "pearl_lightning", "export", "--out", folder)
-    assert printed == f"written: {', '.join(str(folder / name) for name in FILES)}\n"
+    with start_pearl("export", "--out", folder) as process:
+        status, printed, errors = process.finish()
+    assert status == 0, errors
+    assert printed == f"Wrote {', '.join(str(folder / name) for name in FILES)}\n"
     assert errors == ""
     return folder
 
@@ -58,35 +61,32 @@ def test_the_example_plays_it(exported: Path, capsys: pytest.CaptureFixture[str]
 
 def test_the_example_needs_no_lightning_and_no_network_of_ours() -> None:
     code = "import examples.play_exported, sys; print(sorted({'pytorch_lightning', 'pearl_lightning.networks', "
-    code += "'pearl_lightning.envs.derk.env'} & set(sys.modules)))"
-    assert python("-c", code)[0] == "['pearl_lightning.envs.derk.env']\n"
+    code += "'pearl_lightning.derk.env'} & set(sys.modules)))"
+    assert python("-c", code)[0] == "['pearl_lightning.derk.env']\n"
 
 
-def test_a_runs_checkpoint_is_exported_into_its_folder(
-    tiny_config: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    assert main(["fit", "--config", str(tiny_config), "--runs_dir", str(tmp_path), "--trainer.max_steps", "1"]) == 0
-    capfd.readouterr()
-    checkpoint = tmp_path / "tiny" / "checkpoints" / "last.ckpt"
-    assert main(["export", str(checkpoint)]) == 0
-    assert sorted(path.name for path in (tmp_path / "tiny" / "export").iterdir()) == sorted(FILES)
+def test_a_runs_checkpoint_is_exported_into_its_folder(one_update: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["export", str(one_update / "checkpoints" / "last.ckpt")]) == 0
+    assert sorted(path.name for path in (one_update / "export").iterdir()) == sorted(FILES)
     assert capfd.readouterr().err == ""
 
 
-def test_what_the_world_shows_is_the_configs_or_unknown(tmp_path: Path) -> None:
+def test_settings_of_the_observation_are_the_configs_or_unknown(tmp_path: Path) -> None:
     config = tmp_path / "config.yaml"
     assert _shown(config) == {"observe_time": None, "observe_task": None}
-    config.write_text("data: {init_args: {env: {class_path: any.World, init_args: {observe_time: true}}}}")
+    config.write_text(
+        "data: {env: {class_path: DerkEnv, init_args: {arenas: 2, observe_time: true, tasks: LoadoutTasks}}}"
+    )
     assert _shown(config) == {"observe_time": True, "observe_task": False}
-    config.write_text("data: {init_args: {}}")
-    with pytest.raises(ValueError, match=r"config.yaml names no class_path under data.init_args.env"):
+    config.write_text("name: x")
+    with pytest.raises(ValueError, match=r"data: the following arguments are required: env"):
         _shown(config)
 
 
 def test_the_packages_own_agent_goes_into_the_current_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     folders = []
     monkeypatch.setattr(
-        "pearl_lightning.commands.export.export_agent", lambda agent, folder, world: folders.append(folder) or []
+        "pearl_lightning.export.export_agent", lambda agent, folder, settings: folders.append(folder) or []
     )
     assert main(["export"]) == 0
     assert folders == [Path("export")]

@@ -11,19 +11,11 @@ from typing import Any
 import pytest
 import torch
 import yaml
-from test_resume import assert_same_state, fit, probe
+from test_resume import assert_same_state, probe
 
 from pearl_lightning.cli import main
 
-pytestmark = pytest.mark.no_cover
-
-
-@pytest.fixture(scope="module")
-def whole(tiny_config: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The run that was not stopped."""
-    runs = tmp_path_factory.mktemp("whole")
-    assert fit(tiny_config, runs) == 0
-    return runs / "tiny"
+pytestmark = [pytest.mark.no_cover, pytest.mark.slow]
 
 
 def interrupt(pearl: Any, folder: Path, times: int = 1, seconds: float = 200) -> tuple[int, list[str]]:
@@ -48,7 +40,7 @@ def test_the_command_that_a_stopped_run_names_ends_as_if_it_had_not_been_stopped
     status, told = interrupt(pearl, tmp_path)
     assert status == 130
     assert len(told) == 2
-    said, command = told[1].split("; go on with: pearl ")
+    said, command = told[1].split("; resume with: pearl ")
     assert said == "pearl: stopped after update 6"
     assert command == "fit --config 'my runs/tiny/config.yaml' --ckpt_path 'my runs/tiny/checkpoints/last.ckpt'"
     monkeypatch.chdir(tmp_path)
@@ -64,7 +56,7 @@ def test_a_second_ctrl_c_during_the_save_leaves_the_checkpoint_before_it(
     pearl = start_pearl("fit", "--config", tiny_config, "--runs_dir", "runs", *slow, cwd=tmp_path)
     status, told = interrupt(pearl, tmp_path, times=2)
     assert status == 130
-    said, command = told[-1].split("; go on with: pearl ")
+    said, command = told[-1].split("; resume with: pearl ")
     assert said == "pearl: stopped after update 3"
     saved = torch.load(tmp_path / "runs" / "tiny" / "checkpoints" / "last.ckpt", weights_only=True)
     assert saved["global_step"] == 3
@@ -79,7 +71,7 @@ def test_before_the_first_update_nothing_is_saved_and_that_is_said(
 ) -> None:
     slow = probe("SlowAt", hook="on_train_start")
     pearl = start_pearl("fit", "--config", tiny_config, "--runs_dir", "runs", *slow, cwd=tmp_path)
-    told = ["pearl: stopped; nothing was saved yet, so start it again as before"]
+    told = ["pearl: stopped before anything was saved; start it again with the same command"]
     assert interrupt(pearl, tmp_path) == (130, told)
 
 
@@ -88,7 +80,7 @@ def test_without_a_checkpoint_callback_nothing_is_saved_and_that_is_said(
     number: signal.Signals, tiny_config: Path, tmp_path: Path, start_pearl: Any
 ) -> None:
     content = yaml.safe_load(tiny_config.read_text())
-    content["trainer"]["callbacks"] = content["trainer"]["callbacks"][:2]
+    content["checkpoint"] = None
     config = tmp_path / "unsaved.yaml"
     config.write_text(yaml.safe_dump(content))
     pearl = start_pearl("fit", "--config", config, "--runs_dir", tmp_path, *probe("Slow", seconds=0.2))
@@ -96,7 +88,7 @@ def test_without_a_checkpoint_callback_nothing_is_saved_and_that_is_said(
     pearl.process.send_signal(number)
     status, _, errors = pearl.finish()
     assert status == 128 + number
-    assert errors == "pearl: stopped; nothing was saved, for there is no ReplayCheckpoint among the callbacks\n"
+    assert errors == "pearl: stopped; nothing was saved, because checkpoint is null\n"
 
 
 def test_an_evaluation_that_is_stopped_says_so(tiny_config: Path, tmp_path: Path, start_pearl: Any) -> None:

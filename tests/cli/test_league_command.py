@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pearl_lightning.cli import main
-from pearl_lightning.commands.league import _names
+from pearl_lightning.derk.commands.league import _names
 
 
 def test_a_league_is_printed_written_and_drawn(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -30,8 +30,8 @@ def test_a_league_is_printed_written_and_drawn(tmp_path: Path, capfd: pytest.Cap
     ("options", "message"),
     [
         (["idle"], "players must be at least 2, got 1"),
-        (["idle", "idle"], "players must be different ones, got idle, idle"),
-        (["idle", "selves:hard"], "players must be fixed ones, got selves:hard"),
+        (["idle", "idle"], "players must all be different, got idle, idle"),
+        (["idle", "selves:hard"], "players must not change, got selves:hard"),
         (["idle", "nobody"], "unknown opponent 'nobody'"),
         (["idle", "no.ckpt"], "there is no checkpoint no.ckpt"),
         (["idle", "random", "--matches", "0"], "matches must be at least 1, got 0"),

@@ -42,7 +42,7 @@ def test_what_cannot_be_written_is_refused_before_a_match(
     monkeypatch.chdir(tmp_path)
     for name in ("here.json", "here.html"):
         Path(name).mkdir()
-    monkeypatch.setattr("pearl_lightning.rollout._play_once", lambda *_: pytest.fail("a match was played"))
+    monkeypatch.setattr("pearl_lightning.experience.rollout._play_once", lambda *_: pytest.fail("a match was played"))
     assert main(command) == 1
     assert capsys.readouterr().err == f"pearl: error: {message}\n"
 
@@ -62,11 +62,10 @@ def test_a_reader_that_has_seen_enough_is_no_error() -> None:
 
 
 def test_a_resume_that_is_refused_leaves_no_folder(
-    tiny_config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    one_update: Path, tiny_config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     fit = ["fit", "--config", str(tiny_config), "--runs_dir", str(tmp_path), "--trainer.max_steps"]
-    assert main([*fit, "1"]) == 0
-    moved = (tmp_path / "tiny" / "checkpoints" / "last.ckpt").rename(tmp_path / "moved.ckpt")
+    moved = (one_update / "checkpoints" / "last.ckpt").rename(tmp_path / "moved.ckpt")
     assert main([*fit, "2", "--ckpt_path", str(moved)]) == 1
     assert "replay directory" in capsys.readouterr().err
     assert not (tmp_path / "tiny-2").exists()

@@ -5,15 +5,19 @@ from __future__ import annotations
 import contextlib
 import io
 import re
+import sys
 from pathlib import Path
 
 import pytest
 import torch
-from worlds import FEATURES, SPACE, CountingWorld
+from environments import FEATURES, SPACE, CountingEnv
 
+from pearl_lightning.agents.pearl import PEARL
 from pearl_lightning.cli import main
+from pearl_lightning.envs.point_robot import PointRobot
 from pearl_lightning.evaluation import evaluate_adaptation
-from pearl_lightning.pearl import PEARL
+
+pytestmark = pytest.mark.slow
 
 
 class Terminal(io.StringIO):
@@ -24,7 +28,7 @@ class Terminal(io.StringIO):
 
     def bars(self, name: str) -> list[str]:
         """Counts that a bar with rate and time left showed, as ``done/total``."""
-        time_left = r"\[\d\d:\d\d<(?:\?|\d\d:\d\d), "
+        time_left = r"\[\d\d:\d\d(?:<(?:\?|\d\d:\d\d), | spent, (?:\?|\d\d:\d\d) left)"
         return re.findall(rf"{name}: +\d+%\|[^|]*\| (\d+/\d+) {time_left}", self.getvalue())
 
 
@@ -38,7 +42,7 @@ def watch(*arguments: str) -> Terminal:
 def test_an_evaluation_tells_how_many_episodes_are_played() -> None:
     torch.manual_seed(0)
     told: list[tuple[int, int]] = []
-    world = CountingWorld(arenas=4)
+    world = CountingEnv(arenas=4)
     evaluate_adaptation(
         world, PEARL(FEATURES, SPACE), [6, 7, 8], episodes=2, matches=2, progress=lambda *counts: told.append(counts)
     )
@@ -64,6 +68,24 @@ def test_fit_shows_updates_and_evaluations(tiny_config: Path, tmp_path: Path) ->
     evaluations = screen.bars("validation tasks")
     assert evaluations.count("0/8") >= 2  # before the first update and after the fifth: two tasks, matches and episodes
     assert set(evaluations) == {"0/8", "4/8", "8/8"}
+
+
+def test_bars_start_once_the_environment_is_prepared(
+    tiny_config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Compilation takes a minute at the first start: a bar that counted it would be wrong about the time left."""
+
+    def prepare(env: PointRobot) -> float:
+        print("prepared", file=sys.stderr)
+        return 0.0
+
+    monkeypatch.setattr(PointRobot, "prepare", prepare)
+    monkeypatch.chdir(tmp_path)
+    evaluated = watch("evaluate", "random", "--config", str(tiny_config), "--episodes", "1", "--matches", "1")
+    assert 0 <= evaluated.getvalue().find("prepared") < evaluated.getvalue().find("evaluation-random:")
+    shown = ["--trainer.enable_progress_bar", "true", "--trainer.max_steps", "1"]
+    trained = watch("fit", "--config", str(tiny_config), *shown).getvalue()
+    assert 0 <= trained.find("prepared") < min(trained.find("updates:"), trained.find("validation tasks:"))
 
 
 def test_without_a_terminal_an_evaluation_shows_nothing(

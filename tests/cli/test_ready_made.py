@@ -13,7 +13,8 @@ import yaml
 
 from pearl_lightning import __version__
 from pearl_lightning.cli import main
-from pearl_lightning.commands.configs import FOLDER, purpose, ready_made
+from pearl_lightning.commands.config_files import FOLDER, ready_made
+from pearl_lightning.commands.configs import purpose
 
 WITHOUT_TORCH = """
 import sys
@@ -51,26 +52,26 @@ def test_every_ready_made_config_is_listed_once_in_its_group_with_its_purpose(
     assert main(["configs"]) == 0
     *groups, how = capsys.readouterr().out.split("\n\n")
     listed = {group.splitlines()[0].split(",")[0].rstrip(":"): group.splitlines()[1:] for group in groups}
-    assert list(listed) == ["Worlds", "Task families", "Baselines", "Other overlays"]
+    assert list(listed) == ["Environments", "Overlays for an environment", "Task families", "Baselines"]
     lines = [line.split(maxsplit=1) for group in listed.values() for line in group]
     files = {str(file.relative_to(FOLDER).with_suffix("")): file for file in FOLDER.rglob("*.yaml")}
     assert sorted(name for name, _ in lines) == sorted(files)
     for name, told in lines:
-        assert files[name].read_text().startswith(f"# {told}")
+        assert files[name].read_text().partition(": ")[2].lower().startswith(told.lower())
         assert told.endswith(".")
-    worlds = {line.split()[0] for line in listed["Worlds"]}
+    worlds = {line.split()[0] for line in listed["Environments"]}
     complete = {
         name for name, file in files.items() if {"model", "data", "trainer"} <= yaml.safe_load(file.read_text()).keys()
     }
     assert worlds <= complete
     assert {line.split()[0].partition("/")[0] for line in listed["Task families"]} == {"families"}
-    assert "pearl fit --config derk.yaml --config bounties.yaml" in how
+    assert "pearl fit --config derk --config bounties\n" in how
 
 
 def test_a_purpose_is_the_first_sentence(tmp_path: Path) -> None:
     config = tmp_path / "some.yaml"
-    config.write_text("# For x.yaml (A. et al. 2019): PPO. Put it last.\n# More.\nname: x\n")
-    assert purpose(config) == "For x.yaml (A. et al. 2019): PPO."
+    config.write_text("# Overlay for x (A. et al. 2019): PPO of A. et al. 2017. Put it last.\n# More.\nname: x\n")
+    assert purpose(config) == "PPO of A. et al. 2017."
 
 
 def test_the_commands_that_configs_tells_work(
@@ -79,10 +80,12 @@ def test_the_commands_that_configs_tells_work(
     monkeypatch.chdir(tmp_path)
     main(["configs"])
     commands = re.findall(r"^  pearl (.*)", capsys.readouterr().out, flags=re.MULTILINE)
-    for command in commands[:-1]:
-        assert main(command.split()) == 0
-    assert commands[-1].startswith("fit ")
-    assert set(commands[-1].split()[2::2]) == {file.name for file in tmp_path.iterdir()}
+    assert [command.split()[0] for command in commands] == ["fit", "init", "fit"]
+    assert main(commands[1].split()) == 0
+    for command in (commands[0], commands[2]):
+        with pytest.raises(SystemExit) as end:
+            main([*command.split(), "--print_config"])
+        assert end.value.code == 0
 
 
 def test_a_copy_is_the_ready_made_config_and_is_never_overwritten(
@@ -90,14 +93,14 @@ def test_a_copy_is_the_ready_made_config_and_is_never_overwritten(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert main(["init", "derk"]) == 0
-    assert capsys.readouterr().out == "written: derk.yaml; use it with pearl fit --config derk.yaml\n"
+    assert capsys.readouterr().out == "Wrote derk.yaml. Use it with pearl fit --config derk.yaml\n"
     assert Path("derk.yaml").read_text() == ready_made()["derk"].read_text()
     Path("derk.yaml").write_text("mine")
     assert main(["init", "derk"]) == 1
-    assert capsys.readouterr().err == "pearl: error: derk.yaml is there already: name another file with --to\n"
+    assert capsys.readouterr().err == "pearl: error: derk.yaml already exists: give another file with --to\n"
     assert Path("derk.yaml").read_text() == "mine"
     assert main(["init", "families/bounties", "--to", "my/own.yaml"]) == 0
-    assert "pearl fit --config WORLD.yaml --config my/own.yaml" in capsys.readouterr().out
+    assert "pearl fit --config ENVIRONMENT --config my/own.yaml" in capsys.readouterr().out
     assert Path("my/own.yaml").read_text() == ready_made()["families/bounties"].read_text()
 
 
@@ -105,7 +108,7 @@ def test_a_copy_is_the_ready_made_config_and_is_never_overwritten(
     ("given", "meant"),
     [
         ("drek", "derk"),
-        ("bounties", "families/bounties"),
+        ("bountys", "families/bounties"),
         ("configs/derk.yaml", "derk"),
         ("baselines/pp", "baselines/ppo"),
     ],
@@ -116,7 +119,9 @@ def test_an_unknown_name_is_told_those_like_it(
     monkeypatch.chdir(tmp_path)
     assert main(["init", given]) == 1
     told = capsys.readouterr().err
-    assert told.startswith(f"pearl: error: NAME must be a ready-made config as pearl configs lists them, got '{given}'")
+    assert told.startswith(
+        f"pearl: error: NAME must be a ready-made config in the list of pearl configs, got '{given}'"
+    )
     assert meant in re.split(r"[ ,?]+", told.strip().partition("did you mean ")[2])
     assert not list(tmp_path.iterdir())
 

@@ -14,7 +14,7 @@ import torch
 
 from pearl_lightning.cli import main
 
-pytestmark = pytest.mark.no_cover
+pytestmark = [pytest.mark.no_cover, pytest.mark.slow]
 
 UNEQUAL = {"epoch_progress"}
 """Lightning counts an epoch that a resumed run finds at its end in another way; ``epoch`` itself is compared."""
@@ -68,14 +68,6 @@ def assert_same_state(first: Path, second: Path, ignored: tuple[str, ...] = ()) 
             assert (sides[0] / file).read_bytes() == (sides[1] / file).read_bytes(), file
 
 
-@pytest.fixture(scope="module")
-def whole(tiny_config: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The run that was not stopped."""
-    runs = tmp_path_factory.mktemp("whole")
-    assert fit(tiny_config, runs) == 0
-    return runs / "tiny"
-
-
 @pytest.mark.parametrize(
     "updates",
     [
@@ -95,29 +87,24 @@ def test_a_run_killed_and_resumed_equals_one_that_was_not(
 
 
 EVERYTHING = """
-trainer:
-  precision: bf16-mixed
-  callbacks:
-    - class_path: pearl_lightning.callbacks.AdaptationEvaluation
-      init_args: {episodes: 2, matches: 2}
-    - class_path: pearl_lightning.callbacks.EpisodeCollector
-      init_args: {every_n_updates: 4, tasks_per_iteration: 2, initial_iterations: 2, demonstrated_episodes: 1,
-                  demonstrator: probes.Wanderer}
-    - class_path: pearl_lightning.callbacks.ReplayCheckpoint
-      init_args: {every_n_updates: 1}
+trainer: {precision: bf16-mixed}
+collector: {demonstrated_episodes: 1, demonstrator: probes.Wanderer}
 model:
-  init_args:
-    context_next_observation: true
-    reconstruction:
-      class_path: pearl_lightning.networks.reconstruction.Reconstruction
-      init_args: {hidden: [8]}
-    task_inference: {weight: 1.0, informed_share: 0.5}
-data:
-  init_args: {n_steps: 3}
+  belief:
+    context: {next_observation: true, stride: 2}
+    condition: PosteriorCondition
+    observe_every: 5
+    resample_every: 3
+  auxiliary:
+    - {class_path: Reconstruction, init_args: {hidden: [8]}}
+    - TaskInference
+data: {n_steps: 3}
 """
 
 
-def test_demonstrations_rounding_and_what_is_taught_resume_exactly(tiny_config: Path, tmp_path: Path) -> None:
+def test_demonstrations_auxiliary_losses_and_beliefs_within_episodes_resume_exactly(
+    tiny_config: Path, tmp_path: Path
+) -> None:
     overlay = tmp_path / "everything.yaml"
     overlay.write_text(EVERYTHING)
     options = ["--config", str(overlay)]
@@ -164,8 +151,8 @@ def test_a_signal_saves_and_the_resumed_run_equals_one_that_was_not_stopped(
     assert 0 < saved["global_step"] < 12
     run = tmp_path / "tiny"
     assert [line for line in errors.splitlines() if line] == [
-        f"stopping with a checkpoint after this update ({number.name})",
-        f"pearl: stopped after update {saved['global_step']}; go on with: "
+        f"saving a checkpoint after this update, then stopping ({number.name})",
+        f"pearl: stopped after update {saved['global_step']}; resume with: "
         f"pearl fit --config {run}/config.yaml --ckpt_path {run}/checkpoints/last.ckpt",
     ]
     resume(tiny_config, tmp_path / "tiny")
@@ -174,11 +161,12 @@ def test_a_signal_saves_and_the_resumed_run_equals_one_that_was_not_stopped(
 
 
 def test_a_run_killed_at_any_moment_leaves_a_checkpoint_that_resumes(
-    whole: Path, tiny_config: Path, tmp_path: Path, start_pearl: Any
+    whole: Path, tiny_config: Path, tmp_path: Path, start_pearl: Any, drawn: random.Random
 ) -> None:
+    rows, seconds = drawn.randint(5, 9), 0.1 * drawn.random()
     pearl = start_pearl("fit", "--config", tiny_config, "--runs_dir", tmp_path, *probe("Slow", seconds=0.01))
-    pearl.wait_for_rows(tmp_path / "tiny" / "metrics.csv", random.randint(5, 9))
-    time.sleep(random.random() * 0.1)
+    pearl.wait_for_rows(tmp_path / "tiny" / "metrics.csv", rows)
+    time.sleep(seconds)
     pearl.process.kill()
     assert pearl.finish()[0] == -signal.SIGKILL
     resume(tiny_config, tmp_path / "tiny")

@@ -3,42 +3,36 @@
 from __future__ import annotations
 
 import csv
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from pearl_lightning.agent import load_agent
-from pearl_lightning.callbacks import SelfPlayPool
+from pearl_lightning.agents.agent import load_agent
 from pearl_lightning.cli import main
+from pearl_lightning.derk.callbacks import SelfPlayPool
 
-pytestmark = pytest.mark.no_cover
+pytestmark = [pytest.mark.no_cover, pytest.mark.slow]
 
 OVERLAY = """
 trainer:
   max_steps: 8
   val_check_interval: 4
-  callbacks:
-    - class_path: pearl_lightning.callbacks.AdaptationEvaluation
-      init_args: {episodes: 1, matches: 1}
-    - class_path: pearl_lightning.callbacks.EpisodeCollector
-      init_args: {every_n_updates: 2, tasks_per_iteration: 4}
-    - class_path: pearl_lightning.callbacks.SelfPlayPool
-      init_args: {every_n_updates: 2, kept: 4}
-    - class_path: pearl_lightning.callbacks.ReplayCheckpoint
-      init_args: {every_n_updates: 1}
+  callbacks: [{class_path: SelfPlayPool, init_args: {every_n_updates: 2, kept: 4}}]
+evaluation: {episodes: 1, matches: 1}
+collector: {every_n_updates: 2, tasks_per_iteration: 4, initial_iterations: 1}
 data:
-  init_args:
-    env:
-      class_path: pearl_lightning.envs.derk.env.DerkEnv
-      init_args:
-        arenas: 4
-        backend_options: {threads: 1, episode_ticks: 40}
-        tasks:
-          class_path: pearl_lightning.envs.derk.tasks.OpponentTasks
-          init_args: {styles: ["selves:uniform", idle], new_styles: [], train_tasks: 4, test_tasks: 2}
-    updates_per_epoch: 8
+  env:
+    class_path: DerkEnv
+    init_args:
+      arenas: 4
+      backend_options: {threads: 1, episode_ticks: 40}
+      tasks:
+        class_path: OpponentTasks
+        init_args: {styles: ["selves:uniform", idle], new_styles: [], train_tasks: 4, test_tasks: 2}
+  updates_per_epoch: 8
 """
 
 
@@ -53,12 +47,40 @@ def fit(tiny_config: Path, folder: Path, *options: str) -> int:
 CRASH = ["--trainer.callbacks+=probes.CrashAfter", "--trainer.callbacks.init_args.updates=5"]
 
 
-@pytest.mark.parametrize("stop", [CRASH, ["--trainer.max_steps=4"]], ids=["killed", "ended and made longer"])
-def test_a_run_against_its_past_resumes_exactly(stop: list[str], tiny_config: Path, tmp_path: Path) -> None:
-    assert fit(tiny_config, tmp_path / "a") == 0
-    assert fit(tiny_config, tmp_path / "b", *stop) == (1 if stop is CRASH else 0)
-    assert fit(tiny_config, tmp_path / "b", f"--ckpt_path={tmp_path / 'b' / 'run' / 'checkpoints' / 'last.ckpt'}") == 0
-    whole, resumed = (tmp_path / name / "run" for name in "ab")
+@pytest.fixture(scope="module")
+def whole_run(tiny_config: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of the run that was not stopped."""
+    runs = tmp_path_factory.mktemp("whole")
+    assert fit(tiny_config, runs) == 0
+    return runs / "run"
+
+
+@pytest.fixture(scope="module")
+def _crashed_runs(tiny_config: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    runs = tmp_path_factory.mktemp("crashed")
+    assert fit(tiny_config, runs, *CRASH) == 1
+    return runs
+
+
+@pytest.fixture
+def crashed(_crashed_runs: Path, tmp_path: Path) -> Path:
+    """Folder ``tmp_path / "b" / "run"`` of a run that crashed after five updates, a copy of the test's own."""
+    return Path(shutil.copytree(_crashed_runs, tmp_path / "b")) / "run"
+
+
+@pytest.fixture
+def ended(tiny_config: Path, tmp_path: Path) -> Path:
+    """Folder ``tmp_path / "b" / "run"`` of a run that ended after four updates."""
+    assert fit(tiny_config, tmp_path / "b", "--trainer.max_steps=4") == 0
+    return tmp_path / "b" / "run"
+
+
+@pytest.mark.parametrize("stopped", ["crashed", "ended"])
+def test_a_run_against_its_past_resumes_exactly(
+    stopped: str, whole_run: Path, tiny_config: Path, request: pytest.FixtureRequest
+) -> None:
+    whole, resumed = whole_run, request.getfixturevalue(stopped)
+    assert fit(tiny_config, resumed.parent, f"--ckpt_path={resumed / 'checkpoints' / 'last.ckpt'}") == 0
     snapshots = [f"update-{update:08d}.ckpt" for update in (2, 4, 6)]
     saved = [torch.load(run / "checkpoints" / "last.ckpt", weights_only=True) for run in (whole, resumed)]
     for name, value in saved[0]["state_dict"].items():
@@ -94,31 +116,30 @@ def test_a_snapshot_is_the_agent_as_it_was(tiny_config: Path, tmp_path: Path) ->
 
 
 def test_a_run_resumed_without_its_pool_is_refused(
-    tiny_config: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    crashed: Path, tiny_config: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    assert fit(tiny_config, tmp_path / "b", *CRASH) == 1
     overlay = tmp_path / "overlay.yaml"
-    pool = "    - class_path: pearl_lightning.callbacks.SelfPlayPool\n      init_args: {every_n_updates: 2, kept: 4}\n"
+    pool = "  callbacks: [{class_path: SelfPlayPool, init_args: {every_n_updates: 2, kept: 4}}]\n"
+    assert pool in OVERLAY
     overlay.write_text(OVERLAY.replace(pool, ""))
-    last = tmp_path / "b" / "run" / "checkpoints" / "last.ckpt"
+    last = crashed / "checkpoints" / "last.ckpt"
     assert main(["fit", f"--config={tiny_config}", f"--config={overlay}", f"--ckpt_path={last}"]) == 1
     assert "written with EpisodeCollector, SelfPlayPool among the callbacks; resume with" in capfd.readouterr().err
 
 
-def test_a_smaller_pool_keeps_the_latest(tiny_config: Path, tmp_path: Path) -> None:
-    assert fit(tiny_config, tmp_path / "b", *CRASH) == 1
+def test_a_smaller_pool_keeps_the_latest(crashed: Path, tiny_config: Path, tmp_path: Path) -> None:
     overlay = tmp_path / "overlay.yaml"
     overlay.write_text(OVERLAY.replace("kept: 4", "kept: 1"))
-    last = tmp_path / "b" / "run" / "checkpoints" / "last.ckpt"
+    last = crashed / "checkpoints" / "last.ckpt"
     assert main(["fit", f"--config={tiny_config}", f"--config={overlay}", f"--ckpt_path={last}"]) == 0
-    state = pool_state(tmp_path / "b" / "run", torch.load(last, weights_only=True))
+    state = pool_state(crashed, torch.load(last, weights_only=True))
     assert state["snapshots"] == ["update-00000006.ckpt"]
 
 
 def test_a_run_that_meets_no_past_self_is_refused(
     tiny_config: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    options = ["--trainer.callbacks+=pearl_lightning.callbacks.SelfPlayPool", "--runs_dir", str(tmp_path)]
+    options = ["--trainer.callbacks+=SelfPlayPool", "--runs_dir", str(tmp_path)]
     assert main(["fit", "--config", str(tiny_config), *options]) == 1
     assert "SelfPlayPool needs tasks of Derk's Gym whose opponent is selves:hard" in capfd.readouterr().err
 

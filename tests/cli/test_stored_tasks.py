@@ -8,23 +8,21 @@ from pathlib import Path
 
 import pytest
 import yaml
-from worlds import NumberedTasks
+from environments import NumberedTasks
 
 from pearl_lightning.cli import main
+from pearl_lightning.commands.environments import make_env
 from pearl_lightning.commands.stored_tasks import check_tasks, store_tasks
-from pearl_lightning.commands.worlds import make_env
-from pearl_lightning.envs.derk.tasks import BountyTasks
-from pearl_lightning.envs.meta_env import TaskDistribution
+from pearl_lightning.derk.tasks import BountyTasks
+from pearl_lightning.envs.tasks import TaskDistribution
 
-pytestmark = pytest.mark.no_cover
+pytestmark = [pytest.mark.no_cover, pytest.mark.slow]
 
 
 def test_a_run_stores_its_tasks_and_refuses_others(
-    tiny_config: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    one_update: Path, tiny_config: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    fit = ["fit", "--config", str(tiny_config), "--runs_dir", str(tmp_path), "--trainer.max_steps", "1"]
-    assert main(fit) == 0
-    folder, last = tmp_path / "tiny", str(tmp_path / "tiny" / "checkpoints" / "last.ckpt")
+    folder, last = one_update, str(one_update / "checkpoints" / "last.ckpt")
     written, tasks = (folder / "tasks.json").read_bytes(), make_env(folder / "config.yaml").tasks
     stored = json.loads(written)
     assert [tuple(task["goal"]) for task in stored["test"]] == [task.goal for task in tasks.test]
@@ -40,13 +38,13 @@ def test_a_run_stores_its_tasks_and_refuses_others(
     for command in (["evaluate", last], resumed):
         assert main(command) == 1
         error = capfd.readouterr().err
-        assert f"are not those that {folder / 'tasks.json'} holds, first validation task 1: take the config" in error
+        assert f"differ from those in {folder / 'tasks.json'}, first at validation task 1: use the config" in error
     assert (folder / "config.yaml").read_text() == config
     assert main(["evaluate", last, "--config", str(tiny_config), "--matches", "2"]) == 0  # asked for in so many words
 
     (folder / "tasks.json").write_text(written.decode()[:40])
     assert main(["evaluate", last]) == 1
-    assert "tasks.json is no JSON: delete it to play the tasks that the config draws" in capfd.readouterr().err
+    assert "tasks.json is not valid JSON: delete it to play the tasks of the config" in capfd.readouterr().err
     (folder / "tasks.json").unlink()
     assert main(resumed) == 0
     assert (folder / "tasks.json").read_bytes() == written
@@ -54,7 +52,7 @@ def test_a_run_stores_its_tasks_and_refuses_others(
     other["data"]["init_args"]["env"]["init_args"]["tasks"]["init_args"]["seed"] = 7
     (folder / "config.yaml").write_text(yaml.safe_dump(other))
     assert main(["evaluate", last]) == 1
-    assert "first train task 0" in capfd.readouterr().err
+    assert "first at train task 0" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize("tasks", [NumberedTasks(), BountyTasks(train_tasks=3, validation_tasks=2)])
@@ -67,7 +65,7 @@ def test_any_familys_tasks_are_known_again(tasks: TaskDistribution, tmp_path: Pa
     else:
         assert stored["train"] == [f"task {index}" for index in range(6)]
     for fewer in (NumberedTasks(test_tasks=2), BountyTasks(train_tasks=3, validation_tasks=2, seed=1)):
-        with pytest.raises(ValueError, match=r"are not those that .*tasks\.json holds, first (test|train) task"):
+        with pytest.raises(ValueError, match=r"differ from those in .*tasks\.json, first at (test|train) task"):
             check_tasks(fewer, tmp_path)
     assert not list(tmp_path.glob("*.part"))
 

@@ -10,6 +10,8 @@ from PIL import Image
 
 from pearl_lightning.cli import main
 
+pytestmark = pytest.mark.slow
+
 ROBOT = Path(__file__).parent.parent.parent / "configs" / "point_robot.yaml"
 
 
@@ -20,7 +22,7 @@ def test_without_a_checkpoint_the_packages_own_agent_is_watched(
     assert main(["watch", "--episodes", "2"]) == 0
     printed = capfd.readouterr().out
     assert "episode 1: " in printed
-    assert "written: match.html" in printed
+    assert "Wrote match.html" in printed
     assert '"agent":"shipped"' in (tmp_path / "match.html").read_text()
 
 
@@ -36,11 +38,12 @@ def test_the_suffix_says_what_is_written(tmp_path: Path, capsys: pytest.CaptureF
     [
         (["--out", "match.avi"], "out must end in .html or .gif or .mp4, got match.avi"),
         (["--backend", "game"], "out must end in .gif or .mp4, got match.html"),
-        (["--task", "64"], "task must be in [0, 64), an index in the split, got 64"),
-        (["--task", "-1"], "task must be in [0, 64), an index in the split, got -1"),
+        (["--task", "64"], "task must be an index in the split, in [0, 64), got 64"),
+        (["--task", "-1"], "task must be an index in the split, in [0, 64), got -1"),
         (["--tasks", "nowhere/test"], "tasks must name one of the families"),
         (["--episodes", "0"], "episodes must be at least 1, got 0"),
-        (["--config", str(ROBOT)], "--backend simulator is for Derk's Gym, but the env of"),
+        (["--config", str(ROBOT)], "pearl watch needs an environment that draws pictures, but PointRobot does not"),
+        (["--config", str(ROBOT), "--backend", "simulator"], "--backend simulator requires Derk's Gym, but the env of"),
         (["missing.ckpt"], "there is no checkpoint missing.ckpt"),
     ],
 )
@@ -62,4 +65,4 @@ def test_a_video_without_its_encoder_is_refused_before_the_match(
 ) -> None:
     monkeypatch.setitem(sys.modules, "av", None)
     assert main(["watch", "--out", str(tmp_path / "match.mp4")]) == 1
-    assert "videos are encoded by PyAV: pip install 'pearl-lightning[video]'" in capsys.readouterr().err
+    assert "videos need PyAV: pip install 'pearl-lightning[video]'" in capsys.readouterr().err

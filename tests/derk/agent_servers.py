@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from websockets.legacy.client import WebSocketClientProtocol, connect
 
-from pearl_lightning.envs.derk.game.agent_server import AgentServer, Player
+from pearl_lightning.derk.backends.game.agent_server import AgentServer, Player
 
 with contextlib.redirect_stderr(io.StringIO()):  # gym, which it imports, prints a notice
     from gym_derk import DerkAgentServer, DerkSession

@@ -9,10 +9,10 @@ import sys
 import torch
 from numba import cuda
 
-from pearl_lightning.envs.derk.interface import ACTION_SPACE, AGENTS, ITEMS, SIDES
-from pearl_lightning.envs.derk.simulator.backend import SimulatorBackend
-from pearl_lightning.envs.derk.simulator.cuda import CudaRunner
-from pearl_lightning.envs.derk.tasks import DerkTask
+from pearl_lightning.derk.backends.simulator.backend import SimulatorBackend
+from pearl_lightning.derk.backends.simulator.cuda import CudaRunner
+from pearl_lightning.derk.interface import ACTION_SPACE, AGENTS, ITEMS, SIDES
+from pearl_lightning.derk.tasks import DerkTask
 
 ARENAS = 3
 

@@ -1,4 +1,4 @@
-"""A Derk world for tests: deterministic, without rules, and able to break."""
+"""A Derk environment for tests: deterministic, without rules, and able to break."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from pearl_lightning.envs.derk.interface import (
+from pearl_lightning.derk.interface import (
     AGENTS,
     EPISODE_STEPS,
     OBSERVATION_FEATURES,
@@ -15,7 +15,7 @@ from pearl_lightning.envs.derk.interface import (
     TARGETS,
     observation_index,
 )
-from pearl_lightning.envs.derk.tasks import DerkTask
+from pearl_lightning.derk.tasks import DerkTask
 from pearl_lightning.envs.meta_env import EpisodeLost
 
 
@@ -57,7 +57,7 @@ class FakeBackend:
 
     def reset(self, tasks: Sequence[DerkTask], seed: int) -> Tensor:
         if len(tasks) != self.arenas:
-            raise ValueError(f"tasks must hold one task per arena ({self.arenas}), got {len(tasks)}")
+            raise ValueError(f"tasks must contain one task per arena ({self.arenas}), got {len(tasks)}")
         self.tasks, self.actions = list(tasks), []
         self.seeds.append(seed)
         self.generator = torch.Generator().manual_seed(seed)
@@ -70,7 +70,7 @@ class FakeBackend:
         self.actions.append(action.clone())
         if len(self.actions) == self.lose_at_step:
             self.lose_at_step = None
-            raise EpisodeLost("the fake world broke")
+            raise EpisodeLost("the fake environment broke")
         reward = action[..., 0]
         self.total += reward.sum(-1)
         return self._observe(), reward, len(self.actions) == EPISODE_STEPS

@@ -12,11 +12,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from pearl_lightning.envs.derk.interface import ACTION_KEYS, AGENTS, SIDES, SLOTS, observation_index
-from pearl_lightning.envs.derk.simulator import SimulatorBackend
-from pearl_lightning.envs.derk.simulator.state import MatchState
-from pearl_lightning.envs.derk.simulator.terrain import FIRST_TEXEL, FLAT_HEIGHT, TEXELS, Terrain
-from pearl_lightning.envs.derk.tasks import DerkTask
+from pearl_lightning.derk.backends.simulator import SimulatorBackend
+from pearl_lightning.derk.backends.simulator.state import MatchState
+from pearl_lightning.derk.backends.simulator.terrain import FIRST_TEXEL, FLAT_HEIGHT, TEXELS, Terrain
+from pearl_lightning.derk.interface import ACTION_KEYS, AGENTS, SIDES, SLOTS, observation_index
+from pearl_lightning.derk.tasks import DerkTask
 
 HOME_STATUE, HOME, AWAY_STATUE, AWAY = 0, (1, 2, 3), 4, (5, 6, 7)
 """Members of a match."""
@@ -194,7 +194,7 @@ def made_up_terrain(height: Callable[[float], float], steep: Callable[[float], b
 
 def play_on(monkeypatch: pytest.MonkeyPatch, terrain: Terrain) -> None:
     """Let every flat terrain of a test be this one."""
-    monkeypatch.setattr("pearl_lightning.envs.derk.simulator.backend.flat_terrain", lambda: terrain)
+    monkeypatch.setattr("pearl_lightning.derk.backends.simulator.backend.flat_terrain", lambda: terrain)
 
 
 def falls(values: Sequence[float]) -> list[int]:

@@ -13,18 +13,21 @@ import pytest
 import torch
 from agent_servers import PATIENCE, Game, our_server, until
 from fake_backend import random_observations
+from tensordict import TensorDict
 from torch.nn.functional import one_hot
 from websockets.exceptions import ConnectionClosed
 from websockets.legacy.client import connect
 
-from pearl_lightning.belief import Belief
-from pearl_lightning.envs.derk.game.agent_server import AgentServer
-from pearl_lightning.envs.derk.interface import ACTION_SPACE, EPISODE_STEPS, OBSERVATION_FEATURES, OBSERVATION_KEYS
+from pearl_lightning.agents.pearl import PEARL
+from pearl_lightning.agents.sac import HybridSAC
+from pearl_lightning.derk.backends.game.agent_server import AgentServer
+from pearl_lightning.derk.interface import ACTION_SPACE, EPISODE_STEPS, OBSERVATION_FEATURES, OBSERVATION_KEYS
+from pearl_lightning.derk.remote_player import RemotePlayer
+from pearl_lightning.inference.belief import BeliefConfig, GaussianBelief
+from pearl_lightning.inference.context import ContextLayout
+from pearl_lightning.inference.encoders import GaussianProductEncoder
 from pearl_lightning.networks.actors import Actor
 from pearl_lightning.networks.critics import CriticEnsemble
-from pearl_lightning.networks.encoders import GaussianProductEncoder
-from pearl_lightning.pearl import PEARL
-from pearl_lightning.serving import AdaptingPlayer
 
 TEAMS, STEPS = 2, 5
 
@@ -36,6 +39,7 @@ class Recorder:
         self.session, self.teams, self.ends = session, teams, 0
         self.observations: list[np.ndarray] = []
         self.rewards: list[np.ndarray] = []
+        self.following: list[np.ndarray] = []
 
     def act(self, observation: np.ndarray) -> np.ndarray:
         self.observations.append(observation)
@@ -43,12 +47,12 @@ class Recorder:
         action[..., 0] = observation[..., 0]
         return action
 
-    def pay(self, reward: np.ndarray) -> None:
+    def observe(self, reward: np.ndarray, next_observation: np.ndarray) -> None:
         self.rewards.append(reward)
+        self.following.append(next_observation)
 
-    def end(self, observation: np.ndarray) -> None:
+    def end(self) -> None:
         self.ends += 1
-        self.last = observation
 
 
 def episode(seed: int, steps: int = STEPS) -> tuple[np.ndarray, np.ndarray]:
@@ -89,13 +93,14 @@ def test_a_player_sees_plays_and_is_paid_what_the_game_says(players: list[Record
         observations, rewards = episode(seed)
         seen = np.stack(player.observations[seed * STEPS :][:STEPS]).reshape(STEPS, 3 * TEAMS, 64)
         paid = np.stack(player.rewards[seed * STEPS :][:STEPS]).reshape(STEPS, 3 * TEAMS)
+        following = np.stack(player.following[seed * STEPS :][:STEPS]).reshape(STEPS, 3 * TEAMS, 64)
         np.testing.assert_array_equal(seen, observations[:-1])
+        np.testing.assert_array_equal(following, observations[1:])
         np.testing.assert_array_equal(paid, rewards)
         np.testing.assert_array_equal(played[..., 0], observations[:-1, :, 0])
         assert told[1 + seed] == f"session 1: episode {seed}: return {rewards.sum() / TEAMS:.2f}, 0 of 2 won"
-    np.testing.assert_array_equal(player.last.reshape(3 * TEAMS, 64), observations[-1])
     assert told[0] == "session 1: 2 teams"
-    assert told[3] == "session 1: the game left after 2 episodes"
+    assert told[3] == "session 1: the game disconnected after 2 episodes"
 
 
 async def _served_episode(address: str) -> np.ndarray:
@@ -113,35 +118,39 @@ def small_agent(features: int = OBSERVATION_FEATURES, **settings: Any) -> PEARL:
         features,
         ACTION_SPACE,
         encoder=partial(GaussianProductEncoder, latent_dim=3, hidden=(16,)),
-        actor=partial(Actor, hidden=(16,)),
-        critic=partial(CriticEnsemble, hidden=(16,)),
-        **settings,
+        belief=BeliefConfig(**settings),
+        sac=partial(HybridSAC, actor=partial(Actor, hidden=(16,)), critic=partial(CriticEnsemble, hidden=(16,))),
     ).eval()
 
 
+def posterior(player: RemotePlayer) -> tuple[torch.Tensor, torch.Tensor]:
+    """What a player believes of each team."""
+    posterior = player.player.belief.posterior()
+    assert posterior is not None
+    return posterior
+
+
 def test_after_an_episode_the_belief_of_each_team_is_that_of_what_it_saw_did_and_got(
-    players: list[AdaptingPlayer],
+    players: list[RemotePlayer],
 ) -> None:
-    agent = small_agent(context_stride=1, context_reward_scale=1.0, context_next_observation=True)
-    with our_server(kept(players, lambda session, teams: AdaptingPlayer(agent, teams))) as (address, told):
+    agent = small_agent(context=ContextLayout(next_observation=True))
+    with our_server(kept(players, lambda session, teams: RemotePlayer(agent, teams))) as (address, told):
         actions = torch.from_numpy(asyncio.run(_served_episode(address)))
-        until(lambda: told[-1].endswith("left after 1 episodes"))
+        until(lambda: told[-1].endswith("disconnected after 1 episodes"))
     observations, rewards = map(torch.from_numpy, episode(0))
     choices = [one_hot(actions[..., 3 + i].long(), n).float() for i, n in enumerate((4, 8))]
     change = observations.diff(dim=0)
     features = torch.cat([change, observations[:-1], actions[..., :3], *choices, rewards.unsqueeze(-1)], dim=-1)
-    expected = Belief(agent.encoder, TEAMS)
     by_team = features.unflatten(1, (TEAMS, 3)).transpose(0, 1).flatten(1, 2)  # [team, transition, feature]
-    expected.update(by_team)
-    for served, alone, prior in zip(
-        players[0].belief.posterior(), expected.posterior(), Belief(agent.encoder, TEAMS).posterior(), strict=True
-    ):
+    with torch.no_grad():
+        expected = agent.encoder(by_team)
+    for served, alone, prior in zip(posterior(players[0]), expected, agent.prior(TEAMS).posterior(), strict=True):
         torch.testing.assert_close(served, alone)
         assert not torch.allclose(served[0], served[1])
         assert not torch.allclose(served, prior)
 
 
-def test_a_new_session_starts_from_the_prior(players: list[AdaptingPlayer]) -> None:
+def test_a_new_session_starts_from_the_prior(players: list[RemotePlayer]) -> None:
     agent = small_agent()
 
     async def play(address: str) -> None:
@@ -151,12 +160,10 @@ def test_a_new_session_starts_from_the_prior(players: list[AdaptingPlayer]) -> N
         await game.action()
         await game.websocket.close()
 
-    with our_server(kept(players, lambda session, teams: AdaptingPlayer(agent, teams))) as (address, _):
+    with our_server(kept(players, lambda session, teams: RemotePlayer(agent, teams))) as (address, _):
         asyncio.run(play(address))
     old, new = players
-    for adapted, fresh, prior in zip(
-        old.belief.posterior(), new.belief.posterior(), agent.prior(TEAMS).posterior(), strict=True
-    ):
+    for adapted, fresh, prior in zip(posterior(old), posterior(new), agent.prior(TEAMS).posterior(), strict=True):
         assert torch.equal(fresh, prior)
         assert not torch.allclose(adapted, prior)
 
@@ -164,32 +171,32 @@ def test_a_new_session_starts_from_the_prior(players: list[AdaptingPlayer]) -> N
 class Watched:
     """A small agent that keeps what it was shown, and the z that it acted on."""
 
-    def __init__(self, agent: PEARL, z_steps: int | None = None) -> None:
-        self.agent, self.z_steps = agent, z_steps
-        self.prior, self.context_features = agent.prior, agent.context_features
+    def __init__(self, agent: PEARL) -> None:
+        self.agent, self.prior = agent, agent.prior
+        self.observe_every, self.resample_every = agent.observe_every, agent.resample_every
         self.shown: list[torch.Tensor] = []
         self.z: list[torch.Tensor] = []
 
-    def act(self, observation: torch.Tensor, z: torch.Tensor, *options: Any) -> torch.Tensor:
+    def act(self, observation: torch.Tensor, condition: torch.Tensor, *options: Any) -> torch.Tensor:
         self.shown.append(observation)
-        self.z.append(z)
-        return self.agent.act(observation, z, *options)
+        self.z.append(condition)
+        return self.agent.act(observation, condition, *options)
 
 
-def played(player: AdaptingPlayer, steps: int = STEPS) -> np.ndarray:
+def played(player: RemotePlayer, steps: int = STEPS) -> np.ndarray:
     """An episode, without a server; the observations ``[step, team, agent, 64]``."""
     observations, rewards = episode(0, steps)
     observations = observations.reshape(-1, TEAMS, 3, 64)
-    for observation, reward in zip(observations, rewards.reshape(-1, TEAMS, 3), strict=False):
-        player.act(observation)
-        player.pay(reward)
-    player.end(observations[-1])
+    for step, reward in enumerate(rewards.reshape(-1, TEAMS, 3)):
+        player.act(observations[step])
+        player.observe(reward, observations[step + 1])
+    player.end()
     return observations[:-1]
 
 
 def test_an_agent_of_the_blind_loadouts_is_not_shown_items() -> None:
     agent = Watched(small_agent())
-    observations = torch.from_numpy(played(AdaptingPlayer(agent, TEAMS, masks_items=True)))
+    observations = torch.from_numpy(played(RemotePlayer(agent, TEAMS, masks_items=True)))
     flags = torch.tensor(["Has" in key and key != "HasFocus" for key in OBSERVATION_KEYS])
     assert flags.sum() == 30
     shown = torch.stack(agent.shown)
@@ -200,30 +207,54 @@ def test_an_agent_of_the_blind_loadouts_is_not_shown_items() -> None:
 
 def test_an_agent_that_observes_the_time_is_told_what_is_left() -> None:
     agent = Watched(small_agent(OBSERVATION_FEATURES + 1))
-    played(AdaptingPlayer(agent, TEAMS, horizon=EPISODE_STEPS), EPISODE_STEPS)
+    played(RemotePlayer(agent, TEAMS, horizon=EPISODE_STEPS), EPISODE_STEPS)
     left = torch.stack(agent.shown)[..., -1]
     expected = 1 - torch.arange(EPISODE_STEPS) / EPISODE_STEPS
     torch.testing.assert_close(left, expected.view(-1, 1, 1).expand_as(left))
 
 
-@pytest.mark.parametrize(("z_steps", "draws"), [(None, 1), (2, 3)])
-def test_z_is_drawn_as_often_as_the_agent_was_trained_to(z_steps: int | None, draws: int) -> None:
-    agent = Watched(small_agent(), z_steps)
-    played(AdaptingPlayer(agent, TEAMS, generator=torch.Generator().manual_seed(0)))
+@pytest.mark.parametrize("masks_items", [False, True])
+def test_the_belief_reads_what_the_agent_is_shown_in_each_episode(masks_items: bool) -> None:
+    """Without items if it is blind, with the time left, until the last observation."""
+    agent = small_agent(OBSERVATION_FEATURES + 1, context=ContextLayout(next_observation=True))
+    player = RemotePlayer(agent, TEAMS, masks_items=masks_items, horizon=STEPS)
+    given: list[TensorDict] = []
+    observe = GaussianBelief.observe
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(GaussianBelief, "observe", lambda self, steps: given.append(steps) or observe(self, steps))
+        for _ in range(2):
+            played(player)
+    observations = torch.from_numpy(episode(0)[0]).reshape(-1, TEAMS, 3, 64).transpose(0, 1)
+    hidden = torch.tensor([masks_items and "Has" in key and key != "HasFocus" for key in OBSERVATION_KEYS])
+    left = 1 - torch.arange(STEPS + 1) / STEPS
+    for steps in given:
+        assert steps["done"].tolist() == [[False] * (STEPS - 1) + [True]] * TEAMS
+        for name, shift in (("observation", 0), ("next_observation", 1)):
+            seen, rows = steps[name], slice(shift, shift + STEPS)
+            assert torch.equal(seen[..., :64], torch.where(hidden, 0.0, observations[:, rows]))
+            torch.testing.assert_close(seen[..., 64], left[rows].view(1, -1, 1).expand(TEAMS, STEPS, 3))
+
+
+@pytest.mark.parametrize(
+    ("settings", "draws"), [({}, 1), ({"resample_every": 2}, 3), ({"observe_every": 2}, 3), ({"observe_every": 5}, 1)]
+)
+def test_z_is_drawn_as_often_as_the_agent_was_trained_to(settings: dict[str, int], draws: int) -> None:
+    agent = Watched(small_agent(**settings))
+    played(RemotePlayer(agent, TEAMS, generator=torch.Generator().manual_seed(0)))
     assert len({tuple(z.flatten().tolist()) for z in agent.z}) == draws
 
 
 OBSERVATION = bytes(4 * 64 * 3 * TEAMS)
 WRONG: dict[str, tuple[list[bytes | str], str]] = {
-    "no teams": (["hello"], "after 0 episodes: a JSON object with nTeams must come here, got 'hello'"),
-    "a list": (["[1]"], "a JSON object with nTeams must come here"),
+    "no teams": (["hello"], "after 0 episodes: the message must be a JSON object with nTeams, got 'hello'"),
+    "a list": (["[1]"], "the message must be a JSON object with nTeams"),
     "half a team": (['{"nTeams": 0.5}'], "nTeams must be a whole number, got 0.5"),
     "too many": (['{"nTeams": 1000000000000}'], "nTeams must be in [1, 4096], got 1000000000000"),
     "short": (['{"nTeams": 2}', b"1234"], "observation must be 384 float32 numbers (1536 bytes), got 4 bytes"),
     "text": (['{"nTeams": 2}', "observe"], "observation must be 384 float32 numbers (1536 bytes), got the text"),
     "nan": (
         ['{"nTeams": 2}', np.full(384, np.nan, "<f4").tobytes()],
-        "observation must be finite, got another for agent 0 of team 0",
+        "observation must be finite, got a NaN or infinity for agent 0 of team 0",
     ),
     "a reset in mid-episode": (
         ['{"nTeams": 2}', OBSERVATION, OBSERVATION, OBSERVATION],
@@ -235,7 +266,7 @@ WRONG: dict[str, tuple[list[bytes | str], str]] = {
     ),
     "endless": (
         ['{"nTeams": 2}', OBSERVATION, *[OBSERVATION, bytes(24), '{"done": [false]}'] * 3],
-        "in step 3 of episode 0: an episode must end within 3 steps, got more",
+        "in step 3 of episode 0: an episode must end within 3 steps, got a longer one",
     ),
     "no statistics": (
         ['{"nTeams": 2}', OBSERVATION, OBSERVATION, bytes(24), '{"done": [true]}', bytes(24)],
@@ -263,8 +294,8 @@ def test_what_is_not_the_protocol_gives_one_line_and_ends_that_session_only(case
 
     with our_server(kept(players), longest_episode=3) as (address, told):
         code, reason = asyncio.run(play(address))
-        until(lambda: any(line.endswith("left after 2 episodes") for line in told))
-    (line,) = (line for line in told if line.startswith("session 2: ended"))
+        until(lambda: any(line.endswith("disconnected after 2 episodes") for line in told))
+    (line,) = (line for line in told if line.startswith("session 2: closed"))
     assert complaint in line
     assert code == 1003
     assert reason
@@ -286,8 +317,8 @@ def test_a_game_that_disappears_in_mid_episode_ends_its_own_session_only(players
 
     with our_server(kept(players)) as (address, told):
         asyncio.run(play(address))
-        until(lambda: "session 2: the game left after 2 episodes" in told)
-        until(lambda: "session 1: the game left in step 1 of episode 0" in told)
+        until(lambda: "session 2: the game disconnected after 2 episodes" in told)
+        until(lambda: "session 1: the game disconnected in step 1 of episode 0" in told)
     assert [player.ends for player in players] == [0, 2]
 
 
@@ -304,7 +335,7 @@ def test_a_player_that_fails_ends_its_own_session_with_a_line(players: list[Reco
 
     with our_server(kept(players, Failing)) as (address, told):
         asyncio.run(play(address))
-        assert told[-1] == "session 1: broke after 0 episodes: ZeroDivisionError: a bug"
+        assert told[-1] == "session 1: failed after 0 episodes: ZeroDivisionError: a bug"
 
 
 def test_whoever_speaks_no_websocket_is_sent_away_in_silence(

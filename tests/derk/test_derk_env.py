@@ -9,20 +9,21 @@ from jsonargparse import ArgumentParser
 from tensordict import TensorDict
 from torchrl.envs.utils import check_env_specs
 
-from pearl_lightning.data import MetaBatchDataModule
-from pearl_lightning.envs.derk.env import DerkEnv
-from pearl_lightning.envs.derk.interface import BOUNTY_KEYS, EPISODE_STEPS
-from pearl_lightning.envs.derk.opponents import OPPONENTS, Opponent
-from pearl_lightning.envs.derk.opponents.idle import IdleOpponent
-from pearl_lightning.envs.derk.tasks import BountyTasks, DerkTask, DerkTasks, LoadoutTasks
+from pearl_lightning.derk.env import DerkEnv
+from pearl_lightning.derk.interface import BOUNTY_KEYS, EPISODE_STEPS
+from pearl_lightning.derk.opponents import OPPONENTS, Opponent
+from pearl_lightning.derk.opponents.idle import IdleOpponent
+from pearl_lightning.derk.tasks import BountyTasks, DerkTask, DerkTasks, LoadoutTasks
 from pearl_lightning.envs.meta_env import EpisodeLost, MetaEnv
-from pearl_lightning.rollout import play_episode
+from pearl_lightning.experience.data import MetaBatchDataModule
+from pearl_lightning.experience.player import FunctionPlayer
+from pearl_lightning.experience.rollout import play_episode
 
 EMPTY = ((None,) * 3,) * 3
 SIDES = ("home", "away")
 
 
-class OpponentTasks(DerkTasks):
+class NamedOpponentTasks(DerkTasks):
     """One train task per opponent."""
 
     def __init__(self, *opponents: str) -> None:
@@ -74,7 +75,7 @@ def test_an_episode_is_150_steps_and_terminates() -> None:
 
 
 def test_home_plays_the_given_actions_and_gets_the_home_reward() -> None:
-    env, backend = make_env(tasks=OpponentTasks("idle"))
+    env, backend = make_env(tasks=NamedOpponentTasks("idle"))
     episode = play(env, steps=2)
     torch.testing.assert_close(backend.actions[1][0], episode["agents", "action"][:, 1])
     assert bool((episode["next", "agents", "reward"] == 1).all())
@@ -101,7 +102,7 @@ def marked_opponents(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[int]]:
 
 
 def test_every_arena_meets_its_own_tasks_opponent_in_one_call_each(marked_opponents: dict[str, list[int]]) -> None:
-    env, backend = make_env(arenas=5, tasks=OpponentTasks("left", "right"))
+    env, backend = make_env(arenas=5, tasks=NamedOpponentTasks("left", "right"))
     env.set_tasks([1, 0, 1, 1, 0])
     play(env, steps=1)
     away = backend.actions[0][1]
@@ -118,7 +119,7 @@ def test_opponents_see_the_away_teams_view(monkeypatch: pytest.MonkeyPatch) -> N
             return super().__call__(observation, generator)
 
     monkeypatch.setitem(OPPONENTS, "watcher", Watcher)
-    env, backend = make_env(tasks=OpponentTasks("watcher"))
+    env, backend = make_env(tasks=NamedOpponentTasks("watcher"))
     episode = play(env, steps=2)
     again = FakeBackend(arenas=3)
     start = again.reset(backend.tasks, backend.seeds[-1])
@@ -216,7 +217,9 @@ def test_statistics_of_an_episode_are_what_a_bounty_of_one_for_each_pays(
         backend_options={"threads": 1},
     )
     attacker = OPPONENTS["attacker"]()
-    rows = play_episode(env, lambda observation, step: attacker(observation, torch.Generator().manual_seed(step)))
+    rows = play_episode(
+        env, FunctionPlayer(lambda observation, step: attacker(observation, torch.Generator().manual_seed(step)))
+    )
     counted = env.episode_statistics()[statistic]
     assert counted.sum() > 0
     torch.testing.assert_close(counted, rows["reward"].sum(dim=(1, 2)), rtol=1e-4, atol=1e-3)
@@ -236,7 +239,9 @@ def test_what_any_task_pays_follows_from_the_events_of_a_step(side: str) -> None
     )
     env.set_tasks(range(8))
     attacker = OPPONENTS["attacker"]()
-    rows = play_episode(env, lambda observation, step: attacker(observation, torch.Generator().manual_seed(step)))
+    rows = play_episode(
+        env, FunctionPlayer(lambda observation, step: attacker(observation, torch.Generator().manual_seed(step)))
+    )
     weights = tasks.event_weights()[:8]
     assert rows["events"].shape == (8, EPISODE_STEPS + 1, 3, len(BOUNTY_KEYS))
     assert (rows["events"].sum(dim=(0, 1, 2)) != 0).sum() > 5  # kinds of events that happened
@@ -256,14 +261,14 @@ def test_teams_that_are_paid_differently_have_no_winner_and_a_told_agent_no_hind
         assert not env.has_outcome
         assert env.episode_statistics().keys() == {"kills", "statue_damage"}  # of nothing played yet
         if observe_task:
-            with pytest.raises(ValueError, match="relabelled must be 0 for an env that tells the task"):
+            with pytest.raises(ValueError, match="relabelled must be 0 for an env that observes the task"):
                 MetaBatchDataModule(env, relabelled=0.5)
         else:
             assert MetaBatchDataModule(env, relabelled=0.5).relabelled == 0.5
     assert make_env()[0].has_outcome
 
 
-def test_a_world_that_counts_nothing_has_no_statistics() -> None:
+def test_an_environment_that_counts_nothing_has_no_statistics() -> None:
     env, _ = make_env()
     play(env)
     assert env.episode_statistics() == {}
@@ -316,20 +321,20 @@ def test_a_config_can_name_the_environment_and_its_tasks() -> None:
     ("settings", "message"),
     [
         ({"backend": "chess"}, "backend must be one of simulator, game or a backend object, got 'chess'"),
-        ({"backend": FakeBackend(arenas=3)}, "arenas must be the backend's 3, got 2"),
+        ({"backend": FakeBackend(arenas=3)}, "arenas must be 3, the number of arenas of the backend, got 2"),
         (
             {"backend": FakeBackend(arenas=2), "backend_options": {"port": 1}},
-            "backend_options are for a backend given by",
+            "backend_options must be empty if backend is an object",
         ),
-        ({"tasks": OpponentTasks("idle", "nobody")}, "unknown opponent 'nobody'; known ones: random"),
+        ({"tasks": NamedOpponentTasks("idle", "nobody")}, "unknown opponent 'nobody'; known ones: random"),
         ({"arenas": 0}, "arenas must be at least 1, got 0"),
         (
             {"count_events": True, "backend": "game"},
-            "count_events must be false where backend is not 'simulator', got 'game'",
+            "count_events must be false if backend is not 'simulator', got backend 'game'",
         ),
         ({"side": "left"}, "side must be home or away, got 'left'"),
     ],
 )
 def test_a_wrong_setting_is_refused(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        DerkEnv(**{"arenas": 2, "tasks": OpponentTasks("idle"), **settings})
+        DerkEnv(**{"arenas": 2, "tasks": NamedOpponentTasks("idle"), **settings})

@@ -1,6 +1,5 @@
 """Every way in which the real game is known to break (or not to start): provoked, noticed in time, and cleaned up."""
 
-import os
 import signal
 import socket
 import subprocess
@@ -15,18 +14,22 @@ import psutil
 import pytest
 import torch
 from conftest import StartGame
+from pearl_processes import without_coverage
 from torch import Tensor
 
-from pearl_lightning.envs.derk.env import DerkEnv
-from pearl_lightning.envs.derk.game import GameBackend, GameUnavailable
-from pearl_lightning.envs.derk.game.install import APT_INSTALL
-from pearl_lightning.envs.derk.game.processes import browser_processes, session_processes
-from pearl_lightning.envs.derk.interface import EPISODE_STEPS
-from pearl_lightning.envs.derk.tasks import DerkTask, LoadoutTasks
+from pearl_lightning.derk.backends.game import GameBackend, GameUnavailable
+from pearl_lightning.derk.backends.game.install import APT_INSTALL
+from pearl_lightning.derk.backends.game.processes import browser_processes, session_processes
+from pearl_lightning.derk.env import DerkEnv
+from pearl_lightning.derk.interface import EPISODE_TICKS
+from pearl_lightning.derk.tasks import DerkTask, LoadoutTasks
 from pearl_lightning.envs.meta_env import EpisodeLost
-from pearl_lightning.replay import TaskReplay
-from pearl_lightning.rollout import play_episode
+from pearl_lightning.experience.player import FunctionPlayer
+from pearl_lightning.experience.replay import TaskReplay
+from pearl_lightning.experience.rollout import play_episode
 
+SUBSTEPS = 40  # long steps, for the game plays an episode of few steps in a third of the time
+STEPS = EPISODE_TICKS // SUBSTEPS
 STEP_TIMEOUT = 5.0
 KILL_NOTICED = 5.0  # seconds within which a killed process is reported; measured 0.7 to 1.7
 HANG_NOTICED = STEP_TIMEOUT + 6.0  # the game's process, when it hangs itself, gets 3 s more than the step
@@ -38,7 +41,7 @@ TASKS = LoadoutTasks(train_tasks=2, test_tasks=0)
 
 @pytest.fixture(scope="module")
 def fragile(start_game: StartGame) -> GameBackend:
-    return start_game(arenas=1, start_timeout=120.0, step_timeout=STEP_TIMEOUT)
+    return start_game(arenas=1, substeps=SUBSTEPS, start_timeout=120.0, step_timeout=STEP_TIMEOUT)
 
 
 def session_of(backend: GameBackend) -> int:
@@ -72,9 +75,7 @@ def wait_until(holds: Callable[[], bool], seconds: float) -> bool:
 
 def empty_replay() -> TaskReplay:
     generator = torch.Generator().manual_seed(0)
-    return TaskReplay(
-        tasks=len(TASKS), episodes_per_task=4, horizon=EPISODE_STEPS, recent_context=1, generator=generator
-    )
+    return TaskReplay(tasks=len(TASKS), episodes_per_task=4, horizon=STEPS, recent_context=1, generator=generator)
 
 
 class Saboteur:
@@ -126,7 +127,7 @@ def test_a_fault_loses_the_episode_in_time_leaves_nothing_and_the_next_one_plays
     saboteur = Saboteur(env, fault)
     restarts = fragile.restarts
     with pytest.raises(EpisodeLost, match=message):
-        replay.extend(play_episode(env, saboteur, attempts=1), is_context=True)
+        replay.extend(play_episode(env, FunctionPlayer(saboteur), attempts=1), is_context=True)
     assert time.monotonic() - saboteur.time_of_fault < noticed_within
     assert len(replay) == 0
     assert session_processes(sessions[0]) == []
@@ -145,12 +146,12 @@ def test_an_episode_lost_in_mid_play_is_played_again_and_only_the_whole_one_is_s
     replay = empty_replay()
     saboteur = Saboteur(env, lambda: send(fragile, "renderer", signal.SIGKILL))
     restarts = fragile.restarts
-    episode = play_episode(env, saboteur)
+    episode = play_episode(env, FunctionPlayer(saboteur))
     replay.extend(episode, is_context=True)
-    assert saboteur.actions == 3 + EPISODE_STEPS
+    assert saboteur.actions == 3 + STEPS
     assert fragile.restarts == env.report()["restarts"] == restarts + 1
-    assert len(replay) == EPISODE_STEPS
-    stored = replay.buffer.storage.get(slice(0, EPISODE_STEPS + 1))
+    assert len(replay) == STEPS
+    stored = replay.buffer.storage.get(slice(0, STEPS + 1))
     assert torch.equal(stored["observation"], episode["observation"][0])
     own, other = fragile.team_stats()[0, 0, :2]
     assert float(episode["outcome"][0, -1]) == float(torch.sign(own - other))
@@ -188,8 +189,8 @@ def owner_of_a_game(ending: str, temporary: Path) -> subprocess.Popen[str]:
     """A Python process that plays a step, prints the game's session and folder, and then runs ``ending``."""
     program = f"""
 import sys, torch
-from pearl_lightning.envs.derk.game import GameBackend
-from pearl_lightning.envs.derk.tasks import LoadoutTasks
+from pearl_lightning.derk.backends.game import GameBackend
+from pearl_lightning.derk.tasks import LoadoutTasks
 backend = GameBackend(arenas=1)
 backend.reset([LoadoutTasks(train_tasks=1, test_tasks=0)[0]], 0)
 backend.step(torch.zeros(2, 1, 3, 5))
@@ -202,7 +203,7 @@ print(backend._child.pid, backend._child.folder, flush=True)
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env=os.environ | {"TMPDIR": str(temporary)},
+        env=without_coverage() | {"TMPDIR": str(temporary)},
     )
 
 
@@ -307,11 +308,11 @@ def test_a_game_is_used_in_order(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     backend = GameBackend(arenas=2, browser=fake_browser(tmp_path, "exit 0"))
     with pytest.raises(RuntimeError, match="reset the game first"):
         backend.step(torch.zeros(2, 2, 3, 5))
-    with pytest.raises(RuntimeError, match="once an episode is done"):
+    with pytest.raises(RuntimeError, match="between the end of an episode"):
         backend.team_stats()
-    with pytest.raises(ValueError, match=r"tasks must hold one task per arena \(2\), got 1"):
+    with pytest.raises(ValueError, match=r"tasks must contain one task per arena \(2\), got 1"):
         backend.reset([TASKS[0]], 0)
     backend.close()
     backend.close()
-    with pytest.raises(RuntimeError, match="the game was closed"):
+    with pytest.raises(RuntimeError, match="the game is closed"):
         backend.reset([TASKS[0]] * 2, 0)

@@ -8,14 +8,17 @@ import pytest
 import torch
 from torch import Tensor
 
-from pearl_lightning.envs.derk.game import GameBackend
-from pearl_lightning.envs.derk.interface import EPISODE_STEPS, ITEMS, observation_index
-from pearl_lightning.envs.derk.opponents.attacker import AttackerOpponent
-from pearl_lightning.envs.derk.tasks import DerkTask
+from pearl_lightning.derk.backends.game import GameBackend
+from pearl_lightning.derk.interface import EPISODE_TICKS, ITEMS, observation_index
+from pearl_lightning.derk.opponents.attacker import AttackerOpponent
+from pearl_lightning.derk.tasks import DerkTask
+from tests.derk.conftest import StartGame
 
 pytestmark = pytest.mark.game
 
 SEED = 11
+SUBSTEPS = 40  # ticks per step: the game plays a match of few steps in two thirds of the time
+STEPS = EPISODE_TICKS // SUBSTEPS
 NO_BOUNTIES = {"killEnemyUnit": 0.0, "killEnemyStatue": 0.0}
 HOME_TERRITORY = {**NO_BOUNTIES, "timeSpentHomeTerritory": 1.0}
 FIGHT = DerkTask(  # guns and claws, and every hitpoint pays
@@ -57,13 +60,19 @@ class Match:
 
 def play(game: GameBackend, tasks: list[DerkTask], act: Callable[[int, Tensor], Tensor]) -> Match:
     observations, actions, rewards = [game.reset(tasks, SEED)], [], []
-    for step in range(EPISODE_STEPS):
+    for step in range(STEPS):
         actions.append(act(step, observations[-1]))
         observation, reward, done = game.step(actions[-1])
         observations.append(observation)
         rewards.append(reward)
-        assert done == (step == EPISODE_STEPS - 1)
+        assert done == (step == STEPS - 1)
     return Match(torch.stack(observations), torch.stack(actions), torch.stack(rewards), game.team_stats())
+
+
+@pytest.fixture(scope="module")
+def game(start_game: StartGame) -> GameBackend:
+    """Patient, because these tests state no times."""
+    return start_game(arenas=2, substeps=SUBSTEPS, start_timeout=240.0, step_timeout=120.0)
 
 
 @pytest.fixture(scope="module")
@@ -103,8 +112,8 @@ def test_the_same_seed_and_actions_give_the_same_match_bit_for_bit(match: Match,
 
 def test_other_tasks_between_episodes_take_effect_without_a_restart(game: GameBackend, rematch: Match) -> None:
     assert steps_paid(rematch.reward[:, 0, 0, 0]) == {}  # home agent 0 was paid before
-    assert steps_paid(rematch.reward[:, 0, 0, 1]) == {38: 0.75, 75: 0.5, 113: 0.25}  # 1 - tick / 1200
-    assert steps_paid(rematch.reward[:, 1, 0, 1]) == {38: 1.0, 75: 1.0, 113: 1.0}
+    assert steps_paid(rematch.reward[:, 0, 0, 1]) == {8: 0.75, 15: 0.5, 23: 0.25}  # 1 - tick / 1200
+    assert steps_paid(rematch.reward[:, 1, 0, 1]) == {8: 1.0, 15: 1.0, 23: 1.0}
     assert game.report()["restarts"] == 0
 
 
@@ -120,11 +129,11 @@ def test_every_agent_of_both_sides_carries_its_tasks_items(which: str, request: 
 
 
 def test_each_creature_is_paid_by_its_own_bounties_at_the_games_moments(match: Match) -> None:
-    """Territory pays at ticks 300, 600 and 900 of 8 per step, a tie at the end."""
+    """Territory pays at ticks 300, 600 and 900, in steps 8, 15 and 23; a tie at the end."""
     stay = match.reward[:, :, 0]  # [step, side, agent]
-    assert steps_paid(stay[:, 0, 0]) == {38: 1.0, 75: 1.0, 113: 1.0}
-    assert steps_paid(stay[:, 0, 1]) == {EPISODE_STEPS: 2.0}
-    assert steps_paid(stay[:, 1, 2]) == {38: -0.5, 75: -0.5, 113: -0.5}
+    assert steps_paid(stay[:, 0, 0]) == {8: 1.0, 15: 1.0, 23: 1.0}
+    assert steps_paid(stay[:, 0, 1]) == {STEPS: 2.0}
+    assert steps_paid(stay[:, 1, 2]) == {8: -0.5, 15: -0.5, 23: -0.5}
     for side, agent in ((0, 2), (1, 0), (1, 1)):
         assert steps_paid(stay[:, side, agent]) == {}
 

@@ -9,8 +9,8 @@ import pytest
 import torch
 from PIL import Image
 
-from pearl_lightning.envs.derk.game import GameBackend
-from pearl_lightning.envs.derk.tasks import DerkTask
+from pearl_lightning.derk.backends.game import GameBackend
+from pearl_lightning.derk.tasks import DerkTask
 from tests.derk.conftest import StartGame
 
 TASK = DerkTask(home_loadouts=[["Pistol", None, None]] * 3, away_loadouts=[["Talons", None, None]] * 3)
@@ -34,5 +34,5 @@ def test_a_picture_of_every_step_shows_that_the_match_goes_on(start_game: StartG
 
 
 def test_pictures_are_of_every_tick_that_is_drawn() -> None:
-    with pytest.raises(ValueError, match="turbo must be false where pictures are taken"):
+    with pytest.raises(ValueError, match="turbo must be false if pictures are taken"):
         GameBackend(arenas=1, pictures=True)

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pearl_lightning.envs.derk.game.state import STATE_FIELDS, parse_state
+from pearl_lightning.derk.backends.game.state import STATE_FIELDS, parse_state
 
 ARENAS = 2
 

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from pearl_lightning.envs.derk.interface import (
+from pearl_lightning.derk.interface import (
     ACTION_KEYS,
     ACTION_SPACE,
     AGENTS,

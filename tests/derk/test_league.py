@@ -10,17 +10,17 @@ import torch
 from fake_backend import FakeBackend
 from torch import Tensor
 
-from pearl_lightning.envs.derk.env import DerkEnv
-from pearl_lightning.envs.derk.league import ELO_MEAN, CrossTable, cross_table
-from pearl_lightning.envs.derk.opponents import Opponent, make_opponent
-from pearl_lightning.envs.derk.opponents.past_selves import PRIORITIES, PastSelves
-from pearl_lightning.envs.derk.tasks import BountyTasks, LoadoutTasks, OpponentTasks
+from pearl_lightning.derk.env import DerkEnv
+from pearl_lightning.derk.league import ELO_MEAN, CrossTable, cross_table
+from pearl_lightning.derk.opponents import Opponent, make_opponent
+from pearl_lightning.derk.opponents.past_selves import PRIORITIES, PastSelves
+from pearl_lightning.derk.tasks import BountyTasks, LoadoutTasks, OpponentTasks
 
 TASKS = list(LoadoutTasks(train_tasks=3, test_tasks=0).train)
 
 
 class Mover(Opponent):
-    """Always moves at one speed, which the fake world pays for; random numbers make no difference."""
+    """Always moves at one speed, which the fake environment pays for; random numbers make no difference."""
 
     def __init__(self, speed: float) -> None:
         self.speed, self.calls = speed, 0
@@ -105,7 +105,7 @@ def test_what_makes_no_table_is_refused() -> None:
         cross_table(backend, TASKS, {"a": Mover(0.1)})
     with pytest.raises(ValueError, match="must be at least 1, got 0 and 3"):
         cross_table(backend, TASKS, pair, matches=0)
-    with pytest.raises(ValueError, match="must pay both teams alike"):
+    with pytest.raises(ValueError, match="must give both teams the same bounties"):
         cross_table(backend, list(BountyTasks(train_tasks=1, test_tasks=0).train), pair)
 
 
@@ -163,7 +163,7 @@ def test_the_oldest_player_goes_first() -> None:
     assert len(pool.win_rates()) == 2
 
 
-def test_the_world_tells_the_pool_who_won() -> None:
+def test_the_environment_tells_the_pool_who_won() -> None:
     tasks = OpponentTasks(styles=["idle", "selves:hard"], new_styles=[], train_tasks=4, test_tasks=0)
     backend = FakeBackend(arenas=4, team_rewards=[[1.0, 1, 2, 0], [0.0, 0, 2, 5]])
     env = DerkEnv(arenas=4, tasks=tasks, backend=backend)

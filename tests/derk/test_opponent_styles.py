@@ -7,10 +7,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from pearl_lightning.envs.derk.interface import AGENTS, BOUNTY_KEYS
-from pearl_lightning.envs.derk.opponents import make_opponent
-from pearl_lightning.envs.derk.simulator import SimulatorBackend
-from pearl_lightning.envs.derk.tasks import DerkTask, Loadout
+from pearl_lightning.derk.backends.simulator import SimulatorBackend
+from pearl_lightning.derk.interface import AGENTS, BOUNTY_KEYS
+from pearl_lightning.derk.opponents import make_opponent
+from pearl_lightning.derk.tasks import DerkTask, Loadout
+
+pytestmark = pytest.mark.slow  # whole matches
 
 ARENAS = 32
 HOME, AWAY = slice(1, 4), slice(5, 8)

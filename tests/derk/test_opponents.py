@@ -5,14 +5,14 @@ import torch
 from fake_backend import random_observations
 from torch import Tensor
 
-from pearl_lightning.baselines import ScriptedAgent
-from pearl_lightning.envs.derk.env import DerkEnv
-from pearl_lightning.envs.derk.interface import ACTION_KEYS, CHANGE_FOCUS, OBSERVATION_FEATURES, TARGETS
-from pearl_lightning.envs.derk.interface import observation_index as column
-from pearl_lightning.envs.derk.opponents import OPPONENTS, OneOfOpponent, Opponent, make_opponent
-from pearl_lightning.envs.derk.opponents.attacker import AttackerOpponent
-from pearl_lightning.envs.derk.opponents.warden import WardenOpponent
-from pearl_lightning.envs.derk.tasks import OpponentTasks
+from pearl_lightning.derk.env import DerkEnv
+from pearl_lightning.derk.interface import ACTION_KEYS, CHANGE_FOCUS, OBSERVATION_FEATURES, TARGETS
+from pearl_lightning.derk.interface import observation_index as column
+from pearl_lightning.derk.opponents import OPPONENTS, OneOfOpponent, Opponent, make_opponent
+from pearl_lightning.derk.opponents.attacker import AttackerOpponent
+from pearl_lightning.derk.opponents.warden import WardenOpponent
+from pearl_lightning.derk.scripted import ScriptedAgent
+from pearl_lightning.derk.tasks import OpponentTasks
 from pearl_lightning.evaluation import evaluate_adaptation
 
 
@@ -69,11 +69,11 @@ def test_a_style_takes_the_learners_place_and_ignores_what_is_added_to_the_obser
     agent = ScriptedAgent(env.features, env.action_space, "attacker")
     observation = random_observations(20, 3)
     seen_too = torch.cat([observation, torch.rand(20, 3, 1)], dim=-1)
-    plays = agent.act(seen_too, agent.prior(20).sample(), generator=torch.Generator().manual_seed(0))
+    plays = agent.act(seen_too, agent.prior(20).condition(), generator=torch.Generator().manual_seed(0))
     expected = AttackerOpponent()(observation, torch.Generator().manual_seed(0))
     torch.testing.assert_close(plays, expected, rtol=0, atol=0)
     played = evaluate_adaptation(env, agent, tasks.test_indices, episodes=1, matches=4)
-    assert played.table()["episodes"][0]["win_rate"] == 1.0
+    assert played.table().episodes[0].win_rate == 1.0
 
 
 def test_one_of_several_is_drawn_for_each_arena_and_plays_the_whole_episode() -> None:
@@ -102,7 +102,7 @@ def test_one_of_several_is_drawn_for_each_arena_and_plays_the_whole_episode() ->
     torch.testing.assert_close(again[0], first[0], rtol=0, atol=0)
     assert (other != again).any()
     assert abs(first[0, :, 0].mean().item() - 0.5) < 0.1  # four standard errors of 400 draws
-    with pytest.raises(ValueError, match="players must hold at least one opponent, got none"):
+    with pytest.raises(ValueError, match="players must contain at least one opponent, got none"):
         OneOfOpponent([])
 
 

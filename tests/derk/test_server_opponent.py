@@ -13,16 +13,17 @@ import torch
 from agent_servers import DerkSession, gym_derk_server, random_agent, until
 from fake_backend import FakeBackend
 
-from pearl_lightning.envs.derk.actions import checked_team_actions
-from pearl_lightning.envs.derk.env import DerkEnv
-from pearl_lightning.envs.derk.interface import ACTION_SPACE, EPISODE_STEPS
-from pearl_lightning.envs.derk.league import cross_table
-from pearl_lightning.envs.derk.opponents import make_opponent
-from pearl_lightning.envs.derk.opponents.idle import IdleOpponent
-from pearl_lightning.envs.derk.opponents.server import ServerOpponent
-from pearl_lightning.envs.derk.tasks import DerkTask, DerkTasks, LoadoutTasks, OpponentTasks
+from pearl_lightning.derk.actions import checked_team_actions
+from pearl_lightning.derk.env import DerkEnv
+from pearl_lightning.derk.interface import ACTION_SPACE, EPISODE_STEPS
+from pearl_lightning.derk.league import cross_table
+from pearl_lightning.derk.opponents import make_opponent
+from pearl_lightning.derk.opponents.idle import IdleOpponent
+from pearl_lightning.derk.opponents.server import ServerOpponent
+from pearl_lightning.derk.tasks import DerkTask, DerkTasks, LoadoutTasks, OpponentTasks
 from pearl_lightning.envs.meta_env import EpisodeLost
-from pearl_lightning.rollout import play_episode
+from pearl_lightning.experience.player import FunctionPlayer
+from pearl_lightning.experience.rollout import play_episode
 
 EMPTY = ((None,) * 3,) * 3
 
@@ -74,7 +75,7 @@ def test_the_server_sees_its_teams_plays_them_and_is_told_what_they_got(side: Li
     with gym_derk_server(notes.play) as address:
         env = DerkEnv(arenas=3, tasks=TwoOpponents(f"server:{address}"), backend=backend, side=side)
         env.set_tasks([1, 0, 1])  # the server plays the first and the last arena
-        play_episode(env, walk(env))
+        play_episode(env, FunctionPlayer(walk(env)))
         until(lambda: notes.wins)
         env.close()
     theirs = 1 if side == "home" else 0
@@ -101,7 +102,7 @@ def test_every_episode_is_a_session_of_its_own() -> None:
         env = DerkEnv(arenas=3, tasks=tasks, backend=FakeBackend(arenas=3, lose_at_step=4))
         for plan in ([1, 0, 1], [0, 0, 0], [1, 1, 1]):
             env.set_tasks(plan)
-            play_episode(env, walk(env))  # the first is lost in mid-episode, and played again
+            play_episode(env, FunctionPlayer(walk(env)))  # the first is lost in mid-episode, and played again
         until(lambda: len(notes.statistics) == 2)
         env.close()
     assert notes.teams == [2, 2, 3]
@@ -115,7 +116,7 @@ def test_a_random_agent_of_gym_derks_plays_in_the_simulator() -> None:
         env = DerkEnv(arenas=2, tasks=tasks, backend_options={"threads": 1, "episode_ticks": 160})
         env.set_tasks([0, 1])
         for _ in range(2):
-            play_episode(env, lambda observation, step: torch.zeros(2, 3, 5))
+            play_episode(env, FunctionPlayer(lambda observation, step: torch.zeros(2, 3, 5)))
             moved = env._backend.state()["velocity"][:, 5:].abs().sum(dim=(1, 2))  # type: ignore[union-attr]
             assert moved[0] < 1e-3 < moved[1]
         env.close()
@@ -238,7 +239,7 @@ def test_the_next_episode_asks_a_server_anew_that_left_the_last() -> None:
     with gym_derk_server(crash_once) as address:
         env = DerkEnv(arenas=1, tasks=TwoOpponents(f"server:{address}"), backend=FakeBackend(arenas=1))
         env.set_tasks([1])
-        play_episode(env, walk(env))
+        play_episode(env, FunctionPlayer(walk(env)))
         env.close()
     assert len(sessions) == 2
 

@@ -7,7 +7,7 @@ from conftest import StartGame
 from benchmarks.derk_parity import compare, make_simulator, restart
 from benchmarks.derk_record import record
 from benchmarks.derk_scenarios import scenarios
-from pearl_lightning.envs.derk.recordings import Recording, read_recording
+from pearl_lightning.derk.recordings import Recording, read_recording
 
 pytestmark = pytest.mark.game
 
@@ -36,6 +36,7 @@ def test_there_was_a_fight(played: Recording) -> None:
     assert int((played.rewards != 0).sum()) > 20
 
 
+@pytest.mark.no_cover  # compiles the recorded arithmetic, which would take twice as long
 @pytest.mark.parametrize("arithmetic", LEAST_SHARES)
 def test_each_step_ends_in_the_simulator_as_in_the_game(played: Recording, arithmetic: str) -> None:
     comparison = compare(played, arithmetic, "cpu")

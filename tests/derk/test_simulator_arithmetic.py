@@ -7,8 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from pearl_lightning.envs.derk.simulator.arithmetic import cosine_sine, hyperbolic_tangent, signed_angle
-from pearl_lightning.envs.derk.simulator.rules import f32
+from pearl_lightning.derk.backends.simulator.arithmetic import cosine_sine, hyperbolic_tangent, signed_angle
+from pearl_lightning.derk.backends.simulator.rules import f32
 
 ANGLES = np.random.default_rng(0).uniform(-10, 10, 3000).astype(np.float32)
 

@@ -18,14 +18,15 @@ import numpy as np
 import pytest
 import torch
 from filelock import FileLock
+from pearl_processes import without_coverage
 from simulator_matches import DERKLINGS, EMPTY, IDLE, Match, Unit, gather, random_actions
 from torch import Tensor
 
-from pearl_lightning.envs.derk.interface import ITEMS
-from pearl_lightning.envs.derk.simulator import SimulatorBackend, cpu
-from pearl_lightning.envs.derk.simulator.cpu import CpuRunner
-from pearl_lightning.envs.derk.simulator.terrain import flat_terrain
-from pearl_lightning.envs.derk.tasks import DerkTask
+from pearl_lightning.derk.backends.simulator import SimulatorBackend, cpu
+from pearl_lightning.derk.backends.simulator.cpu import CpuRunner
+from pearl_lightning.derk.backends.simulator.terrain import flat_terrain
+from pearl_lightning.derk.interface import ITEMS
+from pearl_lightning.derk.tasks import DerkTask
 
 ARMED = DerkTask(
     home_loadouts=[ITEMS[0:3], ITEMS[3:6], ITEMS[7:10]],
@@ -72,17 +73,18 @@ def test_the_same_seeds_and_actions_give_the_same_bits(arithmetic: str) -> None:
     assert_same_state(first.state(), second.state())
 
 
+@pytest.mark.slow
 def test_torch_keeps_its_own_number_of_threads() -> None:
     """In a process of its own, for numba starts its threads once."""
     code = """
 import torch
-from pearl_lightning.envs.derk.simulator import SimulatorBackend
-from pearl_lightning.envs.derk.tasks import LoadoutTasks
+from pearl_lightning.derk.backends.simulator import SimulatorBackend
+from pearl_lightning.derk.tasks import LoadoutTasks
 torch.set_num_threads(1)
 SimulatorBackend(arenas=1, terrain="flat", threads=1).reset(LoadoutTasks(train_tasks=1, test_tasks=0).train, 0)
 assert torch.get_num_threads() == 1, torch.get_num_threads()
 """
-    environment = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
+    environment = {name: value for name, value in without_coverage().items() if name != "OMP_NUM_THREADS"}
     subprocess.run([sys.executable, "-c", code], env=environment, check=True, timeout=250)
 
 
@@ -320,7 +322,7 @@ def test_actions_may_be_of_another_precision_and_layout(check: bool) -> None:
         ({"threads": 0}, "threads must be from 1 to .*, got 0"),
         ({"threads": -1}, "threads must be from 1 to .*, got -1"),
         ({"threads": 10_000}, "threads must be from 1 to .*, got 10000"),
-        ({"device": "cuda", "threads": 2}, "threads are for device cpu, got 2 with cuda"),
+        ({"device": "cuda", "threads": 2}, "threads must be None unless device is cpu, got threads 2"),
     ],
 )
 def test_a_wrong_setting_is_refused(settings: dict[str, Any], message: str) -> None:
@@ -337,7 +339,7 @@ def test_cuda_is_refused_where_there_is_none() -> None:
 def test_a_wrong_reset_is_refused_and_the_match_goes_on() -> None:
     backend = fight()
     before = backend.state()
-    with pytest.raises(ValueError, match=r"tasks must hold one task per arena \(6\), got 5"):
+    with pytest.raises(ValueError, match=r"tasks must contain one task per arena \(6\), got 5"):
         backend.reset([ARMED] * 5, 0)
     with pytest.raises(ValueError, match=r"seed must be one number or one per arena \(6\), got 2"):
         backend.reset([ARMED] * 6, [1, 2])
@@ -358,14 +360,14 @@ def test_nothing_is_played_before_a_reset_or_after_the_end() -> None:
             call()
     backend.reset([IDLE], 0)
     backend.step(idle)
-    with pytest.raises(RuntimeError, match="team_stats are there once an episode is done"):
+    with pytest.raises(RuntimeError, match="only between the end of an episode and the next reset"):
         backend.team_stats()
     backend.step(idle)
     backend.team_stats()
     with pytest.raises(RuntimeError, match="no episode is running"):
         backend.step(idle)
     backend.reset([IDLE], 0)
-    with pytest.raises(RuntimeError, match="team_stats are there once an episode is done"):
+    with pytest.raises(RuntimeError, match="only between the end of an episode and the next reset"):
         backend.team_stats()
 
 
@@ -374,7 +376,7 @@ def test_statistics_of_an_interleaved_match_wait_for_its_last_step() -> None:
     idle = torch.zeros(2, 1, 3, 5)
     backend.reset([IDLE], 0)
     assert not backend.step(idle)[2]  # by now the whole episode is played, but not shown
-    with pytest.raises(RuntimeError, match="team_stats are there once"):
+    with pytest.raises(RuntimeError, match="only between the end of an episode"):
         backend.team_stats()
     assert backend.step(idle)[2]
     assert backend.team_stats()[0, 0].tolist() == [0, 0, 400, 4 * 15, 400 * 15]
@@ -415,6 +417,16 @@ def test_a_state_that_would_be_an_index_out_of_range_is_refused(name: str, value
         simulator.load_state(state)
 
 
+def test_playing_compiles_nothing_that_making_a_simulator_has_not() -> None:
+    """Else the seconds would count as training, and the progress bar would take them for slow updates."""
+    SimulatorBackend(arenas=2)
+    made = [list(loop.signatures) for loop in (cpu._face, cpu._sense, cpu._step)]
+    for settings in ({"terrain": "game"}, {"interleaved": True, "bounty_events": True}, {"arithmetic": "recorded"}):
+        play(fight(**settings), 2)
+    assert [list(loop.signatures) for loop in (cpu._face, cpu._sense, cpu._step)] == made
+    assert [len(signatures) for signatures in made] == [1, 1, 1]
+
+
 class Loop:
     """A loop that nothing has compiled yet, in place of one of numba's."""
 
@@ -452,13 +464,14 @@ def test_a_folder_that_takes_no_lock_is_no_reason_not_to_play(tmp_path: Path) ->
     assert loop.has_run.is_set()
 
 
+@pytest.mark.slow
 def test_rules_can_be_stepped_through_uncompiled(tmp_path: Path) -> None:
     """``NUMBA_DISABLE_JIT=1``, for a debugger, plays the same match."""
     code = """
 import sys
 import torch
-from pearl_lightning.envs.derk.simulator import SimulatorBackend
-from pearl_lightning.envs.derk.tasks import LoadoutTasks
+from pearl_lightning.derk.backends.simulator import SimulatorBackend
+from pearl_lightning.derk.tasks import LoadoutTasks
 backend = SimulatorBackend(arenas=1, terrain="flat", threads=1)
 backend.reset(LoadoutTasks(train_tasks=1, test_tasks=0).train, 0)
 torch.save(backend.step(torch.tensor([0.5, 0.5, 0.5, 1, 4]).expand(2, 1, 3, 5))[0], sys.argv[1])

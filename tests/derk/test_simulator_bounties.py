@@ -24,9 +24,9 @@ from simulator_matches import (
     random_actions,
 )
 
-from pearl_lightning.envs.derk.interface import BOUNTY_KEYS, ITEMS, TEAM_STATS_KEYS
-from pearl_lightning.envs.derk.simulator import SimulatorBackend
-from pearl_lightning.envs.derk.tasks import DerkTask
+from pearl_lightning.derk.backends.simulator import SimulatorBackend
+from pearl_lightning.derk.interface import BOUNTY_KEYS, ITEMS, TEAM_STATS_KEYS
+from pearl_lightning.derk.tasks import DerkTask
 
 CAST_AT_ENEMY = {"CastingSlot": 1, "ChangeFocus": 5}
 

@@ -10,8 +10,8 @@ import torch
 from cuda_rules import ARENAS, actions, start
 
 from benchmarks.derk_parity import make_simulator, restart
-from pearl_lightning.envs.derk.recordings import read_recording
-from pearl_lightning.envs.derk.simulator import SimulatorBackend
+from pearl_lightning.derk.backends.simulator import SimulatorBackend
+from pearl_lightning.derk.recordings import read_recording
 
 STEPS = 12
 
@@ -52,5 +52,5 @@ def test_gpu_and_cpu_agree_after_a_step_from_any_recorded_state(arithmetic: str)
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_cuda_without_a_gpu_is_refused() -> None:
-    with pytest.raises(ValueError, match="device must be cpu where torch finds no CUDA GPU, got 'cuda'"):
+    with pytest.raises(ValueError, match="device must be cpu because torch finds no CUDA GPU, got 'cuda'"):
         SimulatorBackend(arenas=1, device="cuda")

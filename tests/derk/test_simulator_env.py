@@ -8,8 +8,8 @@ import torch
 from tensordict import TensorDict
 from torchrl.envs.utils import check_env_specs
 
-from pearl_lightning.envs.derk.env import DerkEnv
-from pearl_lightning.envs.derk.tasks import LoadoutTasks
+from pearl_lightning.derk.env import DerkEnv
+from pearl_lightning.derk.tasks import LoadoutTasks
 
 FLAT = {"terrain": "flat", "threads": 1}
 

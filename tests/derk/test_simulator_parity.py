@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.derk_parity import Comparison, compare, make_simulator, restart
-from pearl_lightning.envs.derk.interface import ITEMS
-from pearl_lightning.envs.derk.recordings import Recording, read_recording
+from benchmarks.derk_comparison import Comparison
+from benchmarks.derk_parity import compare, make_simulator, restart
+from pearl_lightning.derk.interface import ITEMS
+from pearl_lightning.derk.recordings import Recording, read_recording
 
 PATH = Path(__file__).parent / "recordings" / "scripted.npz"
 LEAST_SHARES = {  # of what agrees within 0.001 after one step from the recorded state
@@ -62,6 +63,20 @@ def test_velocity_and_contact_with_the_ground_agree_where_the_game_tells_them(
         tally = comparison.tally(name)
         assert tally.compared == recording.steps
         assert tally.share >= 0.9, (name, tally.share, tally.sample)
+
+
+def test_a_null_reward_function_means_the_default_bounties(tmp_path: Path) -> None:
+    with np.load(PATH) as file:
+        arrays = dict(file)
+    meta = json.loads(str(arrays["meta"]))
+    meta["reward_function"] = None
+    meta["scenarios"][0]["unit"] = {"1": {"rewardFunction": None}, "2": {"rewardFunction": {"tie": 2.0}}}
+    np.savez(tmp_path / "null.npz", **arrays | {"meta": np.array(json.dumps(meta))})
+    changed = read_recording(tmp_path / "null.npz")
+    default = {"killEnemyStatue": 4.0, "killEnemyUnit": 1.0, "timeScaling": 1.0}
+    assert changed.tasks[0].home_bounties == (default, default | {"tie": 2.0}, default)
+    assert changed.tasks[0].away_bounties == (default,) * 3
+    assert compare(changed, "recorded", "cpu").tally("hitpoints").share == 1.0
 
 
 def test_spawns_look_as_the_game_shows_them(recording: Recording) -> None:

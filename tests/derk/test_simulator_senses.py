@@ -8,8 +8,8 @@ import pytest
 import torch
 from simulator_matches import AWAY_STATUE, HOME_STATUE, IDLE, Match, Unit, gather, made_up_terrain, play_on
 
-from pearl_lightning.envs.derk.interface import ITEMS, OBSERVATION_FEATURES, OBSERVATION_KEYS, TARGETS
-from pearl_lightning.envs.derk.simulator import SimulatorBackend
+from pearl_lightning.derk.backends.simulator import SimulatorBackend
+from pearl_lightning.derk.interface import ITEMS, OBSERVATION_FEATURES, OBSERVATION_KEYS, TARGETS
 
 
 def test_targets_are_observed_by_their_distance_and_angle() -> None:

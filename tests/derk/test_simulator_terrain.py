@@ -9,8 +9,8 @@ import pytest
 import torch
 from simulator_matches import AWAY, AWAY_STATUE, DERKLINGS, HOME_STATUE, IDLE, UNSCALED, Match, Unit
 
-from pearl_lightning.envs.derk.simulator import SimulatorBackend
-from pearl_lightning.envs.derk.simulator.terrain import (
+from pearl_lightning.derk.backends.simulator import SimulatorBackend
+from pearl_lightning.derk.backends.simulator.terrain import (
     FIRST_TEXEL,
     FLAT_HEIGHT,
     Terrain,

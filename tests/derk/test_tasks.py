@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from pearl_lightning.envs.derk.interface import BOUNTY_KEYS, DEFAULT_BOUNTIES, ITEMS_BY_SLOT, SHAPED_BOUNTIES
-from pearl_lightning.envs.derk.tasks import DerkTask, LoadoutTasks
+from pearl_lightning.derk.interface import BOUNTY_KEYS, DEFAULT_BOUNTIES, ITEMS_BY_SLOT, SHAPED_BOUNTIES
+from pearl_lightning.derk.tasks import DerkTask, LoadoutTasks
 
 LOADOUTS: tuple[tuple[str | None, ...], ...] = (("Talons", None, "Shell"), ("Pistol", None, None), (None, None, None))
 
@@ -56,8 +56,8 @@ def test_changing_a_task_leaves_the_callers_weights_alone() -> None:
             {"home_loadouts": (("Sword", None, None), *LOADOUTS[1:])},
             r"home_loadouts\[0\]: unknown item 'Sword'.*Talons",
         ),
-        ({"away_loadouts": LOADOUTS[:2]}, "away_loadouts must hold 3 loadouts"),
-        ({"away_loadouts": (*LOADOUTS[:2], ("Talons",))}, r"away_loadouts\[2\] must hold 3 items"),
+        ({"away_loadouts": LOADOUTS[:2]}, "away_loadouts must contain 3 loadouts"),
+        ({"away_loadouts": (*LOADOUTS[:2], ("Talons",))}, r"away_loadouts\[2\] must contain 3 items"),
         (
             {"home_bounties": {"killEverything": 1}},
             r"home_bounties\[0\]: unknown bounty 'killEverything'.*killEnemyUnit",
@@ -126,7 +126,7 @@ def test_more_tasks_than_exist_are_refused() -> None:
 
 
 def test_a_split_that_runs_out_of_home_teams_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"train_tasks must be at most \d+ here: 10000 draws in a row"):
+    with pytest.raises(ValueError, match=r"train_tasks must be at most \d+, because 10000 draws in a row"):
         LoadoutTasks(train_tasks=50, filled_slots=1e-6)
 
 

@@ -17,9 +17,9 @@ from doc_blocks import PAGES, ROOT, Block, blocks, pearl_commands, write_titled
 from pytorch_lightning import Trainer
 
 from pearl_lightning.cli import main
-from pearl_lightning.commands.training import PearlParser
+from pearl_lightning.commands.parser import PearlParser
 
-pytestmark = pytest.mark.no_cover
+pytestmark = [pytest.mark.no_cover, pytest.mark.slow]
 
 SHELLS = ("sh", "bash")
 UPDATES = 10

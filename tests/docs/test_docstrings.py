@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import ast
 import pkgutil
+import re
 from pathlib import Path
 
 import pytest
 from doc_blocks import ROOT
 
+DECODED = re.compile(r"(?:^|^\s*\w+: )(?:Of|Its|Whose) ", re.MULTILINE)
+"""A docstring, or an entry in it, that starts in the middle of a sentence."""
 PACKAGE = ROOT / "pearl_lightning"
 FILES = sorted({*PACKAGE.rglob("*.py"), *(PACKAGE / "callbacks").rglob("*.py")})
 TREES = {path: ast.parse(path.read_text()) for path in FILES}
@@ -45,3 +48,24 @@ def test_what_a_package_exports_is_documented(path: Path) -> None:
         what = getattr(package, exported)
         is_constant = not (isinstance(what, type) or callable(what)) or exported in CONSTANTS
         assert exported in CONSTANTS if is_constant else what.__doc__, exported
+
+
+@pytest.mark.parametrize("path", [*FILES, *sorted((ROOT / "benchmarks").glob("*.py"))], ids=lambda path: path.name)
+def test_no_entry_starts_in_the_middle_of_a_sentence(path: Path) -> None:
+    tree = TREES.get(path) or ast.parse(path.read_text(encoding="utf-8"))
+    texts = [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+    assert not [text for text in texts if DECODED.search(text)]
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("Of the posterior, in nats.", True),
+        ("A class.\n\n    Args:\n        weight: Of the loss, above 0.\n", True),
+        ("A class.\n\n    Args:\n        z_std: Its standard deviation.\n", True),
+        ("Entropy of the posterior.", False),
+        ("A class.\n\n    Args:\n        weight: Weight of the loss.\n", False),
+    ],
+)
+def test_the_check_above_finds_what_it_should(text: str, found: bool) -> None:
+    assert bool(DECODED.search(text)) == found

@@ -1,4 +1,4 @@
-"""A world spread over two workers of a Ray of this machine."""
+"""An environment spread over two workers of a Ray of this machine."""
 
 from __future__ import annotations
 
@@ -17,21 +17,24 @@ import psutil
 import pytest
 import torch
 import yaml
-from ray_worlds import BreakingRobot
+from ray_environments import BreakingRobot
 from tensordict import TensorDict
 from torch import Tensor
 from torchrl.envs.utils import check_env_specs
 
 from pearl_lightning.cli import main
-from pearl_lightning.commands.worlds import make_env
-from pearl_lightning.envs import ray_env
-from pearl_lightning.envs.derk.env import DerkEnv
-from pearl_lightning.envs.derk.tasks import LoadoutTasks
+from pearl_lightning.commands.environments import make_env
+from pearl_lightning.derk.env import DerkEnv
+from pearl_lightning.derk.tasks import LoadoutTasks
 from pearl_lightning.envs.meta_env import EpisodeLost, MetaEnv
 from pearl_lightning.envs.point_robot import GoalTasks, PointRobot
-from pearl_lightning.envs.ray_env import RayEnv
-from pearl_lightning.envs.ray_workers import RayWorkers
-from pearl_lightning.rollout import play_episode
+from pearl_lightning.envs.ray import env as ray_env
+from pearl_lightning.envs.ray.env import RayEnv
+from pearl_lightning.envs.ray.workers import RayWorkers
+from pearl_lightning.experience.player import FunctionPlayer
+from pearl_lightning.experience.rollout import play_episode
+
+pytestmark = pytest.mark.slow
 
 ray = pytest.importorskip("ray", reason="Ray is optional")
 
@@ -79,7 +82,7 @@ def fight(observation: Tensor, step: int) -> Tensor:
 
 
 def local_episode(make_env: Callable[[], MetaEnv], seeds: list[int], tasks: list[int], act: Any) -> TensorDict:
-    """What worlds of this process play, each with its seed and its share of the tasks and of the actions."""
+    """What environments of this process play, each with its seed and its share of the tasks and of the actions."""
     parts = []
     for number, seed in enumerate(seeds):
         env = make_env()
@@ -94,7 +97,7 @@ def local_episode(make_env: Callable[[], MetaEnv], seeds: list[int], tasks: list
             everyone[share] = observation
             return act(everyone, step)[share]
 
-        parts.append(play_episode(env, own))
+        parts.append(play_episode(env, FunctionPlayer(own)))
         env.close(raise_if_closed=False)
     return TensorDict.cat(parts)
 
@@ -114,11 +117,11 @@ def test_specs_hold(spread: RayEnv) -> None:
     check_env_specs(spread)
 
 
-def test_every_arena_plays_as_in_a_world_of_this_process_with_the_seed_that_was_drawn(spread: RayEnv) -> None:
+def test_every_arena_plays_as_in_an_environment_of_this_process_with_the_seed_that_was_drawn(spread: RayEnv) -> None:
     tasks, act = [5, 0, 3, 7], moves(4, 1, 2)
     spread.set_tasks(tasks)
     spread.set_seed(11)
-    first, second = play_episode(spread, act), play_episode(spread, act)
+    first, second = play_episode(spread, FunctionPlayer(act)), play_episode(spread, FunctionPlayer(act))
     for played, seeds in zip((first, second), drawn_seeds(11, 2), strict=True):
         assert_equal(played, local_episode(ROBOT, seeds, tasks, act))
     assert not torch.equal(first["observation"], second["observation"])
@@ -139,7 +142,7 @@ def test_derk_plays_as_in_this_process_with_its_events_statistics_and_outcomes(s
     tasks, act = [3, 1, 4, 0], fight
     env.set_tasks(tasks)
     env.set_seed(2)
-    played = play_episode(env, act)
+    played = play_episode(env, FunctionPlayer(act))
     assert_equal(played, local_episode(make_derk, drawn_seeds(2, 1)[0], tasks, act))
     assert played["events"].any()
     assert played["outcome"].any()
@@ -151,11 +154,11 @@ def test_derk_plays_as_in_this_process_with_its_events_statistics_and_outcomes(s
 def test_a_run_goes_on_from_the_random_state_alone(spread: RayEnv) -> None:
     act = moves(4, 1, 2)
     spread.set_seed(4)
-    play_episode(spread, act)
+    play_episode(spread, FunctionPlayer(act))
     state = spread.random_state()
-    expected = play_episode(spread, act)
+    expected = play_episode(spread, FunctionPlayer(act))
     spread.load_random_state(state)
-    assert_equal(play_episode(spread, act), expected)
+    assert_equal(play_episode(spread, FunctionPlayer(act)), expected)
 
 
 @pytest.mark.parametrize(
@@ -166,15 +169,16 @@ def test_a_worker_that_breaks_loses_the_episode_and_the_next_one_plays(
 ) -> None:
     act = moves(4, 1, 2)
     spread.set_seed(1)
-    play_episode(spread, act)
+    play_episode(spread, FunctionPlayer(act))
     before = spread.report()
     orders.write_text(order)
     with pytest.raises(EpisodeLost, match=f"^the episode is lost: {message}$"):
-        play_episode(spread, act, attempts=1)
+        play_episode(spread, FunctionPlayer(act), attempts=1)
     with pytest.raises(RuntimeError, match="reset the environment first"):
         spread.advance(torch.zeros(4, 1, 2))
     assert_equal(
-        play_episode(spread, act), local_episode(ROBOT, drawn_seeds(1, 3)[-1], spread.next_tasks.tolist(), act)
+        play_episode(spread, FunctionPlayer(act)),
+        local_episode(ROBOT, drawn_seeds(1, 3)[-1], spread.next_tasks.tolist(), act),
     )
     after = spread.report()
     assert int(after["restarts"]) == int(before["restarts"]) + 1
@@ -185,15 +189,15 @@ def test_a_worker_that_breaks_loses_the_episode_and_the_next_one_plays(
 
 def test_a_worker_that_hangs_is_given_up_after_the_time_out(spread: RayEnv, orders: Path) -> None:
     act = moves(4, 1, 2)
-    play_episode(spread, act)
+    play_episode(spread, FunctionPlayer(act))
     spread.step_timeout = 0.5
     orders.write_text("hang")
     start = time.monotonic()
     with pytest.raises(EpisodeLost, match=r"worker [01] on \S+ did not answer within 0\.5 s"):
-        play_episode(spread, act, attempts=1)
+        play_episode(spread, FunctionPlayer(act), attempts=1)
     assert time.monotonic() - start < 60
     spread.step_timeout = 60
-    play_episode(spread, act)
+    play_episode(spread, FunctionPlayer(act))
 
 
 def test_what_else_a_worker_raises_is_told_with_its_place(spread: RayEnv, orders: Path) -> None:
@@ -210,7 +214,7 @@ def test_a_cluster_that_is_not_there_is_not_waited_for(monkeypatch: pytest.Monke
     monkeypatch.setattr(ray, "is_initialized", lambda: False)  # whatever the other tests started
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = f"127.0.0.1:{server.getsockname()[1]}"
-    with pytest.raises(ConnectionError, match=f"address must be that of a running Ray cluster, got {address}: "):
+    with pytest.raises(ConnectionError, match=f"address must be the address of a running Ray cluster, got {address}: "):
         RayWorkers(ROBOT, count=1, address=address, cpus=0, gpus=0, start_timeout=1).start()
 
 
@@ -230,7 +234,7 @@ def test_losing_again_and_again_ends_with_an_error(monkeypatch: pytest.MonkeyPat
 
 def test_workers_that_do_not_fit_the_cluster_are_not_waited_for_longer_than_told(spread: RayEnv) -> None:
     env = RayEnv(env=ROBOT, workers=1, cpus=1000, start_timeout=1)
-    with pytest.raises(RuntimeError, match="each takes 1000 CPUs and 0 GPUs of the cluster: worker 0 did not answer"):
+    with pytest.raises(RuntimeError, match="each needs 1000 CPUs and 0 GPUs of the cluster: worker 0 did not answer"):
         env.reset()
     env.close()
 
@@ -242,7 +246,7 @@ def test_workers_that_do_not_fit_the_cluster_are_not_waited_for_longer_than_told
         ({"cpus": -1}, "cpus must be at least 0, got -1"),
         ({"gpus": -1}, "gpus must be at least 0, got -1"),
         ({"step_timeout": 0}, "step_timeout must be above 0 s, got 0"),
-        ({"env": dict}, "env must be a function that makes a MetaEnv, got dict"),
+        ({"env": dict}, "env must be a function that returns a MetaEnv, got dict"),
         ({"env": PointRobot(arenas=1, tasks=GoalTasks())}, "env must be a function .* got PointRobot"),
     ],
 )
@@ -261,7 +265,7 @@ def test_a_run_trains_and_is_evaluated_with_it_as_a_config_says(
     spread: RayEnv, tiny_config: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     content = yaml.safe_load(tiny_config.read_text())
-    data = content["data"]["init_args"]
+    data = content["data"]
     data["env"]["init_args"]["arenas"] = 2
     data["env"] = {
         "class_path": f"{RayEnv.__module__}.RayEnv",
@@ -293,15 +297,15 @@ def test_a_run_trains_and_is_evaluated_with_it_as_a_config_says(
 def test_a_wrong_config_is_said_on_one_line(
     setting: str, message: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    configs = [f"--config={ROOT}/configs/{name}.yaml" for name in ("derk_game", "ray")]
+    configs = [f"--config={ROOT}/configs/{name}.yaml" for name in ("derk", "derk_game", "ray")]
     assert main(["fit", *configs, "--runs_dir", str(tmp_path), f"--data.init_args.{setting}"]) == 1
     errors = capfd.readouterr().err
     assert message in errors
     assert len(errors.splitlines()) == 1
 
 
-def test_options_of_commands_reach_one_workers_world() -> None:
-    configs = [ROOT / "configs" / f"{name}.yaml" for name in ("derk_game", "ray")]
+def test_options_of_commands_reach_one_workers_environment() -> None:
+    configs = [ROOT / "configs" / f"{name}.yaml" for name in ("derk", "derk_game", "ray")]
     env = make_env(configs, "simulator", "away", statistics=True)
     assert isinstance(env, RayEnv)
     assert (env.arenas, env.events > 0, env.has_outcome) == (64, True, True)
@@ -330,8 +334,10 @@ def test_workers_do_not_give_way_to_other_processes(spread: RayEnv) -> None:
 
 
 def test_closing_leaves_no_process_and_a_reset_starts_anew(spread: RayEnv) -> None:
-    processes = [p for p in psutil.Process().children(recursive=True) if "resource_tracker" not in str(p.cmdline())]
-    assert len(processes) > 3  # beside Python's own, which other tests of this process may have started
+    others = ("resource_tracker", "pearl_fork")  # which other tests of this process may have started
+    children = psutil.Process().children(recursive=True)
+    processes = [p for p in children if not any(name in str(p.cmdline()) for name in others)]
+    assert len(processes) > 3
     spread.close()
     _, alive = psutil.wait_procs(processes, timeout=20)
     assert alive == []

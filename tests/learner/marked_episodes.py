@@ -8,7 +8,7 @@ import torch
 from tensordict import TensorDict, TensorDictBase
 from torch import Tensor
 
-from pearl_lightning.replay import TaskReplay
+from pearl_lightning.experience.replay import TaskReplay
 
 HORIZON, AGENTS = 5, 3
 
@@ -31,6 +31,7 @@ def marked_episodes(tasks: list[int], numbers: list[int], horizon: int = HORIZON
             "action": observation[..., :3] + 0.25,
             "reward": reward,
             "training_reward": -reward,
+            "played": grid[1][..., 0] < horizon,
             "terminated": ends(episode[..., 0], grid[1][..., 0]),
             "task": task[..., 0].clone(),
         },

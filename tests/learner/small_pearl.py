@@ -10,32 +10,34 @@ from tensordict import TensorDict
 from torch import Tensor
 
 from pearl_lightning.action_space import ActionSpace
+from pearl_lightning.agents.pearl import PEARL
+from pearl_lightning.agents.sac import HybridSAC, ValueSAC
+from pearl_lightning.agents.temperatures import FixedTemperature
+from pearl_lightning.inference.encoders import GaussianProductEncoder
 from pearl_lightning.networks.actors import Actor
 from pearl_lightning.networks.critics import CriticEnsemble
-from pearl_lightning.networks.encoders import GaussianProductEncoder
-from pearl_lightning.objectives import SacConfig
-from pearl_lightning.pearl import PEARL
 
 SPACES = {
     "continuous": ActionSpace((-1.0, -1.0), (1.0, 2.0)),
+    "discrete": ActionSpace((), (), (4, 3)),
     "hybrid": ActionSpace((-1.0, -1.0, 0.0), (1.0, 1.0, 1.0), (4, 8)),
 }
-PRESETS = {"modern": SacConfig(), "reference": SacConfig.reference()}
+PRESETS: dict[str, partial[HybridSAC]] = {
+    "modern": partial(HybridSAC),
+    "reference": partial(ValueSAC, temperature=partial(FixedTemperature, value=1.0), discount=0.9, reward_scale=100.0),
+}
 OBSERVATION, LATENT, TASKS, TRANSITIONS, STEPS = 6, 3, 4, 8, 5
 
 
-def small_pearl(space: ActionSpace, sac: SacConfig = PRESETS["modern"], **settings: Any) -> PEARL:
+def small_pearl(space: ActionSpace, sac: partial[HybridSAC] = PRESETS["modern"], **settings: Any) -> PEARL:
     """PEARL with layers of 16; its target network has other numbers than the network it follows."""
     pearl = PEARL(
         OBSERVATION,
         space,
-        encoder=partial(GaussianProductEncoder, latent_dim=LATENT, hidden=(16,)),
-        actor=partial(Actor, hidden=(16,)),
-        critic=partial(CriticEnsemble, hidden=(16, 16)),
-        sac=sac,
-        **settings,
+        sac=partial(sac, actor=partial(Actor, hidden=(16,)), critic=partial(CriticEnsemble, hidden=(16, 16))),
+        **({"encoder": partial(GaussianProductEncoder, latent_dim=LATENT, hidden=(16,))} | settings),
     )
-    for parameter in pearl.target.parameters():
+    for parameter in pearl.sac.target.parameters():
         parameter.data.mul_(0.8)
     return pearl
 
@@ -57,20 +59,26 @@ def meta_batch(space: ActionSpace, seed: int = 0, agents: int = 2, steps: int = 
             "steps": ahead,
             "next_observation": uniform(*flat, OBSERVATION),
             "terminated": torch.rand(flat, generator=generator) < 0.25,
-            "agent": torch.randint(agents, flat, generator=generator),
         },
         batch_size=flat,
     )
+    observation = uniform(*context, OBSERVATION)
     episodes = TensorDict(
         {
-            "observation": uniform(*context, OBSERVATION),
-            "action": space.sample(context, generator),
-            "reward": uniform(*context),
+            "observation": observation[:, :, :-1],
+            "next_observation": observation[:, :, 1:],
+            "action": space.sample(context, generator)[:, :, :-1],
+            "reward": uniform(*context)[:, :, :-1],
+            "done": (torch.arange(steps) == steps - 1).expand(TASKS, 2, steps),
         },
-        batch_size=context[:3],
+        batch_size=[TASKS, 2, steps],
     )
-    episodes["action"][:, :, -1] = episodes["reward"][:, :, -1] = 0  # the last row holds the final observation alone
     return TensorDict({"transitions": transitions, "context": episodes}, batch_size=[TASKS])
+
+
+def read(pearl: PEARL, batch: TensorDict) -> Tensor:
+    """What the encoder reads of a meta-batch ``[task, transition, feature]``."""
+    return pearl.context.encoder_input(pearl.context.of_meta_batch(batch)[0])
 
 
 def losses(pearl: PEARL, batch: TensorDict, seed: int = 0) -> dict[str, Tensor]:
@@ -81,9 +89,10 @@ def losses(pearl: PEARL, batch: TensorDict, seed: int = 0) -> dict[str, Tensor]:
 
 def parameter_groups(pearl: PEARL) -> dict[str, list[Tensor]]:
     """Every parameter that learns, by the part it belongs to."""
-    groups = {name: list(getattr(pearl, name).parameters()) for name in ("encoder", "actor", "critics")}
-    if pearl.value is not None:
-        groups["value"] = list(pearl.value.parameters())
-    if pearl.log_temperatures.requires_grad:
-        groups["temperature"] = [pearl.log_temperatures]
+    groups = {"encoder": list(pearl.encoder.parameters())}
+    groups |= {name: list(getattr(pearl.sac, name).parameters()) for name in ("actor", "critics")}
+    if isinstance(pearl.sac, ValueSAC):
+        groups["value"] = list(pearl.sac.value.parameters())
+    if temperatures := list(pearl.sac.temperature.parameters()):
+        groups["temperature"] = temperatures
     return groups

@@ -9,28 +9,32 @@ from typing import Any
 
 import pytest
 import torch
+from environments import HORIZON, CountingEnv, NumberedTasks
 from pytorch_lightning import LightningDataModule
-from worlds import HORIZON, CountingWorld, NumberedTasks
 
-from pearl_lightning.data import MetaBatchDataModule, meta_batches, standardized
-from pearl_lightning.rollout import play_episode
+from pearl_lightning.experience.data import MetaBatchDataModule, meta_batches, standardized
+from pearl_lightning.experience.player import FunctionPlayer
+from pearl_lightning.experience.rollout import play_episode
 
 
-def ready(seed: int = 0, rank: int = 0, **settings: Any) -> MetaBatchDataModule:
-    """A data module in training, holding three context episodes of each of six tasks."""
+def ready(seed: int = 0, rank: int = 0, observe_every: int | None = None, **settings: Any) -> MetaBatchDataModule:
+    """A data module in the training of an agent, holding three context episodes of each of six tasks."""
     torch.manual_seed(seed)
     data = MetaBatchDataModule(
-        CountingWorld(arenas=6),
+        CountingEnv(arenas=6),
         meta_batch=4,
         transitions=5,
         recent_context=3,
         **({"context_episodes": (1, 3)} | settings),
     )
-    data.trainer = SimpleNamespace(global_rank=rank, global_step=0)
+    agent = SimpleNamespace(observe_every=observe_every)
+    data.trainer = SimpleNamespace(global_rank=rank, global_step=0, lightning_module=agent)
     data.setup("fit")
     data.env.set_tasks(range(6))
     for _ in range(3):
-        episode = play_episode(data.env, lambda observation, step: torch.zeros(*observation.shape[:2], 3))
+        episode = play_episode(
+            data.env, FunctionPlayer(lambda observation, step: torch.zeros(*observation.shape[:2], 3))
+        )
         data.replay.extend(episode, is_context=True)
     return data
 
@@ -45,13 +49,46 @@ def test_meta_batches_have_the_sizes_asked_for_and_log_uniform_numbers_of_contex
         batch = data.sample()
         assert batch["transitions"].shape == (4, 5)
         tasks, episodes, steps = batch["context"].shape
-        assert (tasks, steps) == (4, HORIZON + 1)
+        assert (tasks, steps) == (4, HORIZON)
+        assert "beginning" not in batch.keys()  # noqa: SIM118  (a TensorDict iterates over its rows)
         numbers.append(episodes)
     expected = torch.zeros(4)
     for k in range(smallest, largest + 1):
         expected[k] = math.log((k + 1) / k) / math.log((largest + 1) / smallest)
     shares = torch.bincount(torch.tensor(numbers), minlength=4) / 200
     assert ((shares - expected).abs() <= 4 * (expected * (1 - expected) / 200).sqrt()).all()
+
+
+@pytest.mark.parametrize(
+    ("observe_every", "lengths"), [(1, [1, 2, 3, 4]), (2, [2, 4]), (3, [3, 4]), (4, [4]), (9, [4])]
+)
+def test_the_last_context_episode_is_cut_off_where_an_agent_updates_its_belief(
+    observe_every: int, lengths: list[int]
+) -> None:
+    """After each of the updates that an episode has in play, equally often; all tasks alike."""
+    assert HORIZON == 4
+    data, draws = ready(observe_every=observe_every), 300
+    counts, episodes = torch.zeros(HORIZON + 1), torch.zeros(3)
+    for _ in range(draws):
+        batch = data.sample()
+        tasks, steps = batch["beginning"].shape
+        assert tasks == 4
+        assert batch["context"].shape == (4, batch["context"].shape[1], HORIZON)
+        counts[steps] += 1
+        episodes[batch["context"].shape[1]] += 1
+        assert batch["beginning", "done"].sum(dim=1).tolist() == [int(steps == HORIZON)] * 4
+    expected = torch.zeros(HORIZON + 1)
+    expected[lengths] = 1 / len(lengths)
+    assert ((counts / draws - expected).abs() <= 4 * (expected * (1 - expected) / draws).sqrt()).all()
+    assert (episodes > 0).all()  # none, one or two whole episodes come before
+
+
+def test_without_updates_in_mid_episode_the_stream_is_the_same_whoever_learns() -> None:
+    agents = [ready(), ready()]
+    agents[1].trainer.lightning_module = SimpleNamespace()  # an agent that knows nothing of beliefs
+    for _ in range(3):
+        first, second = (data.sample() for data in agents)
+        assert (first == second).all()
 
 
 def test_an_epoch_has_as_many_meta_batches_as_was_said_and_the_stream_goes_on() -> None:
@@ -61,7 +98,7 @@ def test_an_epoch_has_as_many_meta_batches_as_was_said_and_the_stream_goes_on() 
     loader.load_state_dict(loader.state_dict())
 
 
-def test_the_seed_and_the_process_decide_the_stream_and_the_worlds_starts() -> None:
+def test_the_seed_and_the_process_decide_the_stream_and_the_environments_starts() -> None:
     def drawn(data: MetaBatchDataModule) -> torch.Tensor:
         return torch.cat([data.sample()["transitions", "observation"].flatten() for _ in range(3)])
 
@@ -86,7 +123,7 @@ def test_the_replay_has_a_row_per_train_task_and_none_for_a_test_task() -> None:
     data = ready()
     assert len(data.replay) == 3 * 6 * HORIZON
     data.env.set_tasks([6, 0, 1, 2, 3, 4])
-    episode = play_episode(data.env, lambda observation, step: torch.zeros(*observation.shape[:2], 3))
+    episode = play_episode(data.env, FunctionPlayer(lambda observation, step: torch.zeros(*observation.shape[:2], 3)))
     with pytest.raises(ValueError, match=r"only train tasks \[0, 6\) are stored, got \[0, 6\]"):
         data.replay.extend(episode, is_context=True)
 
@@ -94,17 +131,17 @@ def test_the_replay_has_a_row_per_train_task_and_none_for_a_test_task() -> None:
 @pytest.mark.parametrize("name", ["meta_batch", "transitions", "updates_per_epoch"])
 def test_sizes_below_one_are_refused(name: str) -> None:
     with pytest.raises(ValueError, match=f"{name} must be at least 1, got 0"):
-        MetaBatchDataModule(CountingWorld(), **{name: 0})
+        MetaBatchDataModule(CountingEnv(), **{name: 0})
 
 
 @pytest.mark.parametrize("episodes", [(0, 1), (2, 1), (1, 5), (1,), (1, 2, 3)])
 def test_numbers_of_context_episodes_out_of_order_or_range_are_refused(episodes: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match=r"context_episodes must be \[smallest, largest\].*\(4\), got"):
-        MetaBatchDataModule(CountingWorld(), context_episodes=episodes, recent_context=4)
+        MetaBatchDataModule(CountingEnv(), context_episodes=episodes, recent_context=4)
 
 
 def test_callbacks_refuse_another_kind_of_data() -> None:
-    data = MetaBatchDataModule(CountingWorld(tasks=NumberedTasks()))
+    data = MetaBatchDataModule(CountingEnv(tasks=NumberedTasks()))
     assert meta_batches(SimpleNamespace(datamodule=data)) is data
     with pytest.raises(TypeError, match="must be a MetaBatchDataModule, got LightningDataModule"):
         meta_batches(SimpleNamespace(datamodule=LightningDataModule()))
@@ -112,8 +149,8 @@ def test_callbacks_refuse_another_kind_of_data() -> None:
         meta_batches(SimpleNamespace())
 
 
-def test_only_a_world_that_writes_events_for_tasks_that_differ_in_their_pay_can_be_relabelled() -> None:
-    env = CountingWorld()
+def test_only_an_environment_that_writes_events_for_tasks_that_differ_in_their_pay_can_be_relabelled() -> None:
+    env = CountingEnv()
     MetaBatchDataModule(env, relabelled=0.0)
     with pytest.raises(ValueError, match=r"relabelled must be in \[0, 1\], got 1.5"):
         MetaBatchDataModule(env, relabelled=1.5)

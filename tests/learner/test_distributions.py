@@ -14,7 +14,7 @@ from torch.distributions import (
 )
 
 from pearl_lightning.action_space import ActionSpace
-from pearl_lightning.distributions import HybridTanhGaussian
+from pearl_lightning.networks.distributions import HybridTanhGaussian
 
 SPACE = ActionSpace((-1.0, -1.0, 0.0), (1.0, 2.0, 1.0), (4, 8))
 

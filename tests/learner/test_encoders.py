@@ -6,8 +6,8 @@ from small_pearl import OBSERVATION, SPACES, losses, meta_batch
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from pearl_lightning.belief import Belief
-from pearl_lightning.networks.encoders import (
+from pearl_lightning.agents.pearl import PEARL
+from pearl_lightning.inference.encoders import (
     AttentionEncoder,
     BayesianProductEncoder,
     ContextEncoder,
@@ -16,9 +16,8 @@ from pearl_lightning.networks.encoders import (
     MeanEncoder,
     RecurrentEncoder,
 )
-from pearl_lightning.networks.encoders.encoder import MIN_STD
-from pearl_lightning.networks.encoders.products import INITIAL_LOG_PRECISION
-from pearl_lightning.pearl import PEARL
+from pearl_lightning.inference.encoders.encoder import MIN_STD
+from pearl_lightning.inference.encoders.products import INITIAL_LOG_PRECISION
 
 
 @pytest.fixture(params=[GaussianProductEncoder, BayesianProductEncoder])
@@ -173,7 +172,8 @@ def test_without_context_the_losses_are_those_of_a_plain_soft_actor_critic_whate
 
 
 def test_a_belief_without_context_never_changes() -> None:
-    belief = Belief(ContextFreeEncoder(7), arenas=4)
-    belief.update(torch.randn(4, 9, 7))
-    assert belief.sample().shape == (4, 0)
+    pearl = PEARL(OBSERVATION, SPACES["hybrid"], encoder=ContextFreeEncoder)
+    belief = pearl.prior(4)
+    belief.observe(meta_batch(SPACES["hybrid"])["context"][:, 0])
+    assert belief.condition().shape == (4, 0)
     assert [part.shape for part in belief.posterior()] == [(4, 0), (4, 0)]

@@ -11,7 +11,7 @@ import torch
 from marked_episodes import AGENTS, HORIZON, chi_square, ends, episodes_of, filled_replay, marked_episodes
 from tensordict import TensorDict
 
-from pearl_lightning.replay import TaskReplay
+from pearl_lightning.experience.replay import TaskReplay
 
 MIXED = [(0, 1, True), (1, 1, True), (1, 2, True), (2, 1, True), (2, 2, False), (2, 3, True), (2, 4, False)]
 
@@ -35,7 +35,6 @@ def test_a_transition_is_one_agents_row_and_the_next_row_of_the_same_episode() -
     paid = -(1000 * task + 100 * episode + 10 * row + agent)  # the training reward
     assert torch.equal(batch["reward"], paid.unsqueeze(-1))
     assert torch.equal(batch["terminated"], ends(episode, row))
-    assert torch.equal(batch["agent"], agent.long())
 
 
 @pytest.mark.parametrize("n_steps", [2, 4, 99])
@@ -76,9 +75,11 @@ def test_context_is_whole_episodes_in_order_from_the_recent_marked_ones() -> Non
     seen: dict[int, set[int]] = {0: set(), 1: set(), 2: set()}
     for _ in range(60):
         context = replay.sample(3, 1, 1)[0]["context"]
-        assert context.shape == (3, 1, HORIZON + 1)
+        assert context.shape == (3, 1, HORIZON)
         task, episode, row, agent = context["observation"].unbind(-1)
-        assert torch.equal(row, torch.arange(HORIZON + 1).view(1, 1, -1, 1).expand_as(row))
+        assert torch.equal(row, torch.arange(HORIZON).view(1, 1, -1, 1).expand_as(row))
+        assert torch.equal(context["next_observation"], torch.stack([task, episode, row + 1, agent], dim=-1))
+        assert torch.equal(context["done"], row[..., 0] == HORIZON - 1)
         assert torch.equal(agent, torch.arange(AGENTS).view(1, 1, 1, -1).expand_as(agent))
         assert (task == task[:, :1, :1, :1]).all()
         assert (episode == episode[:, :, :1, :1]).all()
@@ -87,6 +88,20 @@ def test_context_is_whole_episodes_in_order_from_the_recent_marked_ones() -> Non
         for index, number in episodes_of(context["observation"]):
             seen[index].add(number)
     assert seen == eligible
+
+
+@pytest.mark.parametrize("beginning", [1, 3, HORIZON])
+@pytest.mark.parametrize("episodes", [1, 2])
+def test_the_last_context_episode_may_be_cut_off_after_its_beginning(episodes: int, beginning: int) -> None:
+    """Nothing else of the meta-batch changes."""
+    whole, cut = (filled_replay(MIXED[1:]) for _ in range(2))
+    for _ in range(5):
+        expected, batch = whole.sample(2, 4, episodes)[0], cut.sample(2, 4, episodes, beginning=beginning)[0]
+        assert_equal(batch["transitions"], expected["transitions"])
+        assert_equal(batch["context"], expected["context"][:, : episodes - 1])
+        assert_equal(batch["beginning"], expected["context"][:, episodes - 1, :beginning])
+        assert batch["beginning"].shape == (2, beginning)
+        assert bool(batch["beginning", "done"].any()) == (beginning == HORIZON)
 
 
 def paying_replay(relabelled: float) -> tuple[TaskReplay, torch.Tensor]:
@@ -169,8 +184,8 @@ def test_every_pair_of_recent_episodes_is_drawn_equally_often() -> None:
 
 
 def test_fewer_context_episodes_are_given_while_a_task_has_fewer() -> None:
-    assert filled_replay(MIXED).sample(3, 1, 2)[0]["context"].shape == (3, 1, HORIZON + 1)
-    assert filled_replay(MIXED[1:]).sample(3, 1, 2)[0]["context"].shape == (2, 2, HORIZON + 1)
+    assert filled_replay(MIXED).sample(3, 1, 2)[0]["context"].shape == (3, 1, HORIZON)
+    assert filled_replay(MIXED[1:]).sample(3, 1, 2)[0]["context"].shape == (2, 2, HORIZON)
 
 
 def test_tasks_differ_within_a_meta_batch_and_are_uniform_over_those_with_data() -> None:
@@ -215,7 +230,7 @@ def test_age_is_the_mean_number_of_updates_since_the_context_was_played() -> Non
 def test_numbers_that_are_not_finite_are_refused_and_nothing_is_stored(field: str, value: float) -> None:
     replay, episodes = filled_replay([]), marked_episodes([0, 1], [0, 0])
     episodes[field][1, 2, 1] = value
-    with pytest.raises(ValueError, match=f"episodes hold a {field} that is not finite"):
+    with pytest.raises(ValueError, match=f"episodes must be finite, but {field} is not"):
         replay.extend(episodes, True)
     assert len(replay) == 0
 

@@ -10,14 +10,15 @@ from typing import Any
 import pytest
 import torch
 from pytorch_lightning import Callback, Trainer
-from small_pearl import LATENT, OBSERVATION, PRESETS, SPACES, TASKS, losses, meta_batch, parameter_groups, small_pearl
+from small_pearl import LATENT, OBSERVATION, PRESETS, SPACES, meta_batch, parameter_groups, small_pearl
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from pearl_lightning.networks.actors import PerAgentActor
-from pearl_lightning.networks.reconstruction import Reconstruction
-from pearl_lightning.objectives import SacConfig
-from pearl_lightning.pearl import PEARL
+from pearl_lightning.agents.optimizers import Optimizers
+from pearl_lightning.agents.pearl import PEARL
+from pearl_lightning.agents.sac import HybridSAC, ValueSAC
+from pearl_lightning.agents.temperatures import FixedTemperature
+from pearl_lightning.inference.auxiliary import Reconstruction
 
 UPDATES = 6
 # What one optimizer step does to a parameter can be computed by hand where the optimizer is plain descent.
@@ -51,15 +52,14 @@ class Snapshots(Callback):
         self.taken: list[list[Tensor]] = []
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: Any, *_: Any) -> None:
-        self.taken.append([p.detach().clone() for p in getattr(pl_module, self.part).parameters()])
+        self.taken.append([p.detach().clone() for p in getattr(pl_module.sac, self.part).parameters()])
 
 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_target_is_a_copy_at_the_start_and_follows_polyak_exactly(preset: str) -> None:
-    sac = PRESETS[preset]
-    pearl = PEARL(OBSERVATION, SPACES["continuous"], sac=sac)
-    source = "value" if sac.value_network else "critics"
-    pairs = list(zip(pearl.target.parameters(), getattr(pearl, source).parameters(), strict=True))
+    pearl = PEARL(OBSERVATION, SPACES["continuous"], sac=PRESETS[preset])
+    source = "value" if isinstance(pearl.sac, ValueSAC) else "critics"
+    pairs = list(zip(pearl.sac.target.parameters(), getattr(pearl.sac, source).parameters(), strict=True))
     assert all(torch.equal(target, online) for target, online in pairs)
     assert all(target.data_ptr() != online.data_ptr() for target, online in pairs)
     expected = [target.detach().clone() for target, _ in pairs]
@@ -67,7 +67,7 @@ def test_target_is_a_copy_at_the_start_and_follows_polyak_exactly(preset: str) -
     fit(pearl, UPDATES, followed)
     for after_update in followed.taken:
         expected = [
-            (1 - sac.target_rate) * target + sac.target_rate * online
+            0.995 * target + 0.005 * online  # the default target_rate
             for target, online in zip(expected, after_update, strict=True)
         ]
     for (target, online), wanted in zip(pairs, expected, strict=True):
@@ -79,7 +79,7 @@ def test_target_is_a_copy_at_the_start_and_follows_polyak_exactly(preset: str) -
 @pytest.mark.parametrize("space", SPACES)
 def test_one_update_descends_each_part_along_the_gradient_of_its_own_losses(space: str, preset: str) -> None:
     torch.manual_seed(0)
-    pearl = small_pearl(SPACES[space], PRESETS[preset], optimizer=descent)
+    pearl = small_pearl(SPACES[space], PRESETS[preset], optimizers=Optimizers(default=descent))
     before = copy.deepcopy(pearl)
     before.noise.set_state(pearl.noise.get_state())
     terms, groups = before.losses(meta_batch(SPACES[space], seed=0)), parameter_groups(before)
@@ -100,9 +100,9 @@ def test_one_update_descends_each_part_along_the_gradient_of_its_own_losses(spac
 
 def test_critics_still_differ_after_training() -> None:
     pearl = small_pearl(SPACES["hybrid"])
-    start = [weight.detach().clone() for weight in pearl.critics.weights]
+    start = [weight.detach().clone() for weight in pearl.sac.critics.weights]
     fit(pearl)
-    for weight, old in zip(pearl.critics.weights, start, strict=True):
+    for weight, old in zip(pearl.sac.critics.weights, start, strict=True):
         assert (weight != old).any(dim=-1).any(dim=-1).all()  # both members have moved
         assert not torch.isclose(weight[0], weight[1], atol=1e-4).all()
 
@@ -122,9 +122,9 @@ def test_global_step_counts_updates_and_each_takes_one_backward_pass(monkeypatch
 
 
 def test_a_fixed_temperature_stays() -> None:
-    pearl = small_pearl(SPACES["hybrid"], SacConfig(temperature=0.25))
+    pearl = small_pearl(SPACES["hybrid"], partial(HybridSAC, temperature=partial(FixedTemperature, value=0.25)))
     fit(pearl)
-    torch.testing.assert_close(pearl.log_temperatures.exp(), torch.full((3,), 0.25))
+    assert torch.equal(pearl.sac.temperature(), torch.full((3,), 0.25))
 
 
 def test_an_update_with_losses_that_are_not_finite_is_refused_before_it_moves_anything() -> None:
@@ -152,7 +152,7 @@ def test_the_same_noise_and_batches_give_the_same_parameters() -> None:
         assert torch.equal(ours, theirs)
 
 
-# --- acting and reading episodes ------------------------------------------------------------------------------------
+# --- acting ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("space", SPACES)
@@ -171,101 +171,18 @@ def test_deterministic_actions_are_the_policys_mode_given_the_arenas_z(space: st
     assert not torch.equal(pearl.act(observation, z, False, generator), acted)
 
 
-@pytest.mark.parametrize("stride", [1, 3])
-def test_the_encoder_is_shown_what_paid_or_cost_most_in_its_order(stride: int) -> None:
-    space, steps, agents = SPACES["hybrid"], 9, 2
-    episodes = meta_batch(space, agents=agents, steps=steps)["context"]
-    every = small_pearl(space, context_stride=stride).context_features(episodes)
-    shown = small_pearl(space, context_stride=stride, context_salient=4).context_features(episodes)
-    for task in range(TASKS):
-        expected = []
-        for episode in every[task].chunk(2):
-            ranked = sorted(range(len(episode)), key=lambda row: -abs(float(episode[row, -1])))  # noqa: B023
-            expected += [episode[row] for row in sorted(ranked[:4])]
-        assert torch.equal(shown[task], torch.stack(expected))
-    more = small_pearl(space, context_stride=stride, context_salient=999).context_features(episodes)
-    assert torch.equal(more, every)
-
-
 def test_the_encoder_and_its_reconstruction_may_have_an_optimizer_of_their_own() -> None:
     pearl = small_pearl(
         SPACES["hybrid"],
-        reconstruction=partial(Reconstruction, hidden=(8,)),
-        encoder_optimizer=partial(torch.optim.SGD, lr=0.5),
+        auxiliary=[partial(Reconstruction, hidden=(8,))],
+        optimizers=Optimizers(encoder=partial(torch.optim.SGD, lr=0.5)),
     )
     kinds = {id(p): type(o) for o in pearl.configure_optimizers() for group in o.param_groups for p in group["params"]}
-    own = [*pearl.encoder.parameters(), *pearl.reconstruction.parameters()]  # type: ignore[union-attr]
+    own = [*pearl.encoder.parameters(), *pearl.auxiliary.parameters()]
     learns = [p for p in pearl.parameters() if p.requires_grad]
     assert {kinds[id(p)] for p in own} == {torch.optim.SGD}
     assert {kinds[id(p)] for p in learns if all(p is not each for each in own)} == {torch.optim.Adam}
     assert len(kinds) == len(learns)
-
-
-def test_a_team_of_different_agents_acts_and_learns_each_by_its_own_actor() -> None:
-    space = SPACES["hybrid"]
-    pearl = small_pearl(space)
-    pearl.actor = PerAgentActor(OBSERVATION + LATENT, space, agents=3, hidden=(8,))
-    observation, z = torch.randn(2, 3, OBSERVATION), torch.randn(2, LATENT)
-    acted = pearl.act(observation, z, deterministic=True)
-    for agent in range(3):
-        policy = pearl.actor(observation[:, agent], z, torch.full((2,), agent))
-        torch.testing.assert_close(acted[:, agent], policy.mode())
-    batch = meta_batch(space)
-    batch["transitions", "agent"] = torch.full_like(batch["transitions", "agent"], 2)
-    (gradient,) = torch.autograd.grad(losses(pearl, batch)["loss/actor"], [pearl.actor.body.weights[0]])
-    assert (gradient[:2] == 0).all()
-    assert (gradient[2] != 0).any()
-
-
-@pytest.mark.parametrize("stride", [1, 2, 3, 7, 10])
-def test_context_stride_keeps_every_nth_step_and_sums_the_rewards_in_between(stride: int) -> None:
-    space, steps, agents = SPACES["hybrid"], 10, 2
-    episodes = meta_batch(space, agents=agents, steps=steps)["context"]
-    features = small_pearl(space, context_stride=stride).context_features(episodes)
-    expected = []
-    for task in range(TASKS):
-        for episode in range(2):
-            rows = episodes[task, episode]
-            for step in range(0, steps, stride):
-                for agent in range(agents):
-                    reward = rows["reward"][step : step + stride, agent].sum()
-                    action = rows["action"][step, agent]
-                    first, second = torch.zeros(4), torch.zeros(8)
-                    first[int(action[3])] = second[int(action[4])] = 1
-                    seen = rows["observation"][step, agent]
-                    expected.append(torch.cat([seen, action[:3], first, second, reward.unsqueeze(0)]))
-    wanted = torch.stack(expected).unflatten(0, (TASKS, -1))
-    torch.testing.assert_close(features, wanted)
-    torch.testing.assert_close(features[..., -1].sum(1), episodes["reward"].sum((1, 2, 3)))  # no reward is lost
-
-
-@pytest.mark.parametrize("stride", [1, 3])
-def test_the_encoder_may_also_read_what_each_step_changed(stride: int) -> None:
-    space, steps = SPACES["hybrid"], 7
-    episodes = meta_batch(space, steps=steps)["context"]
-    settings: dict[str, Any] = {"context_stride": stride, "context_salient": 2}
-    plain = small_pearl(space, **settings).context_features(episodes)
-    pearl = small_pearl(space, context_next_observation=True, **settings)
-    features = pearl.context_features(episodes)
-    assert pearl.encoder.context_features == features.shape[-1]
-    assert torch.equal(features[..., OBSERVATION:], plain)
-    for task in range(TASKS):
-        rows = episodes[task]
-        before = rows["observation"][:, :-1].flatten(0, 2)  # [episode x step x agent, feature]
-        after = rows["observation"][:, 1:].flatten(0, 2)
-        for transition in features[task]:
-            (row,) = (before == transition[OBSERVATION : 2 * OBSERVATION]).all(dim=1).nonzero()[0]
-            torch.testing.assert_close(transition[:OBSERVATION], after[row] - before[row])
-
-
-def test_the_encoder_alone_reads_scaled_rewards() -> None:
-    batch = meta_batch(SPACES["hybrid"])
-    plain, scaled = (small_pearl(SPACES["hybrid"], context_reward_scale=scale) for scale in (1.0, 20.0))
-    read, louder = (pearl.context_features(batch["context"]) for pearl in (plain, scaled))
-    assert torch.equal(read[..., :-1], louder[..., :-1])
-    torch.testing.assert_close(20 * read[..., -1], louder[..., -1])
-    with pytest.raises(ValueError, match="context_reward_scale must be above 0 and finite, got 0"):
-        small_pearl(SPACES["hybrid"], context_reward_scale=0)
 
 
 @pytest.mark.parametrize("precision", ["16-true", "64-true"])
@@ -274,10 +191,3 @@ def test_other_precisions_are_refused_before_the_first_update(precision: Any) ->
     loader = DataLoader([meta_batch(SPACES["hybrid"])], batch_size=None)
     with pytest.raises(ValueError, match=f"precision must be one of 32-true, bf16-mixed, got {precision}"):
         trainer.fit(small_pearl(SPACES["hybrid"]), loader)
-
-
-def test_context_stride_below_one_is_refused() -> None:
-    with pytest.raises(ValueError, match="context_salient must be at least 1 or null, got 0"):
-        small_pearl(SPACES["hybrid"], context_salient=0)
-    with pytest.raises(ValueError, match="context_stride must be at least 1, got 0"):
-        small_pearl(SPACES["hybrid"], context_stride=0)

@@ -1,4 +1,4 @@
-"""Reads pages strictly: every element is closed in order; and makes folders of runs without training."""
+"""Strict reader of pages, which must close every element in order; and folders of runs without training."""
 
 from __future__ import annotations
 
@@ -11,16 +11,18 @@ from typing import Any
 
 import yaml
 
+from pearl_lightning.report import make_page, read_run
+
 VOID = {"meta", "br", "hr", "link", "img", "input"}
 CONFIG: dict[str, Any] = {
     "seed_everything": 3,
     "trainer": {"max_steps": 30, "default_root_dir": "runs/a", "logger": [{"class_path": "L", "init_args": {"x": 1}}]},
     "model": {
-        "class_path": "pearl_lightning.pearl.PEARL",
+        "class_path": "pearl_lightning.agents.pearl.PEARL",
         "init_args": {"sac": {"discount": 0.9}, "encoder": {"class_path": "e.GaussianProductEncoder"}},
     },
     "data": {
-        "class_path": "pearl_lightning.data.MetaBatchDataModule",
+        "class_path": "pearl_lightning.experience.data.MetaBatchDataModule",
         "init_args": {
             "env": {
                 "class_path": "pearl_lightning.envs.point_robot.PointRobot",
@@ -51,7 +53,15 @@ class Element:
     children: list[Element | str] = field(default_factory=list)
 
     def text(self) -> str:
-        return "".join(child if isinstance(child, str) else child.text() for child in self.children)
+        """The text as a browser shows it: any whitespace is one space."""
+        return " ".join("".join(self._texts()).split())
+
+    def _texts(self) -> Iterator[str]:
+        for child in self.children:
+            if isinstance(child, str):
+                yield child
+            else:
+                yield from child._texts()
 
     def all(self, tag: str, **attributes: str) -> list[Element]:
         """Every element below of a tag, with these attributes; ``class_`` is the class."""
@@ -105,7 +115,7 @@ class _Reader(HTMLParser):
 
 
 def read_page(text: str) -> Element:
-    """The page as a tree; an assertion fails where an element is not closed, or closed out of order."""
+    """The page as a tree; an assertion fails if an element is not closed, or closed out of order."""
     reader = _Reader()
     reader.feed(text)
     reader.close()
@@ -144,3 +154,30 @@ def write_run(
     if history is not None:
         (folder / "adaptation.json").write_text(json.dumps({"history": history}))
     return folder
+
+
+HISTORY = [
+    {"update": 0, "env_steps": 0, "table": adaptation_table([-20.25, -18.75])},
+    {"update": 10, "env_steps": 480, "table": adaptation_table([-16.5, -10.375])},
+    {"update": 30, "env_steps": 480, "table": adaptation_table([-15.0625, -7.5625])},
+]
+SUMMARY = {
+    "updates": 30,
+    "env_steps": 480,
+    "renderer": "pencil",
+    "seconds": 100.0,
+    "seconds_by_part": {"collection": 20.0, "evaluation": 30.0, "checkpoints": 0.0, "updates": 50.0},
+    "versions": {"torch": "2.99"},
+    "hardware": {"processor": "abacus"},
+}
+NASTY = """<script>alert("1")</script> & 'x' </style>"""
+
+
+def page_of(*folders: Path) -> Element:
+    """The page about these runs."""
+    return read_page(make_page([read_run(folder) for folder in folders]))
+
+
+def section(page: Element, metric: str) -> Element:
+    """The section of a metric."""
+    return page.one("section", class_="metric", data_metric=metric)

@@ -59,7 +59,7 @@ def test_values_that_are_not_finite_leave_a_gap() -> None:
 
 @pytest.mark.parametrize("points", [[], [(0.0, math.nan)]])
 def test_without_a_finite_value_a_text_says_so(points: list[tuple[float, float]]) -> None:
-    assert "Nothing finite to draw" in read_page(line_chart([line(points)], title="", x_label="")).one("p").text()
+    assert "No finite values to draw" in read_page(line_chart([line(points)], title="", x_label="")).one("p").text()
 
 
 @pytest.mark.parametrize("value", [0.0, -7.5, 1e-12, 3e30])

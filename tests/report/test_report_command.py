@@ -16,14 +16,15 @@ from pearl_lightning.cli import main
 @pytest.fixture(scope="module")
 def trained(tiny_config: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     runs = tmp_path_factory.mktemp("trained")
-    summary = ["--trainer.callbacks+=pearl_lightning.callbacks.RunSummary"]
+    summary = ["--summary=RunSummary"]
     assert main(["fit", "--config", str(tiny_config), "--runs_dir", str(runs), *summary]) == 0
     return runs / "tiny"
 
 
+@pytest.mark.slow
 def test_a_trained_run_is_reported_in_its_folder(trained: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["report", str(trained)]) == 0
-    assert capfd.readouterr() == (f"written: {trained / 'report.html'}\n", "")
+    assert capfd.readouterr() == (f"Wrote {trained / 'report.html'}\n", "")
     page = read_page((trained / "report.html").read_text())
     with (trained / "metrics.csv").open() as file:
         rows = [row for row in csv.DictReader(file) if row["evaluation/return_1"]]
@@ -44,8 +45,8 @@ def test_a_killed_run_has_the_evaluations_and_times_of_its_last_checkpoint(train
     assert main(["report", str(killed), "--out", str(tmp_path / "pages" / "killed.html")]) == 0
     page = read_page((tmp_path / "pages" / "killed.html").read_text())
     notes = page.one("ul", class_="notes").text()
-    assert "cut off" in notes
-    assert "its time is that up to its last checkpoint, of update 12" in notes
+    assert "is incomplete" in notes
+    assert "times are up to its last checkpoint, at update 12" in notes
     history = json.loads((trained / "adaptation.json").read_text())["history"]
     rows = history[-1]["table"]["episodes"]
     assert page.one("section", class_="evaluation").one("table").numbers()[1] == rows[0]["return_mean"]
@@ -70,9 +71,9 @@ def test_runs_of_one_name_are_told_by_their_paths(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["nowhere"], "there is no run's folder nowhere"),
-        (["empty"], "empty must be a run's folder, with config.yaml or metrics.csv, but holds neither"),
-        (["run", "./run"], "runs must be different ones, got run, ./run"),
+        (["nowhere"], "there is no folder of a run at nowhere"),
+        (["empty"], "empty must be the folder of a run, with config.yaml or metrics.csv, but contains neither"),
+        (["run", "./run"], "runs must all be different, got run, ./run"),
         (["run", "--speed", "3"], "unrecognized arguments: --speed"),
         (["run", "--out", "run"], "Is a directory: 'run'"),
     ],

@@ -26,15 +26,15 @@ def test_a_line_that_a_killed_process_left_half_written_is_left_out_and_said(cut
     whole = read_run(write_run(tmp_path / "whole", metrics=METRICS.rsplit("\n", 2)[0] + "\n"))
     killed = read_run(write_run(tmp_path / "killed", metrics=METRICS[:-cut]))
     assert killed.metrics == whole.metrics
-    assert [note for note in killed.notes if "cut off" in note]
-    assert not [note for note in whole.notes if "cut off" in note]
+    assert [note for note in killed.notes if "is incomplete" in note]
+    assert not [note for note in whole.notes if "is incomplete" in note]
 
 
 @pytest.mark.parametrize("metrics", [None, "", "step,env_steps,epoch\n", "step,env"])
 def test_a_run_that_measured_nothing_yet_says_so(metrics: str | None, tmp_path: Path) -> None:
     record = read_run(write_run(tmp_path / "a", metrics=metrics))
     assert (record.updates, record.metrics) == (0, {})
-    assert [note for note in record.notes if note.startswith("Nothing was measured yet")]
+    assert [note for note in record.notes if note.startswith("No metrics have been logged yet")]
 
 
 def test_values_that_are_not_finite_are_kept_and_told(tmp_path: Path) -> None:
@@ -61,13 +61,13 @@ def test_settings_are_found_without_init_args(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("file", "content", "message"),
     [
-        ("metrics.csv", "step,loss\n0,high\n", "line 2 of .*metrics.csv must hold numbers alone: .*'high'"),
-        ("metrics.csv", "step,loss\n0,1\n0,1,2\n", "line 3 of .*metrics.csv must hold numbers alone"),
-        ("summary.json", "{", "summary.json is no JSON"),
-        ("adaptation.json", "[]", "adaptation.json must hold a JSON object, got list"),
-        ("evaluation-last.json", "{}", "evaluation-last.json must hold a table of pearl evaluate"),
-        ("config.yaml", "a: [", "config.yaml is no YAML"),
-        ("config.yaml", "- a\n", "config.yaml must hold settings by name, got list"),
+        ("metrics.csv", "step,loss\n0,high\n", "line 2 of .*metrics.csv must contain only numbers: .*'high'"),
+        ("metrics.csv", "step,loss\n0,1\n0,1,2\n", "line 3 of .*metrics.csv must contain only numbers"),
+        ("summary.json", "{", "summary.json is not valid JSON"),
+        ("adaptation.json", "[]", "adaptation.json must contain a JSON object, got list"),
+        ("evaluation-last.json", "{}", "evaluation-last.json must contain a table of pearl evaluate"),
+        ("config.yaml", "a: [", "config.yaml is not valid YAML"),
+        ("config.yaml", "- a\n", "config.yaml must contain a mapping of settings, got list"),
     ],
 )
 def test_a_damaged_file_is_named(file: str, content: str, message: str, tmp_path: Path) -> None:
@@ -77,10 +77,10 @@ def test_a_damaged_file_is_named(file: str, content: str, message: str, tmp_path
 
 
 def test_what_is_no_run_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="there is no run's folder"):
+    with pytest.raises(FileNotFoundError, match="there is no folder of a run"):
         read_run(tmp_path / "nowhere")
     with pytest.raises(
-        FileNotFoundError, match=r"must be a run's folder, with config.yaml or metrics.csv, but holds n"
+        FileNotFoundError, match=r"must be the folder of a run, with config.yaml or metrics.csv, but contains n"
     ):
         read_run(tmp_path)
 

@@ -7,13 +7,14 @@ from typing import Literal
 
 import torch
 
-from pearl_lightning.envs.derk.env import DerkEnv
-from pearl_lightning.envs.derk.tasks import LoadoutTasks
+from pearl_lightning.agents.pearl import PEARL
+from pearl_lightning.agents.sac import HybridSAC
+from pearl_lightning.derk.env import DerkEnv
+from pearl_lightning.derk.tasks import LoadoutTasks
+from pearl_lightning.derk.watching import MatchRecord, record_adaptation
+from pearl_lightning.inference.encoders import GaussianProductEncoder
 from pearl_lightning.networks.actors import Actor
 from pearl_lightning.networks.critics import CriticEnsemble
-from pearl_lightning.networks.encoders import GaussianProductEncoder
-from pearl_lightning.pearl import PEARL
-from pearl_lightning.watching import MatchRecord, record_adaptation
 
 
 def small_env(side: Literal["home", "away"] = "home", episode_ticks: int = 600) -> DerkEnv:
@@ -32,8 +33,7 @@ def small_agent(env: DerkEnv) -> PEARL:
             env.features,
             env.action_space,
             encoder=partial(GaussianProductEncoder, latent_dim=3, hidden=(8,)),
-            actor=partial(Actor, hidden=(8,)),
-            critic=partial(CriticEnsemble, hidden=(8,)),
+            sac=partial(HybridSAC, actor=partial(Actor, hidden=(8,)), critic=partial(CriticEnsemble, hidden=(8,))),
         )
 
 

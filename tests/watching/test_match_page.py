@@ -12,12 +12,13 @@ import pytest
 from pyppeteer.page import Page
 
 from benchmarks.pictures import in_browser
-from pearl_lightning.envs.derk.interface import BOUNTY_KEYS
-from pearl_lightning.watching import MatchRecord
-from pearl_lightning.watching.page import match_page
+from pearl_lightning.derk.interface import BOUNTY_KEYS
+from pearl_lightning.derk.watching import MatchRecord
+from pearl_lightning.derk.watching.page import match_page
 from tests.watching.small_matches import small_records
 
 TITLE = 'a <b>bold</b> "title" </script><script>throw 1</script>'
+AGENT = "small <i>agent</i>"
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +28,7 @@ def records() -> list[MatchRecord]:
 
 @pytest.fixture(scope="module")
 def page(records: list[MatchRecord]) -> str:
-    return match_page(records, TITLE, "small agent")
+    return match_page(records, TITLE, AGENT)
 
 
 def embedded(page: str) -> dict[str, Any]:
@@ -49,29 +50,31 @@ def test_the_page_holds_the_match(page: str, records: list[MatchRecord]) -> None
         np.testing.assert_allclose(
             np.reshape(shown["hitpoints"], (frames, members)), record.states["hitpoints"], atol=0.06
         )
-        own = sum(amount for _, agent, _, amount in shown["paid"] if agent < 3)
+        own = sum(amount for _, agent, _, amount in shown["rewards"] if agent < 3)
         assert own == pytest.approx(record.returns[0], abs=0.02)
-        assert {data["bounties"][bounty] for _, _, bounty, _ in shown["paid"]} <= {"damageTaken", "killEnemyUnit"}
+        assert {data["bounties"][bounty] for _, _, bounty, _ in shown["rewards"]} <= {"damageTaken", "killEnemyUnit"}
         flying = [shot for shot in shown["shots"] if shot[0] == 20]
         assert len(flying) == (record.shot_targets[20] >= 0).sum()
     assert data["bounties"] == list(BOUNTY_KEYS)
 
 
-def test_the_page_needs_nothing_else_and_its_title_is_only_text(page: str) -> None:
+def test_the_page_needs_nothing_else_and_its_names_are_only_text(page: str) -> None:
     assert len(page.encode()) < 2 * 2**20
     assert not re.search(r'(src|href)\s*=\s*["\'](?!data:)', page)
     assert "https://" not in page
     assert "http://" not in page
     assert "throw 1</script>" not in page
+    assert "<i>agent" not in page
+    assert "small &lt;i&gt;agent&lt;/i&gt; (blue, home) against attacker (orange)" in page
     assert "<title>a &lt;b&gt;bold&lt;/b&gt;" in page
 
 
 def test_no_episode_is_refused() -> None:
-    with pytest.raises(ValueError, match="records must hold at least one episode, got none"):
+    with pytest.raises(ValueError, match="records must contain at least one episode, got none"):
         match_page([], "nothing", "nobody")
 
 
-@pytest.mark.game
+@pytest.mark.page
 def test_a_browser_plays_scrubs_and_shows_the_final_score(
     page: str, records: list[MatchRecord], tmp_path: Path
 ) -> None:
@@ -80,6 +83,7 @@ def test_a_browser_plays_scrubs_and_shows_the_final_score(
 
     async def look(browser: Page) -> dict[str, Any]:
         found: dict[str, Any] = {"heading": await browser.evaluate("document.querySelector('h1').textContent")}
+        found["players"] = await browser.evaluate("document.querySelector('header span').innerText")
         found["painted"] = await browser.evaluate(
             "new Set(element('arena').getContext('2d').getImageData(0, 0, 200, 200).data).size"
         )
@@ -101,6 +105,10 @@ def test_a_browser_plays_scrubs_and_shows_the_final_score(
     found, complaints = in_browser(path, look)
     assert complaints == []
     assert found["heading"] == TITLE
+    assert found["players"] == (
+        f"{AGENT} (blue, home) against attacker (orange) · reward weights: "
+        "killEnemyStatue 4, killEnemyUnit 1, damageTaken -0.01"
+    )
     assert found["painted"] > 20
     assert found["playing"] is False
     for episode, record in enumerate(records):

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 import torch
 
-from pearl_lightning.baselines import UniformAgent
-from pearl_lightning.envs.derk.env import DerkEnv
-from pearl_lightning.envs.derk.interface import BOUNTY_KEYS
-from pearl_lightning.envs.derk.tasks import LoadoutTasks
+from pearl_lightning.agents.uniform import UniformAgent
+from pearl_lightning.derk.env import DerkEnv
+from pearl_lightning.derk.interface import BOUNTY_KEYS
+from pearl_lightning.derk.tasks import LoadoutTasks
+from pearl_lightning.derk.watching import record_adaptation
+from pearl_lightning.derk.watching.record import one_arena
 from pearl_lightning.envs.meta_env import EpisodeLost
 from pearl_lightning.evaluation import evaluate_adaptation
-from pearl_lightning.watching import record_adaptation
-from pearl_lightning.watching.record import one_arena
 from tests.watching.small_matches import small_agent, small_env
 
 
@@ -68,7 +68,9 @@ def test_a_frame_is_the_state_before_its_step_and_one_comes_after_the_last(env: 
     assert 0.5 < stride.max() < 12 * 8 / 60 + 1.5  # a step's walk at full speed, and a push by whoever stands there
 
 
-def test_an_attempt_that_the_world_lost_is_no_part_of_the_record(env: DerkEnv, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_attempt_that_the_environment_lost_is_no_part_of_the_record(
+    env: DerkEnv, monkeypatch: pytest.MonkeyPatch
+) -> None:
     undisturbed = record_adaptation(env, small_agent(env), 0, episodes=2, seed=5)
     advance, played = env.advance, []
 
@@ -98,7 +100,7 @@ def test_recording_leaves_the_environment_as_it_was(env: DerkEnv) -> None:
 
 def test_only_an_environment_that_counts_events_is_recorded() -> None:
     env = DerkEnv(arenas=1, tasks=LoadoutTasks(train_tasks=1, test_tasks=0), backend_options={"episode_ticks": 16})
-    with pytest.raises(ValueError, match="env must be of the simulator, with count_events: true"):
+    with pytest.raises(ValueError, match="env must use the simulator with count_events: true"):
         record_adaptation(env, small_agent(env), 0)
     counting = one_arena(env)
     with pytest.raises(ValueError, match="episodes must be at least 1, got 0"):

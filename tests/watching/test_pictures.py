@@ -9,14 +9,16 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from fake_loggers import FakeLogger, FakeWandb
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from pearl_lightning.cli import main
-from pearl_lightning.envs.derk.simulator.terrain import game_terrain
-from pearl_lightning.watching import MatchRecord
-from pearl_lightning.watching.pictures import FRAMES_PER_SECOND, gif_bytes, match_frames, write_video
-from pearl_lightning.watching.scenery import EXTENT, scenery
+from pearl_lightning.derk.backends.simulator.terrain import game_terrain
+from pearl_lightning.derk.watching import MatchRecord
+from pearl_lightning.derk.watching.pictures import FRAMES_PER_SECOND, gif_bytes, match_frames
+from pearl_lightning.derk.watching.scenery import EXTENT, scenery
+from pearl_lightning.films import write_video
 from tests.watching.small_matches import small_records
 
 BLUE, ORANGE = (78, 168, 255), (255, 157, 77)
@@ -43,6 +45,28 @@ def test_every_nth_frame_of_every_episode_is_drawn(records: list[MatchRecord]) -
         next(match_frames(records, every=0))
     with pytest.raises(ValueError, match="pixels must be at least 64, got 10"):
         next(match_frames(records, 10))
+
+
+def test_a_gif_shows_the_teams_in_their_colours(records: list[MatchRecord]) -> None:
+    frames = list(match_frames(records, 320, every=4))
+    animation = Image.open(io.BytesIO(gif_bytes(iter(frames), float(FRAMES_PER_SECOND))))
+    assert animation.n_frames > 1
+    for number in range(animation.n_frames):
+        animation.seek(number)
+        shown = {colour for _, colour in animation.convert("RGB").getcolors(maxcolors=2**16)}
+        assert {BLUE, ORANGE} <= shown
+
+
+def test_the_ground_does_not_flicker_in_a_gif(records: list[MatchRecord]) -> None:
+    frames = list(match_frames(records, 160, every=8))
+    still = np.ptp([np.asarray(frame) for frame in frames], axis=0).max(axis=-1) == 0  # [row, column]
+    animation = Image.open(io.BytesIO(gif_bytes(iter(frames), float(FRAMES_PER_SECOND))))
+    shown = []
+    for number in range(animation.n_frames):
+        animation.seek(number)
+        shown.append(np.asarray(animation.convert("RGB"))[still])
+    assert still.mean() > 0.5
+    assert np.ptp(shown, axis=0).max() == 0
 
 
 def test_a_gif_and_a_video_hold_the_frames(records: list[MatchRecord], tmp_path: Path) -> None:
@@ -75,41 +99,49 @@ trainer:
   max_steps: 4
   limit_val_batches: 0
   callbacks:
-    - class_path: pearl_lightning.callbacks.EpisodeCollector
-      init_args: {every_n_updates: 4, tasks_per_iteration: 2}
-    - class_path: pearl_lightning.callbacks.MatchRecorder
+    - class_path: MatchRecorder
       init_args: {every_n_updates: 2, episodes: 1, task: %d}
+collector: {every_n_updates: 4, tasks_per_iteration: 2, initial_iterations: 1}
+evaluation: null
+checkpoint: null
 data:
-  init_args:
-    env:
-      class_path: pearl_lightning.envs.derk.env.DerkEnv
-      init_args:
-        arenas: 2
-        backend_options: {episode_ticks: 80}
-        tasks:
-          class_path: pearl_lightning.envs.derk.tasks.LoadoutTasks
-          init_args: {train_tasks: 2, validation_tasks: 1, test_tasks: 0}
+  env:
+    class_path: DerkEnv
+    init_args:
+      arenas: 2
+      backend_options: {episode_ticks: 80}
+      tasks:
+        class_path: LoadoutTasks
+        init_args: {train_tasks: 2, validation_tasks: 1, test_tasks: 0}
 """
 
 
-def test_a_run_is_filmed_every_so_many_updates(tiny_config: Path, tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_a_run_is_filmed_every_so_many_updates(
+    tiny_config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FakeLogger, "made", [])
     overlay = tmp_path / "derk.yaml"
     overlay.write_text(DERK % 0)
     options = ["--config", str(tiny_config), "--config", str(overlay), "--runs_dir", str(tmp_path)]
-    assert main(["fit", *options, "--name", "filmed"]) == 0
+    assert main(["fit", *options, "--name", "filmed", "--trainer.logger", "fake_loggers.FakeWandb"]) == 0
     clips = sorted((tmp_path / "filmed" / "clips").iterdir())
     assert [clip.name for clip in clips] == ["update-00000002.gif", "update-00000004.gif"]
     events = EventAccumulator(str(tmp_path / "filmed"), size_guidance={"images": 0}).Reload()
     shown = events.Images("match")
     assert [event.step for event in shown] == [1, 3]
+    (logger,) = FakeLogger.made
+    assert isinstance(logger, FakeWandb)
+    films = [(name, video.read(), step) for name, (video,), step, _ in logger.videos]
+    assert films == [("match", clip.read_bytes(), step) for clip, step in zip(clips, (1, 3), strict=True)]
     assert shown[0].encoded_image_string == clips[0].read_bytes()
 
 
+@pytest.mark.slow
 def test_filming_changes_no_run(tiny_config: Path, tmp_path: Path) -> None:
     overlay, without = tmp_path / "derk.yaml", tmp_path / "without.yaml"
     overlay.write_text(DERK % 0)
-    film = DERK.index("    - class_path: pearl_lightning.callbacks.MatchRecorder")
-    without.write_text(DERK[:film] + DERK[DERK.index("data:") :])
+    without.write_text(DERK[: DERK.index("  callbacks:")] + DERK[DERK.index("collector:") :])
     for name, config in (("filmed", overlay), ("unseen", without)):
         options = ["--config", str(tiny_config), "--config", str(config), "--runs_dir", str(tmp_path)]
         assert main(["fit", *options, "--name", name]) == 0
@@ -124,4 +156,4 @@ def test_a_task_that_there_is_not_is_refused(
     overlay.write_text(DERK % 7)
     options = ["--config", str(tiny_config), "--config", str(overlay), "--runs_dir", str(tmp_path)]
     assert main(["fit", *options]) == 1
-    assert "task must be in [0, 1), of validation, got 7" in capsys.readouterr().err
+    assert "task must be a validation task, in [0, 1), got 7" in capsys.readouterr().err

@@ -1,0 +1,1 @@
+"""Agents, and the losses and optimizers of their updates."""

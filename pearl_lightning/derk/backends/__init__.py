@@ -1,0 +1,1 @@
+"""What plays the matches: our simulator, or the real game."""

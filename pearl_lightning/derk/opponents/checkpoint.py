@@ -1,0 +1,48 @@
+"""Trained agents as opponents: ``checkpoint:runs/NAME/checkpoints/last.ckpt`` wherever a task names one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from pearl_lightning.agents.agent import load_agent
+from pearl_lightning.derk.interface import ACTION_SPACE, OBSERVATION_FEATURES
+from pearl_lightning.derk.opponents import Opponent
+from pearl_lightning.experience.player import Player
+from pearl_lightning.inference.belief import FixedBelief
+
+
+class CheckpointOpponent(Opponent):
+    """An agent as a checkpoint has it, which does not adapt: it acts on the prior's mean in every match.
+
+    It plays samples of its policy, as it did in training.
+
+    Args:
+        path: A ``.ckpt`` of ``pearl fit`` on Derk's Gym, trained on the game's own observations.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It is no checkpoint, or of an agent of another environment.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.agent = load_agent(Path(path))
+        if (self.agent.observation_features, self.agent.action_space) != (OBSERVATION_FEATURES, ACTION_SPACE):
+            raise ValueError(
+                f"an opponent sees {OBSERVATION_FEATURES} numbers and acts in Derk's Gym, but the agent of {path} sees "
+                f"{self.agent.observation_features} and has {self.agent.action_space}"
+            )
+
+        self._player: Player | None = None
+
+    def begin(self, arenas: int, generator: torch.Generator) -> None:
+        self.agent.to(generator.device)
+        belief = FixedBelief(self.agent.prior(arenas).expected_condition())
+        self._player = Player(self.agent, arenas, belief=belief, generator=generator, remembers=False)
+
+    def __call__(self, observation: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        if self._player is None:
+            raise RuntimeError("begin must come before the first action")
+        return self._player.act(observation)

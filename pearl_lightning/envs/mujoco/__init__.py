@@ -1,0 +1,1 @@
+"""The MuJoCo task families of the PEARL paper, batched over arenas."""

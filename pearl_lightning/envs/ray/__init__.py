@@ -1,0 +1,1 @@
+"""Environments that are spread over the machines of a Ray cluster."""

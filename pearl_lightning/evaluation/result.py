@@ -1,0 +1,279 @@
+"""Results of an evaluation: scores of all matches, and the table by number of episodes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from pearl_lightning.evaluation.belief_trace import BeliefTrace
+from pearl_lightning.evaluation.statistics import (
+    Interval,
+    interquartile_mean,
+    number_or_nan,
+    paired_gain,
+    stratified_bootstrap,
+)
+
+
+@dataclass(frozen=True)
+class EpisodeRow:
+    """Scores of one episode index, over all tasks and matches.
+
+    Args:
+        episode: Number of episodes of the task that the agent has seen before.
+        return_mean: Mean team return.
+        return_iqm: Interquartile mean of the return.
+        return_low: Low end of the 95 % interval of the mean return; NaN if unknown, as with one match per task.
+        return_high: High end of that interval.
+        z_std: Mean standard deviation of the posterior after the episode; ``None`` for an agent without a latent.
+        coverage: ``AdaptationResult.coverage`` after the episode; ``None`` for an agent without a latent.
+        win_rate: Share of matches won; ``None`` if the environment has no winner.
+        win_low: Low end of the 95 % interval of the win rate.
+        win_high: High end of that interval.
+        statistics: Means of the environment's own statistics, by name.
+    """
+
+    episode: int
+    return_mean: float
+    return_iqm: float
+    return_low: float
+    return_high: float
+    z_std: float | None = None
+    coverage: float | None = None
+    win_rate: float | None = None
+    win_low: float | None = None
+    win_high: float | None = None
+    statistics: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def returns(self) -> Interval:
+        """Mean return with its interval."""
+        return Interval(self.return_mean, self.return_low, self.return_high)
+
+    @property
+    def wins(self) -> Interval | None:
+        """Win rate with its interval."""
+        if self.win_rate is None:
+            return None
+        return Interval(self.win_rate, number_or_nan(self.win_low), number_or_nan(self.win_high))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the numbers by name, including the environment's statistics, without those that are ``None``."""
+        numbers = {name: getattr(self, name) for name in _COLUMNS}
+        return {name: value for name, value in numbers.items() if value is not None} | dict(self.statistics)
+
+    @classmethod
+    def from_json(cls, entry: Mapping[str, Any]) -> EpisodeRow:
+        """Restore a row from the result of ``to_json``; null becomes NaN."""
+        known = {name: number_or_nan(entry.get(name)) for name in _COLUMNS if name in entry or name in _ALWAYS}
+        statistics = {name: number_or_nan(value) for name, value in entry.items() if name not in _COLUMNS}
+        return cls(**{**known, "episode": entry["episode"]}, statistics=statistics)
+
+
+_ALWAYS = ("episode", "return_mean", "return_iqm", "return_low", "return_high")
+_COLUMNS = (*_ALWAYS, "z_std", "coverage", "win_rate", "win_low", "win_high")
+"""Names of an episode's numbers in a file; all other names are statistics of the environment."""
+
+
+@dataclass(frozen=True)
+class KindRow:
+    """Scores of one kind of task at one episode index.
+
+    Args:
+        return_mean: Mean team return.
+        win_rate: Share of matches won; ``None`` if the environment has no winner.
+    """
+
+    return_mean: float
+    win_rate: float | None = None
+
+    def to_json(self) -> dict[str, float]:
+        """Return the numbers by name."""
+        return {"return_mean": self.return_mean} | ({} if self.win_rate is None else {"win_rate": self.win_rate})
+
+    @classmethod
+    def from_json(cls, entry: Mapping[str, Any]) -> KindRow:
+        """Restore a row from the result of ``to_json``."""
+        return cls(number_or_nan(entry.get("return_mean")), entry.get("win_rate"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdaptationTable:
+    """Scores by number of episodes seen before.
+
+    Args:
+        tasks: Number of tasks.
+        matches_per_task: Number of independent adaptations per task.
+        env_steps: Number of environment steps of the evaluation.
+        episodes: One row per episode index.
+        gain: Return of the last episode minus that of the first, paired within a match.
+        win_gain: Gain of the win rate; ``None`` if the environment has no winner.
+        settled_after: Result of ``BeliefTrace.settled``; ``None`` for an agent without a latent.
+        kinds: Rows of each kind of task, one per episode index; empty if all tasks are of one kind.
+    """
+
+    tasks: int
+    matches_per_task: int
+    env_steps: int
+    episodes: tuple[EpisodeRow, ...]
+    gain: Interval
+    win_gain: Interval | None = None
+    settled_after: float | None = None
+    kinds: Mapping[str, tuple[KindRow, ...]] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the table as dicts, lists and numbers, for files and checkpoints."""
+        entry: dict[str, Any] = {name: getattr(self, name) for name in _COUNTS}
+        entry |= {"episodes": [row.to_json() for row in self.episodes], "gain": self.gain.to_json()}
+        if self.win_gain is not None:
+            entry["win_gain"] = self.win_gain.to_json()
+        if self.settled_after is not None:
+            entry["settled_after"] = self.settled_after
+        if self.kinds:
+            entry["kinds"] = {kind: [row.to_json() for row in rows] for kind, rows in self.kinds.items()}
+        return entry
+
+    @classmethod
+    def from_json(cls, entry: Mapping[str, Any]) -> AdaptationTable:
+        """Restore a table from the result of ``to_json``; additional entries are ignored.
+
+        Raises:
+            ValueError: An entry is missing, or there are no episodes.
+        """
+        missing = [name for name in (*_COUNTS, "episodes", "gain") if name not in entry]
+        if missing or not entry["episodes"]:
+            raise ValueError(f"an adaptation table must have {', '.join(missing) or 'at least one episode'}")
+        kinds = entry.get("kinds") or {}
+        return cls(
+            **{name: entry[name] for name in _COUNTS},
+            episodes=tuple(EpisodeRow.from_json(row) for row in entry["episodes"]),
+            gain=Interval.from_json(entry["gain"]),
+            win_gain=Interval.from_json(entry["win_gain"]) if "win_gain" in entry else None,
+            settled_after=entry.get("settled_after"),
+            kinds={kind: tuple(KindRow.from_json(row) for row in rows) for kind, rows in kinds.items()},
+        )
+
+
+_COUNTS = ("tasks", "matches_per_task", "env_steps")
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """An evaluation during training.
+
+    Args:
+        update: Number of updates before the evaluation.
+        env_steps: Number of environment steps collected before the evaluation.
+        table: Scores on the validation tasks.
+    """
+
+    update: int
+    env_steps: int
+    table: AdaptationTable
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the evaluation as dicts, lists and numbers, for files and checkpoints."""
+        return {"update": self.update, "env_steps": self.env_steps, "table": self.table.to_json()}
+
+    @classmethod
+    def from_json(cls, entry: Mapping[str, Any]) -> Evaluation:
+        """Restore an evaluation from the result of ``to_json``."""
+        return cls(entry["update"], entry["env_steps"], AdaptationTable.from_json(entry["table"]))
+
+
+@dataclass(frozen=True)
+class AdaptationResult:
+    """Scores of an agent in all matches of an evaluation.
+
+    Args:
+        tasks: Indices of the tasks.
+        returns: Team return ``[task, match, episode]``: the rewards of an episode summed over steps and agents.
+        outcomes: Outcome ``[task, match, episode]``: 1 won, 0 tied, -1 lost; ``None`` if the environment has no winner.
+        z_mean: Mean of the posterior after each episode ``[task, match, episode, latent]``.
+        z_std: Standard deviation of the posterior after each episode, of the same shape.
+        env_steps: Number of environment steps of the evaluation.
+        statistics: Further statistics of the environment by name, ``[task, match, episode]`` each.
+        trace: Posteriors during the episodes; ``None`` for an agent without a latent.
+        kinds: Kind of each task by ``TaskDistribution.kind`` ``[task]``; empty if unknown.
+    """
+
+    tasks: tuple[int, ...]
+    returns: np.ndarray
+    outcomes: np.ndarray | None
+    z_mean: np.ndarray
+    z_std: np.ndarray
+    env_steps: int
+    statistics: Mapping[str, np.ndarray] = field(default_factory=dict)
+    trace: BeliefTrace | None = None
+    kinds: tuple[str, ...] = ()
+
+    def coverage(self) -> np.ndarray | None:
+        """Share of latents ``[episode]`` whose last mean lies in the 95 % interval of the posterior after the episode.
+
+        In a calibrated belief the share is 0.95; a smaller share means that the belief was too certain. After the last
+        episode the share is 1. ``None`` for an agent without a latent.
+        """
+        if self.z_mean.shape[-1] == 0:
+            return None
+        distance = np.abs(self.z_mean[:, :, -1:] - self.z_mean)
+        return (distance <= 1.96 * self.z_std).mean(axis=(0, 1, 3))
+
+    def table(self) -> AdaptationTable:
+        """Return the table of return, win rate and belief by episode, with 95 % intervals and the paired gain."""
+        coverage = self.coverage()
+        return AdaptationTable(
+            tasks=len(self.tasks),
+            matches_per_task=self.returns.shape[1],
+            env_steps=self.env_steps,
+            episodes=tuple(self._row(episode, coverage) for episode in range(self.returns.shape[-1])),
+            gain=paired_gain(self.returns),
+            win_gain=None if self.outcomes is None else paired_gain(self.outcomes > 0),
+            settled_after=None if self.trace is None else self.trace.settled(),
+            kinds=self.by_kind(),
+        )
+
+    def _row(self, episode: int, coverage: np.ndarray | None) -> EpisodeRow:
+        returns = self.returns[..., episode]
+        numbers = dict(zip(("return_low", "return_high"), map(float, stratified_bootstrap(returns)), strict=True))
+        if coverage is not None:
+            numbers |= {"z_std": float(self.z_std[:, :, episode].mean()), "coverage": float(coverage[episode])}
+        if self.outcomes is not None:
+            wins = (self.outcomes[..., episode] > 0).astype(np.float64)
+            low, high = stratified_bootstrap(wins)
+            numbers |= {"win_rate": float(wins.mean()), "win_low": float(low), "win_high": float(high)}
+        return EpisodeRow(
+            episode=episode,
+            return_mean=float(returns.mean()),
+            return_iqm=interquartile_mean(returns),
+            **numbers,
+            statistics={name: float(values[..., episode].mean()) for name, values in self.statistics.items()},
+        )
+
+    def by_kind(self) -> dict[str, tuple[KindRow, ...]]:
+        """Return the scores of each kind of task, one row per episode index; empty if all tasks are of one kind."""
+        names = sorted(set(self.kinds))
+        if len(names) < 2:
+            return {}
+        rows = {}
+        for name in names:
+            chosen = [task for task, kind in enumerate(self.kinds) if kind == name]
+            returns = self.returns[chosen].mean(axis=(0, 1))
+            wins = None if self.outcomes is None else (self.outcomes[chosen] > 0).mean(axis=(0, 1))
+            rows[name] = tuple(
+                KindRow(float(mean), None if wins is None else float(wins[episode]))
+                for episode, mean in enumerate(returns)
+            )
+        return rows
+
+    def matches(self) -> list[dict[str, float]]:
+        """Return a row per episode of each match: task, match, episode, return, outcome and further statistics."""
+        columns = {"return": self.returns} | ({} if self.outcomes is None else {"outcome": self.outcomes})
+        columns |= self.statistics
+        return [
+            {"task": self.tasks[task], "match": match, "episode": episode}
+            | {name: float(values[task, match, episode]) for name, values in columns.items()}
+            for task, match, episode in np.ndindex(*self.returns.shape)
+        ]

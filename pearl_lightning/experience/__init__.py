@@ -1,0 +1,1 @@
+"""Experience: the acting loop, episodes, the replay and the data modules."""

@@ -1,0 +1,247 @@
+"""Replay with a task axis: it draws meta-batches from one TorchRL buffer."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import torch
+from tensordict import TensorDict, TensorDictBase
+from torch import Tensor
+from torchrl.data import LazyTensorStorage, ReplayBuffer
+
+from pearl_lightning.experience.samplers import RecentContextSampler, TaskWriter, TransitionSampler
+from pearl_lightning.experience.steps import steps_of
+from pearl_lightning.randomness import restore_generator
+
+
+def nothing_collected(collector: str | None) -> str:
+    """Error message of a run without data to learn from; it names the collector that the data module needs."""
+    needed = f"set collector to {collector}" if collector else "set collector to the one that the data need"
+    return f"nothing was collected to learn from, because no collector fills the data: {needed}"
+
+
+class TaskReplay:
+    """Episodes of all train tasks in one TorchRL buffer with two samplers (Rakelly et al. 2019, sec. 4.3).
+
+    Memory is allocated as the buffer fills. Each observation is stored once: the next observation of a transition is in
+    the row after it.
+
+    Args:
+        tasks: Number of train tasks.
+        episodes_per_task: Number of episodes kept per task.
+        horizon: Number of steps in an episode.
+        recent_context: Number of a task's last context episodes that the encoder may read.
+        generator: Generator that draws tasks, transitions and context.
+        relabelled: Share of a meta-batch's tasks that learn from another task's episodes, with the rewards of their own
+            task: hindsight relabelling (Li et al. 2020, "Generalized hindsight"), here of the context too.
+        event_weights: Reward of each task for each event ``[task, agent, event]``; required for relabelling. Episodes
+            must then contain ``events``.
+        n_steps: Number of rewards summed before the critics' estimate (n-step returns).
+        descriptors: Descriptor of each task ``[task, number]``; if given, meta-batches contain it.
+    """
+
+    def __init__(
+        self,
+        *,
+        tasks: int,
+        episodes_per_task: int,
+        horizon: int,
+        recent_context: int,
+        generator: torch.Generator,
+        relabelled: float = 0.0,
+        event_weights: Tensor | None = None,
+        n_steps: int = 1,
+        descriptors: Tensor | None = None,
+    ) -> None:
+        _check_positive(
+            tasks=tasks, episodes_per_task=episodes_per_task, recent_context=recent_context, n_steps=n_steps
+        )
+        if not 0 <= relabelled <= 1:
+            raise ValueError(f"relabelled must be in [0, 1], got {relabelled}")
+        if relabelled and event_weights is None:
+            raise ValueError(f"relabelled must be 0 without event_weights, got {relabelled}")
+        self.generator, self.relabelled, self.event_weights = generator, relabelled, event_weights
+        self.n_steps, self.descriptors = n_steps, descriptors
+        self.writer = TaskWriter(tasks, episodes_per_task, horizon + 1)
+        self.transition_sampler = TransitionSampler(self.writer, generator)
+        self.context_sampler = RecentContextSampler(self.writer, generator, recent_context)
+        self.buffer = ReplayBuffer(
+            storage=LazyTensorStorage(tasks * episodes_per_task * (horizon + 1)),
+            sampler=self.transition_sampler,
+            writer=self.writer,
+            batch_size=1,
+        )
+
+    def __len__(self) -> int:
+        """Number of stored environment steps."""
+        return int(self.writer.length.sum())
+
+    def extend(self, episodes: TensorDictBase, is_context: bool, update: int = 0) -> None:
+        """Store whole episodes.
+
+        Args:
+            episodes: Result of ``play_episode``, ``[arena, row]``, of train tasks only.
+            is_context: Whether the encoder may read the episodes.
+            update: Update at which the episodes were played.
+
+        Raises:
+            ValueError: The number of rows is wrong, a task is not a train task, or a number is not finite.
+        """
+        episodes = episodes.to("cpu")
+        if episodes.shape[1] != self.writer.rows:
+            raise ValueError(f"episodes must have {self.writer.rows} rows, got {episodes.shape[1]}")
+        lowest, highest = (int(bound) for bound in episodes["task"].aminmax())
+        if lowest < 0 or highest >= self.writer.tasks:
+            raise ValueError(f"only train tasks [0, {self.writer.tasks}) are stored, got [{lowest}, {highest}]")
+        for name in ("observation", "action", "reward", "training_reward"):
+            if not torch.isfinite(episodes[name]).all():
+                raise ValueError(f"episodes must be finite, but {name} is not")
+        self.writer.update = update
+        stored = episodes.exclude("outcome").set("is_context", torch.full(episodes.shape, is_context))
+        self.writer.extend(stored)
+
+    def sample(
+        self,
+        tasks: int,
+        transitions: int,
+        context_episodes: int,
+        update: int | None = None,
+        beginning: int | None = None,
+    ) -> tuple[TensorDict, dict[str, Tensor]]:
+        """Draw a meta-batch.
+
+        Args:
+            tasks: Number of different tasks, drawn from those with episodes; all of them if there are fewer.
+            transitions: Number of transitions per task, each of one agent.
+            context_episodes: Number of context episodes per task.
+            update: Update that uses the meta-batch; that of the last ``extend`` by default.
+            beginning: Number of steps after which the last context episode is cut off; None to keep it whole.
+
+        Returns:
+            The meta-batch, and the diagnostic ``age``: the mean number of updates since the context was played. The
+            meta-batch contains:
+
+            - ``transitions`` ``[task, transition]``: observation, action, reward ``[..., step]``, steps (number of
+                played steps), next_observation (after them) and terminated (by their last).
+            - ``context`` ``[task, episode, step]`` of whole episodes: observation, next_observation, action, reward and
+                played, which is false for padding after the end of an episode.
+            - ``beginning`` ``[task, step]``: the same of one more episode, if ``beginning`` is given.
+            - ``descriptor`` ``[task, number]``, if the tasks have descriptors.
+
+        Raises:
+            RuntimeError: There are no episodes, or no context episodes of a task.
+        """
+        if update is not None:
+            self.writer.update = update
+        drawn, sources = self._draw_tasks(tasks)
+        self.transition_sampler.tasks = self.context_sampler.tasks = sources
+        batch = self._draw_transitions(transitions, drawn, sources)
+        context, diagnostics = self._draw_context(context_episodes, drawn, sources)
+        meta_batch = TensorDict({"transitions": batch, "context": context}, batch_size=[len(drawn)])
+        if beginning is not None:
+            meta_batch["context"], meta_batch["beginning"] = context[:, :-1], context[:, -1, :beginning]
+        if self.descriptors is not None:
+            meta_batch["descriptor"] = self.descriptors[drawn]
+        return meta_batch, diagnostics
+
+    def _draw_tasks(self, count: int) -> tuple[Tensor, Tensor]:
+        """Tasks of a meta-batch ``[task]``, and the task whose episodes each of them reads: its own, or another one."""
+        with_data = (self.writer.written > 0).nonzero().flatten()
+        if len(with_data) == 0:
+            raise RuntimeError(nothing_collected("EpisodeCollector"))
+        tasks = with_data[torch.randperm(len(with_data), generator=self.generator)[:count]]
+        if not self.relabelled:
+            return tasks, tasks
+        others = with_data[torch.randint(len(with_data), tasks.shape, generator=self.generator)]
+        is_relabelled = torch.rand(tasks.shape, generator=self.generator) < self.relabelled
+        return tasks, torch.where(is_relabelled, others, tasks)
+
+    def _draw_transitions(self, count: int, tasks: Tensor, sources: Tensor) -> TensorDict:
+        """Transitions ``[task, transition]`` over up to ``n_steps`` steps of one agent each."""
+        stored = self._stored()
+        index, where = self.transition_sampler.sample(self.buffer.storage, count)
+        steps = where["left"].clamp_max(self.n_steps)  # fewer if the episode ends before
+        agent = torch.randint(stored["reward"].shape[-1], index.shape, generator=self.generator)
+        ahead = torch.arange(self.n_steps).expand(*index.shape, -1)
+        in_episode = ahead < steps.unsqueeze(-1)
+        window = index.unsqueeze(-1) + torch.where(in_episode, ahead, 0)
+        rewards = self._rewards("training_reward", window, tasks, sources) * in_episode.unsqueeze(-1)
+        return TensorDict(
+            {
+                "observation": _of_agent(stored["observation"][index], agent),
+                "action": _of_agent(stored["action"][index], agent),
+                "reward": _of_agent(rewards.transpose(2, 3), agent),
+                "next_observation": _of_agent(stored["observation"][index + steps], agent),
+                "steps": steps,
+                "terminated": stored["terminated"][index + steps - 1],
+            },
+            batch_size=index.shape,
+        )
+
+    def _draw_context(self, episodes: int, tasks: Tensor, sources: Tensor) -> tuple[TensorDict, dict[str, Tensor]]:
+        """Steps of whole context episodes ``[task, episode, step]``, and their age."""
+        index, diagnostics = self.context_sampler.sample(self.buffer.storage, episodes)
+        context = self._stored().select("observation", "action", "played")[index]
+        context["reward"] = self._rewards("reward", index, tasks, sources)
+        return steps_of(context), diagnostics
+
+    def _stored(self) -> TensorDictBase:
+        """All rows of the storage, not copied."""
+        return self.buffer.storage.get(slice(None))
+
+    def _rewards(self, name: str, index: Tensor, tasks: Tensor, sources: Tensor) -> Tensor:
+        """Rewards ``[task, ..., agent]`` at the rows ``index``; relabelled where the source is another task.
+
+        Args:
+            name: Name of the stored reward.
+            index: Rows of the storage ``[task, ...]``.
+            tasks: Tasks whose rewards are needed ``[task]``.
+            sources: Tasks that the rows belong to ``[task]``.
+        """
+        stored = self._stored()
+        rewards: Tensor = stored[name][index]
+        if torch.equal(tasks, sources):
+            return rewards
+        assert self.event_weights is not None
+        weights = self.event_weights[tasks]
+        weights = weights.reshape(len(tasks), *[1] * (index.ndim - 1), *weights.shape[1:])
+        is_other = (tasks != sources).reshape(-1, *[1] * index.ndim)
+        return torch.where(is_other, (stored["events"][index] * weights).sum(dim=-1), rewards)
+
+    def save(self, folder: Path) -> None:
+        """Write the stored rows as memory-maps, and the state of the writer and the generator, to a new folder.
+
+        Raises:
+            OSError: The disk does not have enough free space.
+        """
+        folder.mkdir(parents=True)
+        torch.save(self.writer.state_dict() | {"generator": self.generator.get_state()}, folder / "index.pt")
+        if len(self):
+            rows = self.buffer.storage.get(slice(self.writer.used * self.writer.rows))
+            free = shutil.disk_usage(folder).free
+            if rows.bytes() >= free:  # writing to a memory-map on a full disk would end the process by SIGBUS
+                raise OSError(f"No space left on device: the replay needs {rows.bytes()} bytes, {free} are free")
+            rows.memmap(str(folder / "rows"))
+
+    def load(self, folder: Path) -> None:
+        """Restore what ``save`` wrote; nothing is unpickled."""
+        state = torch.load(folder / "index.pt", weights_only=True)
+        generator = state.pop("generator")
+        self.writer.load_state_dict(state)
+        restore_generator(self.generator, generator, "the replay")
+        if len(self):
+            rows = TensorDict.load_memmap(str(folder / "rows"))
+            self.buffer.storage.set(torch.arange(len(rows)), rows)
+
+
+def _check_positive(**sizes: int) -> None:
+    for name, size in sizes.items():
+        if size < 1:
+            raise ValueError(f"{name} must be at least 1, got {size}")
+
+
+def _of_agent(values: Tensor, agent: Tensor) -> Tensor:
+    """Select one agent per transition: ``[task, transition, agent, ...]`` to ``[task, transition, ...]``."""
+    chosen = agent.reshape(*agent.shape, *[1] * (values.ndim - 2)).expand(*agent.shape, 1, *values.shape[3:])
+    return values.gather(2, chosen).squeeze(2)

@@ -1,0 +1,168 @@
+"""Writer and samplers of the replay. They keep track of the rows of each task in one TorchRL storage."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from tensordict import TensorDictBase
+from torch import Tensor
+from torchrl.data.replay_buffers.samplers import Sampler
+from torchrl.data.replay_buffers.storages import Storage
+from torchrl.data.replay_buffers.writers import Writer
+
+
+class TaskWriter(Writer):
+    """Writes whole episodes to a ring of slots per task, and records which of them are context.
+
+    Args:
+        tasks: Number of tasks.
+        slots: Number of episodes kept per task.
+        rows: Storage rows of an episode: its steps and the final observation.
+    """
+
+    _tables = ("written", "context_order", "written_at", "place", "length")
+
+    def __init__(self, tasks: int, slots: int, rows: int) -> None:
+        super().__init__()
+        self.tasks, self.slots, self.rows = tasks, slots, rows
+        self.written = torch.zeros(tasks, dtype=torch.long)  # episodes ever written
+        self.context_order = torch.full((tasks, slots), -1, dtype=torch.long)  # running number of context episodes
+        self.written_at = torch.zeros(tasks, slots, dtype=torch.long)  # update at which the episode was written
+        self.place = torch.full((tasks, slots), -1, dtype=torch.long)  # place in the storage; -1: no episode yet
+        self.length = torch.zeros(tasks, slots, dtype=torch.long)  # played steps of the episode
+        self.used = 0  # places in use
+        self.update = 0  # current update; ages of episodes are relative to it
+
+    def extend(self, data: TensorDictBase) -> Tensor:
+        """Store episodes ``[episode, row]`` with ``task``, ``played`` and ``is_context``; returns their row indices."""
+        most = int(data["task"][:, 0].bincount().max())
+        if most > self.slots:
+            raise ValueError(
+                f"episodes_per_task ({self.slots}) is less than the episodes of one task stored at once ({most})"
+            )
+        places, facts = [], (data["task"][:, 0], data["is_context"][:, 0], data["played"].sum(dim=1))
+        for task, is_context, length in zip(*(each.tolist() for each in facts), strict=True):
+            number = int(self.written[task])
+            slot = number % self.slots
+            self.written[task] += 1
+            self.context_order[task, slot] = number if is_context else -1
+            self.written_at[task, slot] = self.update
+            self.length[task, slot] = length
+            if self.place[task, slot] < 0:
+                self.place[task, slot] = self.used
+                self.used += 1
+            places.append(int(self.place[task, slot]))
+        index = (torch.tensor(places).unsqueeze(1) * self.rows + torch.arange(self.rows)).flatten()
+        self._storage.set(index, data.exclude("task", "is_context").flatten())
+        return index
+
+    def add(self, data: Any) -> int:
+        raise TypeError("TaskReplay stores whole episodes: use extend")
+
+    def _empty(self) -> None:
+        self.written.zero_()
+        self.context_order.fill_(-1)
+        self.place.fill_(-1)
+        self.length.zero_()
+        self.used = 0
+
+    @property
+    def filled(self) -> Tensor:
+        """Slots in use per task ``[task]``."""
+        return self.written.clamp_max(self.slots)
+
+    @property
+    def are_whole(self) -> bool:
+        """Whether every stored episode has as many steps as there is room for."""
+        return int(self.length.sum()) == int(self.filled.sum()) * (self.rows - 1)
+
+    def state_dict(self) -> dict[str, Any]:
+        tables = {name: getattr(self, name).clone() for name in self._tables}
+        return tables | {"used": self.used, "update": self.update}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        for name in self._tables:
+            if state_dict[name].shape != getattr(self, name).shape:
+                raise ValueError(
+                    f"the saved replay has {name} of shape {tuple(state_dict[name].shape)}, this run needs "
+                    f"{tuple(getattr(self, name).shape)}: keep the number of tasks and episodes_per_task to resume"
+                )
+            getattr(self, name).copy_(state_dict[name])
+        self.used, self.update = state_dict["used"], state_dict["update"]
+
+    def dumps(self, path: Any) -> None:
+        raise TypeError("use TaskReplay.save")
+
+    def loads(self, path: Any) -> None:
+        raise TypeError("use TaskReplay.load")
+
+
+class _TaskSampler(Sampler):
+    """Draws row indices from the episodes of ``tasks``, an attribute that must be set before each draw."""
+
+    def __init__(self, writer: TaskWriter, generator: torch.Generator) -> None:
+        super().__init__()
+        self.writer, self.generator = writer, generator
+        self.tasks = torch.zeros(0, dtype=torch.long)
+
+    def _empty(self) -> None:
+        pass
+
+    def state_dict(self) -> dict[str, Any]:
+        return {}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        pass
+
+    def dumps(self, path: Any) -> None:
+        raise TypeError("use TaskReplay.save")
+
+    def loads(self, path: Any) -> None:
+        raise TypeError("use TaskReplay.load")
+
+
+class TransitionSampler(_TaskSampler):
+    """Draws uniformly from all steps of each task that were played."""
+
+    def sample(self, storage: Storage, batch_size: int) -> tuple[Tensor, dict[str, Any]]:
+        """Draw ``batch_size`` rows per task ``[task, batch_size]``; ``left`` is the number of steps until the end."""
+        shape = (len(self.tasks), batch_size)
+        uniform = torch.rand(shape, generator=self.generator, dtype=torch.float64)
+        slot = (uniform * self.writer.filled[self.tasks].unsqueeze(1)).long()
+        step = torch.randint(self.writer.rows - 1, shape, generator=self.generator)
+        if not self.writer.are_whole:
+            ends = self.writer.length[self.tasks].cumsum(dim=1)  # [task, slot]
+            position = (uniform * ends[:, -1:]).long()  # among all steps of the task
+            slot = torch.searchsorted(ends, position, right=True)
+            step = position - (ends - self.writer.length[self.tasks]).gather(1, slot)
+        index = self.writer.place[self.tasks].gather(1, slot) * self.writer.rows + step
+        return index, {"left": self.writer.length[self.tasks].gather(1, slot) - step}
+
+
+class RecentContextSampler(_TaskSampler):
+    """Draws whole episodes from the most recent context episodes of each task.
+
+    Args:
+        writer: Writer of the storage.
+        generator: Generator that draws the episodes.
+        recent: Number of a task's last context episodes to draw from.
+    """
+
+    def __init__(self, writer: TaskWriter, generator: torch.Generator, recent: int) -> None:
+        super().__init__(writer, generator)
+        self.recent = recent
+
+    def sample(self, storage: Storage, batch_size: int) -> tuple[Tensor, dict[str, Any]]:
+        """Draw the rows ``[task, episode, row]`` of ``batch_size`` different episodes per task, or of all if fewer."""
+        order = self.writer.context_order[self.tasks]  # [task, slot]
+        newest = order.topk(min(self.recent, order.shape[1]), dim=1)
+        key = torch.rand(newest.values.shape, generator=self.generator)
+        key = key.masked_fill(newest.values < 0, -1.0)
+        episodes = min(batch_size, int((newest.values >= 0).sum(dim=1).min()))
+        if episodes == 0:
+            raise RuntimeError("a task of the meta-batch has no context episode: the collector must mark some")
+        slot = newest.indices.gather(1, key.topk(episodes, dim=1).indices)  # [task, episode]
+        age = self.writer.update - self.writer.written_at[self.tasks].gather(1, slot)
+        first = self.writer.place[self.tasks].gather(1, slot) * self.writer.rows
+        return first.unsqueeze(-1) + torch.arange(self.writer.rows), {"age": age.float().mean()}

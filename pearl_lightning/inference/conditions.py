@@ -1,0 +1,72 @@
+"""Conditions: vectors computed from a posterior, on which actor and critics are conditioned."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor, nn
+
+
+class Condition(nn.Module, ABC):
+    """Computes a condition from a Gaussian posterior over z.
+
+    Args:
+        latent_dim: Size of z.
+    """
+
+    def __init__(self, latent_dim: int) -> None:
+        super().__init__()
+        self.latent_dim = latent_dim
+
+    @property
+    def width(self) -> int:
+        """Size of a condition; that of z by default."""
+        return self.latent_dim
+
+    @abstractmethod
+    def forward(self, mean: Tensor, std: Tensor, noise: Tensor) -> Tensor:
+        """Return the condition ``[..., width]``.
+
+        Args:
+            mean: Mean of the posterior ``[..., latent]``.
+            std: Standard deviation of the posterior ``[..., latent]``.
+            noise: Standard normal numbers ``[..., latent]``.
+        """
+
+
+class SampledCondition(Condition):
+    """A sample of z, as in the original: the agent acts on one hypothesis (Rakelly et al. 2019, sec. 4.2).
+
+    Args:
+        latent_dim: Size of z.
+    """
+
+    def forward(self, mean: Tensor, std: Tensor, noise: Tensor) -> Tensor:
+        return mean + std * noise
+
+
+class PosteriorCondition(Condition):
+    """Mean and standard deviation: the agent also acts on its uncertainty (VariBAD, Zintgraf et al. 2020, sec. 3.2).
+
+    Args:
+        latent_dim: Size of z.
+    """
+
+    @property
+    def width(self) -> int:
+        return 2 * self.latent_dim
+
+    def forward(self, mean: Tensor, std: Tensor, noise: Tensor) -> Tensor:
+        return torch.cat([mean, std], dim=-1)
+
+
+class MeanCondition(Condition):
+    """The mean alone: the agent ignores its uncertainty.
+
+    Args:
+        latent_dim: Size of z.
+    """
+
+    def forward(self, mean: Tensor, std: Tensor, noise: Tensor) -> Tensor:
+        return mean

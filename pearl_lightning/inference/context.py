@@ -1,0 +1,150 @@
+"""Conversion of the steps of episodes to the transitions that an encoder reads."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import torch
+from tensordict import TensorDictBase
+from torch import Tensor
+from torch.nn.functional import pad
+
+from pearl_lightning.action_space import ActionSpace
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContextLayout:
+    """Selection of transitions, and of their features, that the encoder reads.
+
+    The ``agent.json`` of an exported agent contains these settings.
+
+    Args:
+        stride: Number n of steps between two that are read: the encoder reads every n-th step, in training and in play.
+            The rewards of the steps in between are summed, so that rare events are not lost.
+        salient: Largest number of transitions per episode, after the stride; those with the largest absolute rewards
+            are read. None to read all. If rewards are rare and the reward function is hidden, most transitions have no
+            reward and carry little information.
+        next_observation: Whether the encoder also reads the change of the observation at each step: the effect of an
+            action, in addition to its reward (Rakelly et al. 2019, sec. 3; their code does so for tasks with different
+            dynamics).
+        reward_scale: Multiplier on the rewards that the encoder reads. Rewards that are small compared with dozens of
+            observed features have little effect on the encoder.
+
+    Raises:
+        ValueError: A setting is out of its range.
+    """
+
+    stride: int = 1
+    salient: int | None = None
+    next_observation: bool = False
+    reward_scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.stride < 1:
+            raise ValueError(f"context.stride must be at least 1, got {self.stride}")
+        if self.salient is not None and self.salient < 1:
+            raise ValueError(f"context.salient must be at least 1 or null, got {self.salient}")
+        if not 0 < self.reward_scale < math.inf:
+            raise ValueError(f"context.reward_scale must be above 0 and finite, got {self.reward_scale}")
+
+
+class ContextReader:
+    """Converts the steps of episodes to the input of the encoder.
+
+    Args:
+        layout: Selection of transitions and features.
+        observation_features: Number of features in one agent's observation.
+        action_space: Layout of one agent's action.
+    """
+
+    def __init__(self, layout: ContextLayout, observation_features: int, action_space: ActionSpace) -> None:
+        self.layout, self.observation_features, self.action_space = layout, observation_features, action_space
+
+    @property
+    def features(self) -> int:
+        """Number of features of a transition in the encoder's input."""
+        observed = self.observation_features * (2 if self.layout.next_observation else 1)
+        return observed + self.action_space.encoded_width + 1
+
+    def settled(self, steps: int) -> int:
+        """Number of the first ``steps`` steps of an episode whose conversion does not depend on later steps."""
+        return 0 if self.layout.salient is not None else steps - steps % self.layout.stride
+
+    def transitions(self, steps: TensorDictBase) -> Tensor:
+        """Return the selected transitions ``[..., transition, feature]``, ordered by step and agent.
+
+        A transition contains the change of the observation, the observation, the encoded action and the scaled reward.
+
+        Args:
+            steps: Consecutive steps of one episode, of which the first is at a multiple of the stride,
+                ``[..., step]``, with ``observation``, ``next_observation`` and ``action``
+                ``[..., step, agent, feature]`` and ``reward`` ``[..., step, agent]``.
+        """
+        stride, salient = self.layout.stride, self.layout.salient
+        before, after = (steps[name][..., ::stride, :, :] for name in ("observation", "next_observation"))
+        action = self.action_space.encode(steps["action"][..., ::stride, :, :])
+        reward = self.layout.reward_scale * steps["reward"]
+        if stride > 1:
+            reward = pad(reward, (0, 0, 0, -reward.shape[-2] % stride))
+            reward = reward.unflatten(-2, (-1, stride)).sum(dim=-2)
+        rows = torch.cat([after - before, before, action, reward.unsqueeze(-1)], dim=-1)
+        rows = rows.flatten(-3, -2)  # [..., transition, feature]
+        if salient is not None and salient < rows.shape[-2]:
+            kept = self._most_salient(rows[..., -1], self._unselected(steps))
+            rows = rows.gather(-2, kept.unsqueeze(-1).expand(*kept.shape, rows.shape[-1]))
+        return rows
+
+    def played(self, steps: TensorDictBase) -> Tensor | None:
+        """Which of the selected ``transitions`` were played ``[..., transition]``; None if all of them were.
+
+        The others are padding after the end of an episode, which an encoder must not read.
+
+        Args:
+            steps: As for ``transitions``, with ``played`` ``[..., step]``.
+        """
+        played = self._unselected(steps)
+        salient = self.layout.salient
+        if played is None or salient is None or salient >= played.shape[-1]:
+            return played
+        unselected = ContextReader(replace(self.layout, salient=None), self.observation_features, self.action_space)
+        return played.gather(-1, self._most_salient(unselected.transitions(steps)[..., -1], played))
+
+    def _unselected(self, steps: TensorDictBase) -> Tensor | None:
+        """Which transitions were played ``[..., transition]``, before the salient ones are selected; None for all."""
+        played: Tensor | None = steps.get("played", None)
+        if played is None or bool(played.all()):
+            return None
+        return played[..., :: self.layout.stride].repeat_interleave(steps["reward"].shape[-1], dim=-1)
+
+    def _most_salient(self, reward: Tensor, played: Tensor | None) -> Tensor:
+        """Indices ``[..., kept]`` of the largest absolute rewards, in order; padding is selected last."""
+        size = reward.abs() if played is None else torch.where(played, reward.abs(), -1.0)
+        assert self.layout.salient is not None
+        return size.topk(self.layout.salient, dim=-1).indices.sort(dim=-1).values
+
+    def encoder_input(self, transitions: Tensor) -> Tensor:
+        """Return the features of ``transitions`` that the encoder reads, ``[..., transition, feature]``."""
+        return transitions if self.layout.next_observation else transitions[..., self.observation_features :]
+
+    def of_meta_batch(self, batch: TensorDictBase) -> tuple[Tensor, Tensor | None]:
+        """Return the selected transitions of a meta-batch's context, ``[task, transition, feature]``.
+
+        The second result is their ``played`` ``[task, transition]``.
+
+        Args:
+            batch: Meta-batch with ``context`` ``[task, episode, step]`` of whole episodes and, if the agent observes
+                within episodes, ``beginning`` ``[task, step]`` of one more episode (see ``TaskReplay.sample``).
+        """
+        episodes = [batch["context"]] if batch["context"].shape[1] else []
+        if "beginning" in batch.keys():  # noqa: SIM118  (a TensorDict iterates over its rows)
+            episodes.append(batch["beginning"].unsqueeze(1))
+        rows = [self.transitions(steps).flatten(1, 2) for steps in episodes]
+        played = [self.played(steps) for steps in episodes]
+        if all(each is None for each in played):
+            return torch.cat(rows, dim=1) if len(rows) > 1 else rows[0], None
+        masks = [
+            torch.ones_like(each[..., 0], dtype=torch.bool) if mask is None else mask.flatten(1, 2)
+            for each, mask in zip(rows, played, strict=True)
+        ]
+        return torch.cat(rows, dim=1), torch.cat(masks, dim=1)

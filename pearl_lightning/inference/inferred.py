@@ -1,0 +1,83 @@
+"""The posteriors of a meta-batch, as conditions and auxiliary losses use them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from tensordict import TensorDictBase
+from torch import Tensor
+
+from pearl_lightning.inference.context import ContextReader
+from pearl_lightning.inference.encoders import ContextEncoder
+
+
+@dataclass(frozen=True)
+class Inferred:
+    """Posteriors that an encoder infers from the context of a meta-batch, and that context.
+
+    Args:
+        encoder: The context encoder.
+        context: Input of the encoder ``[task, transition, feature]``.
+        transitions: The complete transitions: the change of the observation, the observation, the encoded action and
+            the reward ``[task, transition, feature]``.
+        mean: Mean of each posterior ``[task, latent]``.
+        std: Standard deviation of each posterior ``[task, latent]``.
+        noise: Standard normal numbers that give ``z`` ``[task, latent]``.
+        z: A sample of each posterior ``[task, latent]``.
+        descriptor: Descriptors of the tasks ``[task, number]``, with mean 0 and variance 1 over the train tasks; None
+            if the tasks have none.
+        played: Which transitions were played ``[task, transition]``, while the others are padding after the end of an
+            episode; None if all were.
+    """
+
+    encoder: ContextEncoder
+    context: Tensor
+    transitions: Tensor
+    mean: Tensor
+    std: Tensor
+    noise: Tensor
+    z: Tensor
+    descriptor: Tensor | None = None
+    played: Tensor | None = None
+
+    def diagnostics(self) -> dict[str, Tensor]:
+        """Precision of the posteriors as ``train/*`` scalars; empty if z has no numbers."""
+        if self.encoder.latent_dim == 0:
+            return {}
+        played = self.played
+        number = (
+            self.std.new_tensor(float(self.context.shape[1])) if played is None else played.sum(dim=1).float().mean()
+        )
+        return {
+            "train/z_std": self.std.mean(),
+            "train/factors": number,
+            "train/factor_precision": self.std.square().reciprocal().mean() / number,
+        }
+
+
+def infer(
+    batch: TensorDictBase,
+    reader: ContextReader,
+    encoder: ContextEncoder,
+    normal: Callable[[torch.Size], Tensor],
+    device: torch.device,
+) -> Inferred:
+    """Infer the posteriors of a meta-batch.
+
+    Args:
+        batch: Result of ``TaskReplay.sample``.
+        reader: Reader of the context.
+        encoder: Context encoder.
+        normal: Function that returns standard normal numbers of a given shape.
+        device: Device of the encoder.
+    """
+    transitions, played = reader.of_meta_batch(batch)
+    transitions, played = transitions.to(device), None if played is None else played.to(device)
+    context = reader.encoder_input(transitions)
+    mean, std = encoder(context, played)
+    noise = normal(mean.shape)
+    descriptor = batch.get("descriptor", None)
+    descriptor = None if descriptor is None else descriptor.to(device)
+    return Inferred(encoder, context, transitions, mean, std, noise, mean + std * noise, descriptor, played)
