@@ -20,8 +20,9 @@ from pearl_lightning.evaluation import (
     format_table,
     write_history,
 )
-from pearl_lightning.evaluation.plots import plot_adaptation, plot_belief, plot_curve
-from pearl_lightning.evaluation.protocol import evaluate_adaptation
+from pearl_lightning.evaluation.plots import plot_adaptation, plot_belief, plot_curve, protocol_suffix
+from pearl_lightning.evaluation.protocol import check_protocol, evaluate_adaptation
+from pearl_lightning.evaluation.result import ProtocolName
 from pearl_lightning.experience.data import env_data
 from pearl_lightning.experience.progress import Progress
 from pearl_lightning.media import log_figure, takes_figures
@@ -40,23 +41,34 @@ class AdaptationEvaluation(PerAgent):
     Args:
         episodes: Number of episodes per task, at least 1.
         matches: Number of independent adaptations per task, at least 1.
-        deterministic: Whether to play the policy's mode instead of a sample.
+        deterministic: Whether to play the policy's mode instead of a sample; true in the protocol ``pearl``.
         seed: Seed of initial states and samples, which are the same in every evaluation.
         figures: Whether to draw figures: for the loggers at every evaluation, and in the run's folder at the end. This
             can take longer than a short evaluation.
+        protocol: ``adaptive``: the belief is updated after each episode, or as often as the agent does. ``pearl``: the
+            protocol of Rakelly et al. 2019, to compare returns with published ones. All episodes but the last one
+            explore with z from the prior; then the belief is updated with all of them, and the last episode's return is
+            the result.
 
     Raises:
-        ValueError: A number is below 1.
+        ValueError: A number is below 1, or a setting contradicts the protocol.
     """
 
     def __init__(
-        self, episodes: int = 3, matches: int = 4, deterministic: bool = True, seed: int = 0, figures: bool = True
+        self,
+        episodes: int = 3,
+        matches: int = 4,
+        deterministic: bool = True,
+        seed: int = 0,
+        figures: bool = True,
+        protocol: ProtocolName = "adaptive",
     ) -> None:
         for name, value in (("episodes", episodes), ("matches", matches)):
             if value < 1:
                 raise ValueError(f"{name} must be at least 1, got {value}")
         self.episodes, self.matches, self.deterministic, self.seed = episodes, matches, deterministic, seed
-        self.figures = figures
+        check_protocol(protocol, episodes, deterministic)
+        self.figures, self.protocol = figures, protocol
         self.progress = Progress()  # replaced by that of the data module in setup
         self.start_afresh()
 
@@ -76,6 +88,7 @@ class AdaptationEvaluation(PerAgent):
                 episodes=self.episodes,
                 matches=self.matches,
                 deterministic=self.deterministic,
+                protocol=self.protocol,
                 seed=self.seed,
                 progress=bar,
             )
@@ -139,9 +152,8 @@ class AdaptationEvaluation(PerAgent):
             f"after {row.episode} episodes": [point.table.episodes[row.episode].return_mean for point in points]
             for row in table.episodes
         }
-        plot_curve(steps, series, x_label="environment steps", y_label="return on validation tasks").savefig(
-            folder / "curve.png"
-        )
+        y_label = f"return on validation tasks{protocol_suffix(table.protocol)}"
+        plot_curve(steps, series, x_label="environment steps", y_label=y_label).savefig(folder / "curve.png")
 
     def state_dict(self) -> dict[str, Any]:
         history = [evaluation.to_json() for evaluation in self.progress.history]

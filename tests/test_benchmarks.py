@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -11,15 +12,16 @@ import numpy as np
 import pytest
 import yaml
 
-from benchmarks import parameters
+from benchmarks import curves, gymnasium_results, locomotion, parameters
 from benchmarks.ablations import ABLATIONS, PLACES
 from benchmarks.families import OTHERS, budget, check_budget
 from benchmarks.family_measures import at_equal_seconds, pool_seeds
 from benchmarks.family_report import by_kind
+from benchmarks.published import read_published
 from benchmarks.runs import Run, train_all
 from pearl_lightning.cli import main
 from pearl_lightning.commands.configs import ready_made
-from pearl_lightning.evaluation import AdaptationResult, AdaptationTable
+from pearl_lightning.evaluation import AdaptationResult, AdaptationTable, Evaluation, write_history
 
 pytestmark = [pytest.mark.no_cover, pytest.mark.slow]
 
@@ -225,3 +227,91 @@ def test_the_hash_of_a_config_is_repeated_and_depends_on_the_config(tmp_path: Pa
         folder.mkdir()
     first, second, other = map(parameters.parameters_hash, runs, folders)
     assert first == second != other
+
+
+def evaluated(updates: int, env_steps: int, *returns: float, protocol: str = "pearl", success: bool = False) -> Any:
+    """An evaluation of two tasks, whose second task returns 2 more than the first."""
+    scores = np.stack([np.array([returns]) - 1, np.array([returns]) + 1])
+    nothing = np.zeros((*scores.shape, 0))
+    statistics = {"success": scores > 0} if success else {}
+    result = AdaptationResult((5, 6), scores, None, nothing, nothing, 8, statistics=statistics, protocol=protocol)
+    return Evaluation(updates, env_steps, result.table())
+
+
+def test_a_curve_has_a_row_per_evaluation_of_the_last_protocol(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    history = [evaluated(0, 0, 1.0, 5.0, protocol="adaptive")]
+    history += [evaluated(updates, 10 * updates, -3.0, updates / 10, success=True) for updates in (0, 50, 100)]
+    write_history(history, run / "adaptation.json")
+    (run / "summary.json").write_text(json.dumps({"updates": 100, "seconds": 30.0}))
+    (run / "config.yaml").write_text("name: run\n")
+    curves.main([str(run), str(tmp_path / "new" / "run.csv")])
+    head, *rows = (tmp_path / "new" / "run.csv").read_text().splitlines()
+    names = "env_steps,updates,seconds,return_0,return_1,success_0,success_1,gain,gain_low,gain_high,protocol"
+    assert head == names
+    assert rows[1] == "500,50,15.0,-3.0,5.0,0.0,1.0,8.0,nan,nan,pearl"
+    curve = curves.read_curve(tmp_path / "new" / "run.csv")
+    assert (curve.protocol, curve.episodes, curve.final("seconds")) == ("pearl", 2, 30.0)
+    assert curve.last_returns.tolist() == [0.0, 5.0, 10.0]
+    assert curves.value_at(curve.env_steps, curve.last_returns, 750) == 7.5
+    assert np.isnan(curves.value_at(curve.env_steps, curve.last_returns, 1001))
+    (tmp_path / "empty.csv").write_text("env_steps,updates\n")
+    with pytest.raises(ValueError, match=r"empty\.csv must be a file of benchmarks\.curves"):
+        curves.read_curve(tmp_path / "empty.csv")
+
+
+def fake_curve(path: Path, *returns: float, step: int = 200_000) -> None:
+    """A file of ``benchmarks.curves`` with one evaluation every ``step`` environment steps."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    head = "env_steps,updates,seconds,return_0,return_1,success_0,success_1,gain,gain_low,gain_high,protocol"
+    lines = [f"{step * k},{k},{60 * k},-300,{each},0.1,0.9,2,1,3,pearl" for k, each in enumerate(returns)]
+    path.write_text("\n".join([head, *lines]) + "\n")
+
+
+def test_the_page_of_the_mujoco_families_has_runs_beside_published_numbers(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "docs/results/data/published", tmp_path / "data" / "published")
+    locomotion.main(["--no-train", "--output", str(tmp_path), "--runs_dir", str(tmp_path / "runs")])
+    assert "No family with a published curve has been run yet." in (tmp_path / "mujoco.md").read_text()
+    fake_curve(tmp_path / "data" / "mujoco_cheetah_vel-seed0.csv", -300, -100, -20)
+    fake_curve(tmp_path / "data" / "mujoco_cheetah_vel-seed1.csv", -300, -110, -30, step=150_000)
+    fake_curve(tmp_path / "data" / "mujoco_cheetah_vel-seed0_reference.csv", -300, -150, -140)
+    fake_curve(tmp_path / "data" / "mujoco_hopper_params-seed4.csv", 100, 200)
+    locomotion.main(["--no-train", "--output", str(tmp_path), "--runs_dir", str(tmp_path / "runs")])
+    written = (tmp_path / "mujoco.md").read_text()
+    assert "in 1 of 1 families that have been run (Half-Cheetah-Vel)." in written
+    assert "| cheetah_vel | ours, seed 0 | pearl | -100.0 | -60.0 | – | -20.0 | 400,000 | 2 | 120 |" in written
+    assert "| cheetah_vel | ours, seed 1 | pearl | -83.3 | -30.0 | – | -30.0 | 300,000 | 2 | 120 |" in written
+    assert "| cheetah_vel | ours, reference preset, seed 0 | pearl | -150.0 | -145.0 | – | -140.0 |" in written
+    assert "| cheetah_vel | published VariBAD | see below | – | – | – | -27.2 | about 10^8 |" in written
+    assert "Not yet run: cheetah_dir, ant_dir, ant_goal, humanoid_dir, walker_params." in written
+    assert "python -m benchmarks.locomotion --families cheetah_vel hopper_params --seeds 0 1 4\n" in written
+    assert "python -m benchmarks.locomotion --reference --families cheetah_vel --seeds 0\n" in written
+    assert {path.name for path in tmp_path.glob("*.png")} == {"mujoco_cheetah_vel.png", "mujoco_hopper_params.png"}
+    published = read_published(tmp_path / "data" / "published", "cheetah_vel")
+    assert np.isnan(published.at(200_000))  # before its first point
+    assert published.final == pytest.approx(published.returns[-5:].mean())
+
+
+def test_the_page_of_gymnasium_has_the_gain_of_each_seed(tmp_path: Path) -> None:
+    fake_curve(tmp_path / "data" / "gym_pendulum-seed1.csv", -300, -200)
+    fake_curve(tmp_path / "data" / "gym_pendulum-seed0.csv", -300, -250)
+    gymnasium_results.main(["--no-train", "--output", str(tmp_path), "--runs_dir", str(tmp_path / "runs")])
+    written = (tmp_path / "gymnasium.md").read_text()
+    assert "in 2 of 2 runs" in written
+    row = "| pearl | 2 | -300.00 | -250.00 | 2.00 [1.00, 3.00] | 10% to 90% | 200,000 | 60 |"
+    assert f"| gym_pendulum | 0 {row}" in written
+    assert "Not yet run: gym_cartpole, metaworld_ml1_reach." in written
+
+
+def test_the_missing_runs_of_a_page_are_trained_with_their_configs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted: list[Run] = []
+    monkeypatch.setattr("benchmarks.curve_runs.train_all", lambda runs, *_: wanted.extend(runs.values()))
+    shutil.copytree(ROOT / "docs/results/data/published", tmp_path / "data" / "published")
+    options = ["--families", "ant_goal", "--seeds", "0", "2", "--output", str(tmp_path), "--runs_dir", str(tmp_path)]
+    locomotion.main([*options, "--reference", "--trainer.max_steps=3"])
+    assert [run.name for run in wanted] == ["mujoco_ant_goal-seed0_reference", "mujoco_ant_goal-seed2_reference"]
+    assert wanted[0].configs == ["locomotion", "mujoco/ant_goal", "reference"]
+    assert list(wanted[1].options) == ["--threads", "1", "--evaluation.protocol", "pearl", "--trainer.max_steps=3"]

@@ -12,8 +12,10 @@ import numpy as np
 import pytest
 import torch
 from environments import AGENTS, FEATURES, HORIZON, SPACE, CountingEncoder, CountingEnv
+from tensordict import TensorDict
 
 from pearl_lightning.agents.pearl import PEARL
+from pearl_lightning.callbacks import AdaptationEvaluation
 from pearl_lightning.envs.meta_env import EpisodeLost
 from pearl_lightning.envs.point_robot import GoalTasks, PointRobot
 from pearl_lightning.evaluation import (
@@ -36,8 +38,9 @@ from pearl_lightning.evaluation import (
     write_matches,
 )
 from pearl_lightning.evaluation.beliefs import TRACE_POINTS
-from pearl_lightning.evaluation.plots import plot_belief
-from pearl_lightning.inference.encoders import ContextFreeEncoder, MeanEncoder
+from pearl_lightning.evaluation.plots import plot_adaptation, plot_belief
+from pearl_lightning.inference.belief import BeliefConfig
+from pearl_lightning.inference.encoders import ContextFreeEncoder, GaussianProductEncoder, MeanEncoder
 from pearl_lightning.networks.distributions import HybridTanhGaussian
 
 
@@ -188,6 +191,80 @@ def test_the_control_reads_another_kind_of_task_where_one_is_played(monkeypatch:
 def test_the_control_needs_two_tasks_at_a_time(agent: PEARL) -> None:
     with pytest.raises(ValueError, match="wrong_context needs two tasks side by side, got 6 in all arenas"):
         evaluate_adaptation(CountingEnv(), agent, [6], matches=4, wrong_context=True)
+
+
+def plain_returns(env: PointRobot, agent: PEARL, tasks: list[int], seed: int) -> torch.Tensor:
+    """Returns ``[arena, episode]`` in the published protocol, by a plain loop over one arena per task."""
+    env.set_seed(seed)
+    env.set_tasks(torch.tensor(tasks))
+    generator = torch.Generator().manual_seed(seed)
+    mean, std = torch.zeros(len(tasks), 5), torch.ones(len(tasks), 5)
+    context: list[torch.Tensor] = []
+    returns = torch.zeros(len(tasks), 3)
+    for episode in range(3):
+        if episode == 2:
+            mean, std = agent.encoder(torch.stack(context, dim=1))
+        z = mean + std * torch.randn(len(tasks), 5, generator=generator)
+        observation = env.reset()["agents", "observation"]
+        for _ in range(env.horizon):
+            action = agent.act(observation, z, deterministic=True)
+            after = env.step(TensorDict({"agents": {"action": action}}, batch_size=[env.arenas]))["next"]
+            reward = after["agents", "reward"]
+            encoded = agent.action_space.encode(action)
+            context.append(torch.cat([observation, encoded, reward], dim=-1)[:, 0])
+            returns[:, episode] += reward[:, 0, 0]
+            observation = after["agents", "observation"]
+    return returns
+
+
+@pytest.mark.parametrize("every", [{}, {"observe_every": 4, "resample_every": 3}])
+@torch.no_grad()
+def test_the_protocol_of_the_paper_is_a_plain_loop(every: dict[str, int]) -> None:
+    torch.manual_seed(0)
+    env = PointRobot(arenas=4, tasks=GoalTasks(train_tasks=1, validation_tasks=1, test_tasks=4))
+    agent = PEARL(
+        env.features,
+        env.action_space,
+        encoder=partial(GaussianProductEncoder, latent_dim=5),
+        belief=BeliefConfig(**every),
+    )
+    tasks = list(env.tasks.test_indices)
+    played = evaluate_adaptation(env, agent, tasks, protocol="pearl", seed=3)
+    expected = plain_returns(env, agent, tasks, seed=3)
+    np.testing.assert_allclose(played.returns[:, 0], expected.numpy(), rtol=1e-4, atol=1e-4)
+    assert (played.z_mean[:, 0, 0] == 0).all()
+    assert (played.z_mean[:, 0, 1] != 0).all()
+    adaptive = evaluate_adaptation(env, agent, tasks, seed=3)
+    assert (adaptive.returns[:, 0, 1] != played.returns[:, 0, 1]).all()
+
+
+def test_exploration_episodes_update_the_belief_together() -> None:
+    agent = PEARL(FEATURES, SPACE, encoder=CountingEncoder)
+    env = CountingEnv(arenas=2, lose={1: 2})  # the second episode is played again
+    played = evaluate_adaptation(env, agent, [6, 7, 8], episodes=4, matches=2, protocol="pearl")
+    seen = HORIZON * AGENTS * np.array([0.0, 0.0, 3.0, 4.0]).reshape(1, 1, 4, 1)
+    assert (played.z_mean == np.broadcast_to(seen, (3, 2, 4, 2))).all()
+    table = played.table()
+    assert AdaptationTable.from_json(table.to_json()) == table
+    assert table.to_json()["protocol"] == "pearl"
+    assert format_table(table).splitlines()[-1].startswith("protocol pearl: the episodes before the last one explore")
+    assert "protocol pearl" in plot_adaptation(table).get_suptitle()
+    assert plot_belief(played).get_suptitle() == "protocol pearl"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"protocol": "paper"}, "protocol must be adaptive or pearl, got paper"),
+        ({"protocol": "pearl", "episodes": 1}, "episodes must be at least 2 in protocol pearl"),
+        ({"protocol": "pearl", "deterministic": False}, "deterministic must be true in protocol pearl"),
+    ],
+)
+def test_options_that_contradict_the_protocol_are_refused(agent: PEARL, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        evaluate_adaptation(CountingEnv(), agent, [6], **options)
+    with pytest.raises(ValueError, match=message):
+        AdaptationEvaluation(**options)
 
 
 def test_an_agent_without_a_latent_has_a_table_without_one() -> None:

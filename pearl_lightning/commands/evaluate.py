@@ -19,6 +19,7 @@ from pearl_lightning.commands.environments import (
 from pearl_lightning.commands.outputs import output_file
 from pearl_lightning.commands.parser import PearlParser, quiet
 from pearl_lightning.commands.playing import add_playing_arguments, playing_option
+from pearl_lightning.evaluation.result import ProtocolName
 from pearl_lightning.progress_bar import progress_bar
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ SIDES = ("home", "away")
 """Sides that ``--side both`` plays."""
 _KINDS = ("json", "png", "csv")
 """Options for output files, and the suffixes of these files."""
-_USUAL = {"episodes": 3, "matches": 4, "seed": 0}
+_USUAL = {"protocol": "adaptive", "episodes": 3, "matches": 4, "seed": 0}
 """Defaults, which are omitted from file names."""
 
 
@@ -79,7 +80,7 @@ def run(arguments: list[str]) -> None:
 
 def _evaluations(options: Any) -> list[_Evaluation]:
     """All evaluations that the options ask for, in order."""
-    asked = playing_option(options)
+    asked = _asked_mode(options)
     overlay, _ = family_overlay(options.tasks)
     entered = entrants(options.checkpoints, options.config or [], overlay)
     modes = [entrant.is_deterministic(asked) for entrant in entered]
@@ -88,6 +89,20 @@ def _evaluations(options: Any) -> list[_Evaluation]:
     sides = SIDES if options.side == "both" else (options.side,)
     players = zip(entered, modes, strict=True)
     return [_Evaluation(*player, backend, side) for player, backend, side in product(players, backends, sides)]
+
+
+def _asked_mode(options: Any) -> bool | None:
+    """Whether the options ask for the mode of the policies; None if each run decides.
+
+    Raises:
+        ValueError: The options contradict each other.
+    """
+    asked = playing_option(options)
+    if options.protocol != "pearl":
+        return asked
+    if asked is False:
+        raise ValueError("--sampled contradicts --protocol pearl, which plays the policy's mode")
+    return True
 
 
 def _play(evaluation: _Evaluation, options: Any, expected: _Setting | None) -> tuple[AdaptationResult, _Setting]:
@@ -115,7 +130,8 @@ def _play(evaluation: _Evaluation, options: Any, expected: _Setting | None) -> t
                 indices,
                 episodes=options.episodes,
                 matches=options.matches,
-                deterministic=evaluation.deterministic,
+                deterministic=evaluation.deterministic or options.protocol == "pearl",  # no matter to scripted players
+                protocol=options.protocol,
                 wrong_context=options.wrong_context,
                 seed=options.seed,
                 progress=progress,
@@ -147,6 +163,7 @@ def _print_and_write(result: AdaptationResult, evaluation: _Evaluation, options:
         "split": options.tasks,
         "backend": evaluation.backend,
         "side": evaluation.side,
+        "protocol": options.protocol,
         "sampled": is_sampled,
         "wrong_context": options.wrong_context,
         "seed": options.seed,
@@ -232,6 +249,14 @@ def _parser() -> PearlParser:
     )
     add_config_argument(parser)
     parser.add_argument(
+        "--protocol",
+        type=ProtocolName,
+        default=_USUAL["protocol"],
+        help="adaptive updates the belief after each episode, or as often as the agent does. pearl is the protocol of "
+        "Rakelly et al. 2019: all episodes but the last one explore with z from the prior, then the belief is updated, "
+        "and the last episode is the result.",
+    )
+    parser.add_argument(
         "--episodes", type=int, default=_USUAL["episodes"], help="Number of episodes per task, at least 1."
     )
     parser.add_argument(
@@ -245,6 +270,12 @@ def _parser() -> PearlParser:
         help="Control experiment: each belief reads the episodes of another task.",
     )
     parser.add_argument("--seed", type=int, default=_USUAL["seed"], help="Seed of starts and samples.")
+    _add_derk_arguments(parser)
+    _add_output_arguments(parser)
+    return parser
+
+
+def _add_derk_arguments(parser: PearlParser) -> None:
     parser.add_argument(
         "--backend",
         type=Literal["simulator", "game", "both"] | None,
@@ -255,8 +286,6 @@ def _parser() -> PearlParser:
         type=Literal["home", "away", "both"] | None,
         help="Team of Derk's Gym to play, or both in turn; by default the config's.",
     )
-    _add_output_arguments(parser)
-    return parser
 
 
 def _add_output_arguments(parser: PearlParser) -> None:

@@ -27,7 +27,7 @@ def plot_adaptation(table: AdaptationTable) -> Figure:
         _finish(axes, label)
     if len(panels) > 1:
         figure.axes[1].set_ylim(-0.02, 1.02)
-    figure.suptitle(f"{table.tasks} tasks x {table.matches_per_task} matches")
+    figure.suptitle(f"{table.tasks} tasks x {table.matches_per_task} matches{protocol_suffix(table.protocol)}")
     return figure
 
 
@@ -101,7 +101,14 @@ def plot_belief(result: AdaptationResult) -> Figure:
         axes.fill_between(result.trace.transitions, low, high, alpha=0.2, label="80 % of the matches")
         axes.set_xlabel("transitions read")
         _finish(axes, caption)
+    if suffix := protocol_suffix(result.protocol):
+        figure.suptitle(suffix.removeprefix(", "))
     return figure
+
+
+def protocol_suffix(protocol: str) -> str:
+    """Text that names a protocol at the end of a title; empty for the default protocol."""
+    return "" if protocol == "adaptive" else f", protocol {protocol}"
 
 
 def _finish(axes: Axes, y_label: str) -> None:

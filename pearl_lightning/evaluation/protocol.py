@@ -1,10 +1,10 @@
-"""The adaptation protocol: agents play held-out tasks, one episode after another."""
+"""The adaptation protocols: agents play held-out tasks, one episode after another."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import cast, get_args
 
 import numpy as np
 import torch
@@ -14,9 +14,11 @@ from torch import Tensor
 from pearl_lightning.envs.meta_env import MetaEnv
 from pearl_lightning.evaluation.belief_trace import BeliefTrace
 from pearl_lightning.evaluation.beliefs import MisledBelief, TracedBelief
-from pearl_lightning.evaluation.result import AdaptationResult
+from pearl_lightning.evaluation.exploration import DeferredBelief, EpisodicAgent
+from pearl_lightning.evaluation.result import AdaptationResult, ProtocolName
 from pearl_lightning.experience.player import MetaAgent, Player
 from pearl_lightning.experience.rollout import play_episode
+from pearl_lightning.inference.belief import Belief
 
 _SCORES = ("returns", "outcomes", "z_mean", "z_std")
 
@@ -29,23 +31,32 @@ def evaluate_adaptation(
     episodes: int = 3,
     matches: int = 1,
     deterministic: bool = True,
+    protocol: ProtocolName = "adaptive",
     wrong_context: bool = False,
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> AdaptationResult:
     """Play each task ``matches`` times for ``episodes`` episodes, starting from the prior.
 
-    In episode 0, z is sampled from the prior. In each later episode, z is sampled from the posterior given all earlier
-    episodes. The same seed gives the same initial states and samples. All random states, of the environment and global
-    ones, are the same afterwards.
+    In the protocol ``adaptive``, the belief is updated after each episode, or more often if the agent does so: in
+    episode 0, z is sampled from the prior, and in each later episode from the posterior given all earlier episodes.
+
+    The protocol ``pearl`` is that of the code published with Rakelly et al. 2019, which plays three episodes. All
+    episodes but the last one explore: each has one sample of z from the prior. Then the belief is updated with all of
+    them, and the last episode has one sample of z from the posterior. Its return is the result. The policy plays its
+    mode in all episodes.
+
+    The same seed gives the same initial states and samples. All random states, of the environment and global ones, are
+    the same afterwards.
 
     Args:
         env: Environment. Its tasks and random state are restored afterwards, even after an error.
         agent: Agent that plays.
         tasks: Indices of the tasks to play, at least one.
-        episodes: Number of episodes per match, at least 1.
+        episodes: Number of episodes per match, at least 1; at least 2 in the protocol ``pearl``.
         matches: Number of independent adaptations per task, at least 1.
-        deterministic: Whether to play the policy's mode instead of a sample.
+        deterministic: Whether to play the policy's mode instead of a sample; true in the protocol ``pearl``.
+        protocol: ``adaptive`` or ``pearl``.
         wrong_context: Whether each belief observes the episodes of another task, of another kind if the family has
             kinds. This control must show no gain.
         seed: Seed of initial states and samples.
@@ -53,16 +64,23 @@ def evaluate_adaptation(
             whenever episodes end.
 
     Raises:
-        ValueError: A number is below 1, or all arenas play the same task with ``wrong_context``.
+        ValueError: A number is below 1, an option contradicts the protocol, or all arenas play the same task with
+            ``wrong_context``.
     """
     for name, value in (("episodes", episodes), ("matches", matches), ("tasks", len(tasks))):
         if value < 1:
             raise ValueError(f"{name} must be at least 1, got {value}")
+    check_protocol(protocol, episodes, deterministic)
     saved_tasks, saved_state = env.next_tasks, env.random_state()
     try:
         env.set_seed(seed)
         settings = _Settings(
-            episodes=episodes, matches=matches, deterministic=deterministic, wrong_context=wrong_context, seed=seed
+            episodes=episodes,
+            matches=matches,
+            deterministic=deterministic,
+            protocol=protocol,
+            wrong_context=wrong_context,
+            seed=seed,
         )
         played, trace, env_steps = _play(env, agent, tasks, settings, progress or (lambda done, total: None))
     finally:
@@ -82,7 +100,22 @@ def evaluate_adaptation(
         statistics={name: values for name, values in shaped.items() if name not in _SCORES},
         trace=trace,
         kinds=tuple(env.tasks.kind(int(task)) for task in tasks),
+        protocol=protocol,
     )
+
+
+def check_protocol(protocol: ProtocolName, episodes: int, deterministic: bool) -> None:
+    """Check that the options of an evaluation fit its protocol.
+
+    Raises:
+        ValueError: There is no such protocol, or an option contradicts it.
+    """
+    if protocol not in get_args(ProtocolName):
+        raise ValueError(f"protocol must be {' or '.join(get_args(ProtocolName))}, got {protocol}")
+    if protocol == "pearl" and episodes < 2:
+        raise ValueError(f"episodes must be at least 2 in protocol pearl, whose last one is the result, got {episodes}")
+    if protocol == "pearl" and not deterministic:
+        raise ValueError("deterministic must be true in protocol pearl, which plays the policy's mode, got false")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,6 +125,7 @@ class _Settings:
     episodes: int
     matches: int
     deterministic: bool
+    protocol: ProtocolName
     wrong_context: bool
     seed: int
 
@@ -107,14 +141,13 @@ def _play(
     traces: list[Tensor] = []  # mean and standard deviation [match, point, 2, latent]
     counts = np.zeros(1, dtype=np.int64)  # transitions read before each point
     env_steps = 0
+    agent = EpisodicAgent(agent) if settings.protocol == "pearl" else agent
     progress(0, total)
     for first in range(0, len(plan), env.arenas):
         chunk = plan[first : first + env.arenas]
         filler = plan[torch.arange(env.arenas - len(chunk)) % len(plan)]  # idle arenas repeat tasks, uncounted
         env.set_tasks(torch.cat([chunk, filler]))
-        belief = agent.prior(env.arenas)
-        belief = MisledBelief(belief, _of_another_task(env, pairing)) if settings.wrong_context else belief
-        belief = TracedBelief(belief, env.horizon)
+        belief = _first_belief(env, agent, settings, pairing)
         player = Player(agent, env.arenas, belief=belief, deterministic=settings.deterministic, generator=generator)
         played = []
         for episode in range(1, settings.episodes + 1):
@@ -129,6 +162,16 @@ def _play(
     mean, std = torch.cat(traces).double().cpu().numpy().transpose(2, 0, 1, 3)
     trace_of_all = BeliefTrace(counts, mean, std) if mean.shape[-1] else None
     return dict(TensorDict.cat(rounds).items()), trace_of_all, env_steps
+
+
+def _first_belief(env: MetaEnv, agent: MetaAgent, settings: _Settings, pairing: torch.Generator) -> TracedBelief:
+    """The prior, with the updates of the settings."""
+    belief: Belief = agent.prior(env.arenas)
+    if settings.wrong_context:
+        belief = MisledBelief(belief, _of_another_task(env, pairing))
+    if settings.protocol == "pearl":
+        belief = DeferredBelief(belief, settings.episodes - 1)
+    return TracedBelief(belief, env.horizon)
 
 
 def _scores(env: MetaEnv, player: Player, rows: TensorDict) -> TensorDict:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -16,6 +16,9 @@ from pearl_lightning.evaluation.statistics import (
     paired_gain,
     stratified_bootstrap,
 )
+
+ProtocolName = Literal["adaptive", "pearl"]
+"""Names of the protocols of ``evaluate_adaptation``."""
 
 
 @dataclass(frozen=True)
@@ -113,6 +116,7 @@ class AdaptationTable:
         win_gain: Gain of the win rate; ``None`` if the environment has no winner.
         settled_after: Result of ``BeliefTrace.settled``; ``None`` for an agent without a latent.
         kinds: Rows of each kind of task, one per episode index; empty if all tasks are of one kind.
+        protocol: Protocol of the evaluation.
     """
 
     tasks: int
@@ -123,6 +127,7 @@ class AdaptationTable:
     win_gain: Interval | None = None
     settled_after: float | None = None
     kinds: Mapping[str, tuple[KindRow, ...]] = field(default_factory=dict)
+    protocol: str = "adaptive"
 
     def to_json(self) -> dict[str, Any]:
         """Return the table as dicts, lists and numbers, for files and checkpoints."""
@@ -134,6 +139,8 @@ class AdaptationTable:
             entry["settled_after"] = self.settled_after
         if self.kinds:
             entry["kinds"] = {kind: [row.to_json() for row in rows] for kind, rows in self.kinds.items()}
+        if self.protocol != "adaptive":  # files of earlier versions have no protocol
+            entry["protocol"] = self.protocol
         return entry
 
     @classmethod
@@ -154,6 +161,7 @@ class AdaptationTable:
             win_gain=Interval.from_json(entry["win_gain"]) if "win_gain" in entry else None,
             settled_after=entry.get("settled_after"),
             kinds={kind: tuple(KindRow.from_json(row) for row in rows) for kind, rows in kinds.items()},
+            protocol=entry.get("protocol", "adaptive"),
         )
 
 
@@ -198,6 +206,7 @@ class AdaptationResult:
         statistics: Further statistics of the environment by name, ``[task, match, episode]`` each.
         trace: Posteriors during the episodes; ``None`` for an agent without a latent.
         kinds: Kind of each task by ``TaskDistribution.kind`` ``[task]``; empty if unknown.
+        protocol: Protocol of the evaluation.
     """
 
     tasks: tuple[int, ...]
@@ -209,6 +218,7 @@ class AdaptationResult:
     statistics: Mapping[str, np.ndarray] = field(default_factory=dict)
     trace: BeliefTrace | None = None
     kinds: tuple[str, ...] = ()
+    protocol: ProtocolName = "adaptive"
 
     def coverage(self) -> np.ndarray | None:
         """Share of latents ``[episode]`` whose last mean lies in the 95 % interval of the posterior after the episode.
@@ -233,6 +243,7 @@ class AdaptationResult:
             win_gain=None if self.outcomes is None else paired_gain(self.outcomes > 0),
             settled_after=None if self.trace is None else self.trace.settled(),
             kinds=self.by_kind(),
+            protocol=self.protocol,
         )
 
     def _row(self, episode: int, coverage: np.ndarray | None) -> EpisodeRow:

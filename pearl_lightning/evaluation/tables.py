@@ -29,6 +29,8 @@ def format_table(table: AdaptationTable) -> str:
         returns = ", ".join(f"{row.return_mean:.2f}" for row in rows)
         lines.append(f"{kind}: return {returns}" + (f", won {wins}" if wins else ""))
     lines.append(f"{table.tasks} tasks x {table.matches_per_task} matches, {table.env_steps} environment steps")
+    if table.protocol == "pearl":
+        lines.append("protocol pearl: the episodes before the last one explore with z from the prior")
     return "\n".join(lines)
 
 

@@ -58,9 +58,9 @@ class Progress:
             setattr(self, name, state[name])
 
     def comparable(self) -> list[Evaluation]:
-        """Evaluations with as many episodes per task as the last one; a resumed run may play more or fewer."""
-        counts = [len(evaluation.table.episodes) for evaluation in self.history]
-        return [each for each, count in zip(self.history, counts, strict=True) if count == counts[-1]]
+        """Evaluations with the last one's protocol and number of episodes; a resumed run may have other settings."""
+        kinds = [(each.table.protocol, len(each.table.episodes)) for each in self.history]
+        return [each for each, kind in zip(self.history, kinds, strict=True) if kind == kinds[-1]]
 
 
 def summed_counts(states: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

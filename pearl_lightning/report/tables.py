@@ -17,7 +17,7 @@ PARTS = {
     "checkpoints": "writing checkpoints",
 }
 """Parts of a run's time, in the order of the bars."""
-OPTIONS = ("checkpoint", "config", "split", "backend", "side", "sampled", "wrong_context", "seed")
+OPTIONS = ("checkpoint", "config", "split", "backend", "side", "protocol", "sampled", "wrong_context", "seed")
 """Options of ``pearl evaluate`` that the page shows."""
 
 
@@ -88,7 +88,8 @@ def evaluations(run: RunRecord) -> list[Evaluated]:
     found = []
     if run.history:
         last = run.history[-1]
-        found.append(Evaluated(f"Last evaluation during training, after {last.update:,} updates", last.table))
+        title, protocol = f"Last evaluation during training, after {last.update:,} updates", last.table.protocol
+        found.append(Evaluated(title, last.table, {} if protocol == "adaptive" else {"protocol": protocol}))
     for name, played in run.evaluations.items():
         options = {option: played.settings[option] for option in OPTIONS if played.settings.get(option) is not None}
         found.append(Evaluated(name, played.table, options))

@@ -190,6 +190,19 @@ def test_evaluate_writes_beside_the_runs_metrics_a_file_for_each_way_to_play(one
     assert control[0][1]["return_mean"] != control[1][1]["return_mean"]
 
 
+def test_evaluate_plays_the_protocol_of_the_paper(
+    fitted: tuple[Path, str, str], capfd: pytest.CaptureFixture[str]
+) -> None:
+    folder = fitted[0]
+    options = ["evaluate", str(folder / "checkpoints" / "last.ckpt"), "--protocol", "pearl", "--matches", "2"]
+    assert main(options) == 0
+    assert "protocol pearl: the episodes before the last one explore" in capfd.readouterr().out
+    written = json.loads((folder / "evaluation-last-protocol_pearl-matches_2.json").read_text())
+    assert (written["protocol"], written["sampled"], len(written["episodes"])) == ("pearl", False, 3)
+    assert main([*options, "--sampled"]) == 1
+    assert "--sampled contradicts --protocol pearl" in capfd.readouterr().err
+
+
 def test_evaluate_compares_checkpoints_on_the_same_matches(
     fitted: tuple[Path, str, str], one_update: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,4 +1,4 @@
-"""Normalized observations: their statistics, and an agent that acts and learns as if they had been normalized before."""
+"""Normalized observations: their statistics, and an agent that learns as if they had been normalized before."""
 
 from __future__ import annotations
 
