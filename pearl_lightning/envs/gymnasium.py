@@ -96,12 +96,13 @@ class GymnasiumEnv(MetaEnv):
         self._successes: Tensor | None = None
 
     def prepare(self) -> float:
-        """Start the workers, if there are any; this is no work that a run must wait for twice."""
-        self._start()
+        """Start the workers, if there are any. This is no compilation, so the seconds are 0."""
+        self.is_closed = False
+        self._arenas.start()
         return 0.0
 
     def begin(self, tasks: list[Any]) -> Tensor:
-        self._start()
+        self.is_closed = False  # garbage collection of the environment then ends its workers
         seeds = torch.randint(2**31 - 1, (self.arenas,), generator=self.generator).tolist()
         features = self._arenas.begin(tasks, seeds)
         self._successes = None
@@ -147,10 +148,6 @@ class GymnasiumEnv(MetaEnv):
         """Close the environments, and end the workers. The next reset starts the workers again."""
         self._arenas.close()
         super().close(raise_if_closed=raise_if_closed)
-
-    def _start(self) -> None:
-        self._arenas.start()
-        self.is_closed = False  # garbage collection of the environment then ends its workers
 
     def _seen(self, features: NDArray[np.float32]) -> Tensor:
         """Features of the environments as observations ``[arena, 1, feature]``."""

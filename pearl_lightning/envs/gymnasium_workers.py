@@ -28,6 +28,8 @@ from pearl_lightning.envs.gymnasium_tasks import ArenaError, MakeEnv, TaskBy
 from pearl_lightning.envs.meta_env import EpisodeLost
 from pearl_lightning.envs.spaces import Array
 
+START_SECONDS = 60.0
+"""Least time limit for the start of the workers, which import the environment."""
 CLOSE_SECONDS = 5.0
 """Time limit for workers to close their environments before they are killed."""
 MAX_LOSSES_IN_A_ROW = 10
@@ -54,7 +56,7 @@ class ArenaWorkers:
         task: First task of all arenas.
         arenas: Number of arenas.
         workers: Number of processes, in [1, arenas].
-        timeout: Time limit in seconds for each answer.
+        timeout: Time limit in seconds for each answer; for the start it is at least ``START_SECONDS``.
 
     Raises:
         ValueError: The environment cannot be sent to other processes.
@@ -83,10 +85,11 @@ class ArenaWorkers:
             RuntimeError: A worker does not start, or cannot make its environments.
         """
         missing = [number for number, worker in enumerate(self._workers) if worker is None]
+        self.restarts += len(missing) if self._is_lost else 0
         for number in missing:
             self._workers[number] = _Worker(self.timeout)
         try:
-            self._call({number: self._made[number] for number in missing})
+            self._call({number: self._made[number] for number in missing}, max(self.timeout, START_SECONDS))
         except BaseException as error:
             for number in missing:
                 self._drop(number)
@@ -104,7 +107,6 @@ class ArenaWorkers:
         self._losses_in_a_row = self._losses_in_a_row if self._is_lost else 0
         if self._losses_in_a_row >= MAX_LOSSES_IN_A_ROW:
             raise RuntimeError(f"{self._losses_in_a_row} episodes in a row were lost: check the environment's messages")
-        self.restarts += sum(worker is None for worker in self._workers) if self._is_lost else 0
         self.start()
         self._is_lost = False
         parts = [(tasks[share.start : share.stop], seeds[share.start : share.stop]) for share in self.shares]
@@ -124,7 +126,7 @@ class ArenaWorkers:
     def picture(self) -> NDArray[np.uint8]:
         """Draw the first arena, as RGB values ``[row, column, 3]``."""
         self._require_episode()
-        picture: NDArray[np.uint8] = self._call({0: pickle.dumps(("picture", ()))})[0]
+        picture: NDArray[np.uint8] = self._call({0: pickle.dumps(("picture", ()))}, self.timeout)[0]
         return picture
 
     def report(self) -> dict[str, str | int]:
@@ -144,18 +146,19 @@ class ArenaWorkers:
 
     def _ask(self, method: str, arguments: Sequence[tuple[Any, ...]]) -> list[Any]:
         self._require_episode()
-        return self._call({number: pickle.dumps((method, given)) for number, given in enumerate(arguments)})
+        requests = {number: pickle.dumps((method, given)) for number, given in enumerate(arguments)}
+        return self._call(requests, self.timeout)
 
     def _require_episode(self) -> None:
         if self._is_lost or any(worker is None for worker in self._workers):
             raise RuntimeError("no episode is running: reset the environment first")
 
-    def _call(self, requests: Mapping[int, bytes]) -> list[Any]:
+    def _call(self, requests: Mapping[int, bytes], seconds: float) -> list[Any]:
         """Send requests to workers, by number, and return their answers in the same order.
 
         All answers are read even if one worker fails, so that none is left for the next call.
         """
-        deadline = time.monotonic() + self.timeout
+        deadline = time.monotonic() + seconds
         losses: dict[int, str] = {}
         answers: dict[int, tuple[Any, ...]] = {}
         try:
@@ -165,7 +168,7 @@ class ArenaWorkers:
                 try:
                     answers[number] = self._running(number).answer(deadline)
                 except _Broken as error:
-                    losses[number] = str(error)
+                    losses[number] = str(error) or f"did not answer within {seconds:g} s"
                     self._drop(number)
         except BaseException:  # such as Ctrl-C: those who have not answered are out of step
             for number in requests.keys() - answers.keys():
@@ -197,7 +200,7 @@ class ArenaWorkers:
 
 
 class _Broken(Exception):
-    """Raised if a worker has ended or does not answer; the message says which."""
+    """Raised if a worker has ended, with a message that says how, or does not answer, without one."""
 
 
 class _Worker:
@@ -207,7 +210,6 @@ class _Worker:
     """
 
     def __init__(self, timeout: float) -> None:
-        self.timeout = timeout
         self.connection, other = Pipe()
         _limit_waits(self.connection, timeout)
         code = _CODE.format(path=sys.path, args=f"{other.fileno()}, {os.getpid()}")
@@ -234,7 +236,7 @@ class _Worker:
             pass
         except (EOFError, OSError):
             raise _Broken(self._end()) from None
-        raise _Broken(f"did not answer within {self.timeout:g} s")
+        raise _Broken
 
     def ask_to_close(self) -> None:
         self.send(b"close")
