@@ -172,7 +172,7 @@ def _horizon(given: int | None, env: gymnasium.Env[Any, Any], id: str) -> int:
     registered = env.spec.max_episode_steps if env.spec is not None else None
     horizon = registered if given is None else given
     if horizon is None:
-        raise ValueError(f"horizon must be given, because {id} is registered without one, got None")
+        raise ValueError(f"horizon must be given, because {id} has no max_episode_steps of its own, got None")
     if horizon < 1:
         raise ValueError(f"horizon must be at least 1, got {horizon}")
     return horizon

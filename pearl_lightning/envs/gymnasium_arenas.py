@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pkgutil
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from functools import partial
 from importlib import import_module
 from typing import Any
@@ -96,7 +97,8 @@ def maker(id: str, kwargs: Mapping[str, Any]) -> MakeEnv:
         if name in gymnasium.registry:
             return partial(gymnasium.make, gymnasium.registry[name], **kwargs)
         if "." not in id and not colon:
-            raise ValueError("there is none of this name")
+            similar = get_close_matches(id, gymnasium.registry, 3) or ["one of gymnasium.registry"]
+            raise ValueError(f"is it {' or '.join(similar)}?")
         kind = pkgutil.resolve_name(id)
     except (ImportError, AttributeError, ValueError) as error:
         raise ValueError(f"id must be a registered environment or module.Class, got {id!r}: {error}") from error
@@ -123,6 +125,9 @@ def trial(make: MakeEnv, task_by: TaskBy, task: Any, id: str) -> gymnasium.Env[A
         if wanted is not None and "render_mode" in str(error):
             raise ValueError(f"{id} draws no pictures: {error}") from error
         raise ValueError(f"{id} cannot be made with the given arguments: {type(error).__name__}: {error}") from error
+    for name in ("observation_space", "action_space"):
+        if getattr(env, name, None) is None:
+            raise ValueError(f"{id} must define {name}, got none")
     modes = env.metadata.get("render_modes", [])
     if wanted is not None and wanted not in modes:
         raise ValueError(f"{id} draws no pictures: kwargs.render_mode must be one of {modes}, got {wanted!r}")

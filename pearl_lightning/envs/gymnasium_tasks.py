@@ -96,16 +96,18 @@ class TaskWrapper(gymnasium.Wrapper[Any, Any, Any, Any]):
         made = self.env.observation_space
         if not have_same_layout(made, self.space):
             raise ValueError(f"all tasks must have the same observations, got {made} in place of {self.space}")
-        if self.env.action_space != self.action_space:
-            raise ValueError(f"all tasks must have the same actions, got {self.env.action_space}")
+        made = self.env.action_space
+        if made != self.action_space:
+            raise ValueError(f"all tasks must have the same actions, got {made} in place of {self.action_space}")
 
     def _named(self, error: Exception) -> ArenaError:
         if (line := missing_line(error, str(self.spec.id if self.spec else type(self.unwrapped).__name__))) is not None:
             return ArenaError(line)
-        last = extract_tb(error.__traceback__)[-1]
+        frames = [each for each in extract_tb(error.__traceback__) if Path(each.filename).parent != Path(__file__).parent]
+        where = f"{Path(frames[-1].filename).name}, line {frames[-1].lineno}, " if frames else ""
+        when = f"in step {self._steps}" if self._steps else "in reset"
         return ArenaError(
-            f"arena {self.arena} raised {type(error).__name__}: {error} ({Path(last.filename).name}, line {last.lineno}, "
-            f"in step {self._steps} of the task {self.task})"
+            f"arena {self.arena} raised {type(error).__name__}: {error} ({where}{when}, with the task {self.task})"
         )
 
 

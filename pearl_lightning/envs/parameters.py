@@ -115,7 +115,7 @@ class ParameterTasks(TaskDistribution[dict[str, Any]]):
         self,
         *,
         ranges: Mapping[str, Sequence[float]] | None = None,
-        choices: Mapping[str, Sequence[Any]] | None = None,
+        choices: Mapping[str, Sequence[str | Any]] | None = None,  # with Any alone, a config's "10" becomes a number
         log: Sequence[str] = (),
         gaps: Mapping[str, Sequence[float]] | None = None,
         train_tasks: int = 100,

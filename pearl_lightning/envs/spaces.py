@@ -66,7 +66,10 @@ def to_features(space: spaces.Space[Any], observation: Any, features: int) -> Ar
     Raises:
         ValueError: The observation does not have the shape of the space.
     """
-    flat: Any = spaces.utils.flatten(space, observation)
+    try:
+        flat: Any = spaces.utils.flatten(space, observation)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise ValueError(f"observations must fit {space}, got {observation!r}") from error
     if flat.shape != (features,):
         raise ValueError(f"observations must fit {space}, got {observation!r}")
     return flat.astype(np.float32)

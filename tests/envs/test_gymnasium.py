@@ -142,7 +142,7 @@ def test_the_same_seed_gives_the_same_episode() -> None:
         ({"id": "gym_environments.Nothing"}, "id must be a registered environment or module.Class, got 'gym_env"),
         ({"id": "Pendulumm"}, "id must be a registered environment or module.Class, got 'Pendulumm'"),
         ({"id": "gym_environments.np"}, "must be a registered environment or the path of a gymnasium.Env"),
-        ({"horizon": None}, "horizon must be given, because .* is registered without one, got None"),
+        ({"horizon": None}, "horizon must be given, because .* has no max_episode_steps of its own, got None"),
         ({"id": "CartPole-v1", "task_by": "set_task"}, "task_by must not be set_task for CartPole-v1"),
         ({"tasks": ParameterTasks(ranges={"size": [0, 1]})}, "has no attribute size"),
     ],

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import gym_environments
+import gymnasium
 import psutil
 import pytest
 import torch
-from pearl_processes import without_coverage
 from tensordict import TensorDictBase
 
 from pearl_lightning.envs.gymnasium import GymnasiumEnv
@@ -24,7 +23,6 @@ from pearl_lightning.envs.parameters import ParameterTasks
 from pearl_lightning.experience.player import UniformPlayer
 from pearl_lightning.experience.rollout import play_episode
 
-FOLDER = Path(__file__).parent
 TIMEOUT = 2.0
 
 
@@ -146,7 +144,7 @@ def test_an_error_of_the_environment_names_arena_and_task(
     orders.write_text("err 2.0")
     with pytest.raises(ArenaError, match=r"^arena 3 raised ZeroDivisionError: the walk divided by zero \(gym_") as error:
         play(env, attempts=3)
-    assert "in step 1 of the task {'length': 2.0}" in str(error.value)
+    assert "in step 1, with the task {'length': 2.0}" in str(error.value)
     cause = error.value.__cause__
     assert isinstance(cause, ZeroDivisionError) or 'raise ZeroDivisionError("the walk' in str(cause)
     assert play(env)["played"].any()  # the environment is as good as before
@@ -181,39 +179,38 @@ def test_workers_end_with_the_environment_and_start_again(spread: GymnasiumEnv) 
     assert not set(ids) & set(processes(spread))
 
 
-SCRIPT = """
-import sys, gymnasium, torch
-from pathlib import Path
-from gym_environments import Breaking
-from pearl_lightning.envs.gymnasium import GymnasiumEnv
-from pearl_lightning.envs.parameters import ParameterTasks
-
-class Local(Breaking):
-    "A class of the script itself, which has no guard for its main module."
-
-gymnasium.register("Local-v0", Local, max_episode_steps=15)
-env = GymnasiumEnv(id="Local-v0", arenas=1, vectorization="async", kwargs={"orders": sys.argv[1]},
-                   tasks=ParameterTasks(choices={"length": [1.0]}))
-env.reset()
-Path(sys.argv[1]).write_text("hang")
-print(env._arenas._workers[0].process.pid, flush=True)
-env.advance(torch.zeros(1, 1, env.action_space.width))
-"""
-
-
-def test_a_worker_ends_with_a_killed_process_even_if_it_hangs(orders: Path, tmp_path: Path) -> None:
-    script = tmp_path / "script.py"
-    script.write_text(SCRIPT)
-    environment = without_coverage() | {"PYTHONPATH": str(FOLDER)}
-    with subprocess.Popen([sys.executable, script, orders], env=environment, stdout=subprocess.PIPE, text=True) as run:
-        assert run.stdout is not None
-        worker = int(run.stdout.readline())
-        deadline = time.monotonic() + 10
-        while orders.exists():  # until the worker hangs
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
-        run.kill()
+def test_a_worker_ends_with_a_killed_process_even_if_it_hangs(orders: Path) -> None:
+    reader, writer = os.pipe()
+    if (parent := os.fork()) == 0:  # a new Python would import torch first
+        env = make(orders, arenas=1, workers=1, timeout=60.0)
+        env.reset()
+        orders.write_text("hang")
+        os.write(writer, b"%d\n" % processes(env)[0])
+        env.advance(torch.zeros(1, 1, env.action_space.width))
+        os._exit(1)
+    os.close(writer)
+    with open(reader) as pipe:
+        worker = int(pipe.readline())
+    deadline = time.monotonic() + 10
+    while orders.exists():  # until the worker hangs
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    os.kill(parent, signal.SIGKILL)
+    os.waitpid(parent, 0)
     assert_ended([worker])
+
+
+def test_a_registered_class_that_no_module_contains_reaches_the_workers(orders: Path) -> None:
+    class Local(gym_environments.Breaking):
+        """A class as in a notebook or in a script."""
+
+    gymnasium.register("Local-v0", Local, max_episode_steps=15)
+    try:
+        env = make(orders, id="Local-v0", arenas=1, workers=1, horizon=None)
+        assert play(env)["played"].any()
+        env.close()
+    finally:
+        del gymnasium.registry["Local-v0"]
 
 
 def test_pictures_are_those_of_the_first_arena(orders: Path) -> None:
