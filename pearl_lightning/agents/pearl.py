@@ -25,10 +25,7 @@ from pearl_lightning.inference.context import ContextReader
 from pearl_lightning.inference.encoders import ContextEncoder, GaussianProductEncoder
 from pearl_lightning.inference.inferred import infer
 from pearl_lightning.networks.actors import Actor
-from pearl_lightning.networks.normalization import ObservationNorm, normalized
-
-OWN_LOSSES = ("critic", "actor", "value", "temperature", "kl")
-"""Names of PEARL's losses, which auxiliary losses must not have."""
+from pearl_lightning.networks.normalization import ObservationNorm, normalized, update_norm
 
 
 class PEARL(Agent):
@@ -80,7 +77,7 @@ class PEARL(Agent):
             latent=self.encoder.latent_dim,
             descriptor=descriptor_features,
         )
-        self.auxiliary = named_losses([make(sizes) for make in auxiliary], OWN_LOSSES)
+        self.auxiliary = named_losses([make(sizes) for make in auxiliary])
 
     @property
     def actor(self) -> Actor:
@@ -102,7 +99,6 @@ class PEARL(Agent):
         return self.sac.act(read, condition, deterministic, generator)
 
     def start_settings(self) -> dict[str, Any]:
-        """Settings that only affect the start of a run."""
         return self.sac.start_settings()
 
     def on_fit_start(self) -> None:
@@ -140,8 +136,7 @@ class PEARL(Agent):
 
     def training_step(self, batch: TensorDictBase, batch_idx: int) -> None:
         """Update all networks on one meta-batch, with one backward pass over the sum of ``losses``."""
-        if self.norm is not None:
-            self.norm.update(batch["transitions"]["observation"].to(self.device))
+        update_norm(self.norm, batch["transitions"]["observation"].to(self.device))
         optimizers = cast(list[LightningOptimizer], self.optimizers())
         terms = self.losses(batch)
         total = total_loss(terms)

@@ -56,6 +56,12 @@ class ObservationNorm(nn.Module):
         return (self.square - self.mean.square()).clamp_min(MIN_VARIANCE).rsqrt().float()
 
 
+def update_norm(norm: ObservationNorm | None, observation: Tensor) -> None:
+    """Include observations ``[..., feature]`` in the statistics, if there is a norm."""
+    if norm is not None:
+        norm.update(observation)
+
+
 def normalized(transitions: TensorDictBase, norm: ObservationNorm | None) -> TensorDictBase:
     """Return transitions with normalized ``observation`` and ``next_observation``; unchanged without a norm."""
     if norm is None:
