@@ -99,6 +99,7 @@ class PEARL(Agent):
         return self.sac.act(read, condition, deterministic, generator)
 
     def start_settings(self) -> dict[str, Any]:
+        """Settings that only affect the start of a run."""
         return self.sac.start_settings()
 
     def on_fit_start(self) -> None:
