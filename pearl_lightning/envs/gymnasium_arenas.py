@@ -52,8 +52,8 @@ class Arenas:
         """Play one step with action rows ``[arena, width]``.
 
         Returns:
-            ``observation`` ``[arena, feature]``, and by arena ``reward``, ``terminated``, ``truncated`` and ``success``;
-            the last is NaN if the environment does not report it.
+            ``observation`` ``[arena, feature]``, and ``reward``, ``terminated``, ``truncated`` and ``success``
+            ``[arena]``; the last is NaN if the environment does not report it.
         """
         features, reward, _, _, info = self.vector.step(to_actions(self.vector.single_action_space, rows))
         success = np.full(len(rows), np.nan, dtype=np.float32)
@@ -69,8 +69,7 @@ class Arenas:
 
     def picture(self) -> NDArray[np.uint8]:
         """Draw the first arena, as RGB values ``[row, column, 3]``."""
-        picture: NDArray[np.uint8] = self.vector.envs[0].render()
-        return picture
+        return np.asarray(self.vector.envs[0].render(), dtype=np.uint8)
 
     def report(self) -> dict[str, str | int]:
         """Return nothing: nothing can be lost in this process."""

@@ -62,9 +62,7 @@ class ArenaWorkers:
         ValueError: The environment cannot be sent to other processes.
     """
 
-    def __init__(
-        self, make: MakeEnv, task_by: TaskBy, task: Any, *, arenas: int, workers: int, timeout: float
-    ) -> None:
+    def __init__(self, make: MakeEnv, task_by: TaskBy, task: Any, *, arenas: int, workers: int, timeout: float) -> None:
         numbers = np.array_split(np.arange(arenas), workers)
         self.shares = [range(int(each[0]), int(each[-1]) + 1) for each in numbers]
         """Numbers of the arenas of each worker."""

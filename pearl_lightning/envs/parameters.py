@@ -169,7 +169,7 @@ class ParameterTasks(TaskDistribution[dict[str, Any]]):
         return torch.tensor([self.numbers(task) for task in self.train])
 
     def numbers(self, task: Mapping[str, Any]) -> list[float]:
-        """The parameters of a task as privileged information, in the order of ``parameters`` (``Parameter.numbers``)."""
+        """The parameters of a task as privileged information, in the order of ``parameters``."""
         return [number for name, parameter in self.parameters.items() for number in parameter.numbers(task[name])]
 
     def describe(self, index: int) -> str:

@@ -98,7 +98,9 @@ def test_spaces_of_every_kind_are_flattened_and_put_together_again() -> None:
     assert (env.action_space.low, env.action_space.high) == ((-2.0, -2.0), (1.0, 1.0))
     assert env.features == spaces.flatdim(gym_environments.Walk.observation_space)
     play_episode(env, UniformPlayer(env.action_space, 1, torch.Generator().manual_seed(0)))
-    taken = [action for each in env._arenas.vector.envs for action in each.unwrapped.taken]  # legal, or Walk would complain
+    taken = [
+        action for each in env._arenas.vector.envs for action in each.unwrapped.taken
+    ]  # legal, or Walk would complain
     assert {int(action["gear"]) for action in taken} == {-1, 0, 1}
     assert {tuple(action["switches"][0].tolist()) for action in taken} == {(i, j) for i in range(2) for j in range(4)}
 
