@@ -43,7 +43,7 @@ class GymnasiumEnv(MetaEnv):
             are the same. If a worker dies or does not answer in time, the episode is lost and played again.
         workers: Number of worker processes of ``async``, each with a share of the arenas, in [1, arenas]; by default
             one per available core, up to ``arenas``.
-        timeout: Time limit in seconds for each answer of a worker, above 0.
+        timeout: Time limit in seconds for each answer of a worker, above 0. The start of a worker may take 60 s.
 
     Raises:
         ValueError: The environment cannot be made, a task does not fit it, a space is not supported, a setting is

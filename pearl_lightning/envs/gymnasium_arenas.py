@@ -52,8 +52,8 @@ class Arenas:
         """Play one step with action rows ``[arena, width]``.
 
         Returns:
-            ``observation`` ``[arena, feature]``, and by arena ``reward``, ``terminated``, ``truncated`` and
-            ``success``, which is NaN if the environment does not report it.
+            ``observation`` ``[arena, feature]``, and ``reward``, ``terminated``, ``truncated`` and ``success``
+            ``[arena]``; the last is NaN if the environment does not report it.
         """
         features, reward, _, _, info = self.vector.step(to_actions(self.vector.single_action_space, rows))
         success = np.full(len(rows), np.nan, dtype=np.float32)

@@ -53,7 +53,7 @@ class TaskWrapper(gymnasium.Wrapper[Any, Any, Any, Any]):
             observation, _ = self.env.reset(seed=seed, options=given)
             return to_features(self.space, observation, self.features), {}
         except Exception as error:
-            raise self._named(error) from error
+            raise self._named(error, "in reset") from error
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         if self._last is not None:
@@ -64,7 +64,7 @@ class TaskWrapper(gymnasium.Wrapper[Any, Any, Any, Any]):
             features = to_features(self.space, observation, self.features)
             paid = _number(reward)
         except Exception as error:
-            raise self._named(error) from error
+            raise self._named(error, f"in step {self._steps}") from error
         ends = {TERMINATED: bool(terminated), TRUNCATED: bool(truncated)}
         if terminated or truncated:
             self._last = features, 0.0, False, False, ends
@@ -76,7 +76,7 @@ class TaskWrapper(gymnasium.Wrapper[Any, Any, Any, Any]):
         try:
             picture = np.asarray(self.env.render())
         except Exception as error:
-            raise self._named(error) from error
+            raise self._named(error, "in render") from error
         if picture.dtype != np.uint8 or picture.ndim != 3:
             raise ArenaError(f"render must return RGB values [row, column, 3], got {picture.dtype} {picture.shape}")
         return picture
@@ -100,14 +100,14 @@ class TaskWrapper(gymnasium.Wrapper[Any, Any, Any, Any]):
         if made != self.action_space:
             raise ValueError(f"all tasks must have the same actions, got {made} in place of {self.action_space}")
 
-    def _named(self, error: Exception) -> ArenaError:
-        if (line := missing_line(error, str(self.spec.id if self.spec else type(self.unwrapped).__name__))) is not None:
+    def _named(self, error: Exception, when: str) -> ArenaError:
+        """The error with the arena, the last line of the environment's code, and the task."""
+        if (line := missing_line(error, self.spec.id if self.spec else type(self.unwrapped).__name__)) is not None:
             return ArenaError(line)
         frames = [
             each for each in extract_tb(error.__traceback__) if Path(each.filename).parent != Path(__file__).parent
         ]
         where = f"{Path(frames[-1].filename).name}, line {frames[-1].lineno}, " if frames else ""
-        when = f"in step {self._steps}" if self._steps else "in reset"
         return ArenaError(
             f"arena {self.arena} raised {type(error).__name__}: {error} ({where}{when}, with the task {self.task})"
         )

@@ -152,3 +152,9 @@ class Lottery(gymnasium.Env[Any, Any]):
         assert self.action_space.contains(action), action
         won = np.float64(action[1] == self.prize)
         return np.zeros(2 * self.size), won, np.bool_(True), np.bool_(False), {"success": np.bool_(won)}
+
+
+class Read(Walk):
+    """A walk that observes a text."""
+
+    observation_space = spaces.Dict({"page": spaces.Text(3)})  # type: ignore[assignment]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +16,7 @@ import gymnasium
 import psutil
 import pytest
 import torch
+from pearl_processes import without_coverage
 from tensordict import TensorDictBase
 
 from pearl_lightning.envs.gymnasium import GymnasiumEnv
@@ -23,7 +26,8 @@ from pearl_lightning.envs.parameters import ParameterTasks
 from pearl_lightning.experience.player import UniformPlayer
 from pearl_lightning.experience.rollout import play_episode
 
-TIMEOUT = 2.0
+HANGING = 1.5
+"""Time limit in seconds of tests in which a worker hangs; a loaded machine needs a larger one elsewhere."""
 
 
 class Lengths(ParameterTasks):
@@ -38,7 +42,7 @@ def make(orders: Path, **settings: Any) -> GymnasiumEnv:
     """An environment of five arenas with one task each, in two workers unless the settings say otherwise."""
     usual: dict[str, Any] = {"id": "gym_environments.Breaking", "kwargs": {"orders": str(orders)}, "horizon": 15}
     if settings.get("vectorization") != "sync":
-        usual |= {"vectorization": "async", "workers": 2, "timeout": TIMEOUT}
+        usual |= {"vectorization": "async", "workers": 2, "timeout": 30.0}
     env = GymnasiumEnv(**({"arenas": 5, "tasks": Lengths()} | usual | settings))
     env.set_tasks(range(env.arenas))
     return env
@@ -105,19 +109,22 @@ def test_arenas_are_shared_out_over_the_workers(spread: GymnasiumEnv, orders: Pa
     [
         ("kill 2.0", r"worker 1 \(arenas 3 to 4\) was ended by SIGKILL"),
         ("exit 0.5", r"worker 0 \(arenas 0 to 2\) ended with exit status 3"),
-        ("hang 2.5", r"worker 1 \(arenas 3 to 4\) did not answer within 2 s"),
+        ("hang 2.5", r"worker 1 \(arenas 3 to 4\) did not answer within 1\.5 s"),
     ],
 )
 def test_a_worker_that_dies_or_hangs_loses_its_episode_and_is_replaced(
-    order: str, message: str, spread: GymnasiumEnv, orders: Path
+    order: str, message: str, spread: GymnasiumEnv, orders: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spread.reset()
     before, restarts = processes(spread), spread.report()["restarts"]
     orders.write_text(order)
     started = time.monotonic()
-    with pytest.raises(EpisodeLost, match=rf"^the episode is lost: {message}$"):
-        play(spread)
-    assert time.monotonic() - started < 2 * TIMEOUT
+    with monkeypatch.context() as patch:
+        if "hang" in order:
+            patch.setattr(spread._arenas, "timeout", HANGING)
+        with pytest.raises(EpisodeLost, match=rf"^the episode is lost: {message}$"):
+            play(spread)
+    assert time.monotonic() - started < 10
     with pytest.raises(RuntimeError, match="no episode is running"):
         spread.advance(torch.zeros(5, 1, spread.action_space.width))
     assert play(spread)["played"].any()
@@ -127,8 +134,11 @@ def test_a_worker_that_dies_or_hangs_loses_its_episode_and_is_replaced(
     assert_ended(list(lost))
 
 
-def test_a_stopped_worker_is_replaced_and_the_episode_played_again(spread: GymnasiumEnv) -> None:
+def test_a_stopped_worker_is_replaced_and_the_episode_played_again(
+    spread: GymnasiumEnv, monkeypatch: pytest.MonkeyPatch
+) -> None:
     spread.reset()
+    monkeypatch.setattr(spread._arenas, "timeout", HANGING)
     stopped = processes(spread)[0]
     os.kill(stopped, signal.SIGSTOP)
     assert play(spread, attempts=2)["played"].any()
@@ -156,9 +166,10 @@ def test_no_answer_is_left_over_after_an_interruption(spread: GymnasiumEnv, orde
     spread.reset()
     orders.write_text("hang 0.5")
     signal.signal(signal.SIGALRM, signal.default_int_handler)
-    signal.setitimer(signal.ITIMER_REAL, 0.3)
+    signal.setitimer(signal.ITIMER_REAL, 1.0)
     with pytest.raises(KeyboardInterrupt):
         play(spread)
+    orders.unlink(missing_ok=True)
     spread.set_seed(1)
     first = play(spread)
     spread.set_seed(1)
@@ -213,6 +224,11 @@ def test_a_registered_class_that_no_module_contains_reaches_the_workers(orders: 
         env.close()
     finally:
         del gymnasium.registry["Local-v0"]
+
+
+def test_a_worker_does_not_import_torch() -> None:
+    code = "import sys, pearl_lightning.envs.gymnasium_process; sys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], env=without_coverage(), check=True)
 
 
 def test_pictures_are_those_of_the_first_arena(orders: Path) -> None:
