@@ -43,7 +43,7 @@ class Physics:
         self, model: mujoco.MjModel, *, arenas: int, substeps: int, threads: int, derived: Sequence[str] = ()
     ) -> None:
         self.model, self.substeps = model, substeps
-        self._models = [model] * arenas
+        self._models: list[mujoco.MjModel] | None = None  # of each arena; None if all have the first one
         self._data = [mujoco.MjData(model) for _ in range(threads)]
         self._rollout = rollout.Rollout(nthread=threads if threads > 1 else 0)
         self._pool = ThreadPoolExecutor(threads)
@@ -93,17 +93,22 @@ class Physics:
         controls = control.double().numpy()
         if len(rows):
             repeated = np.repeat(controls[rows, None], self.substeps, axis=1)
-            models = [self._models[row] for row in rows]
+            # one model instead of a list, whose entries MuJoCo would compare at every step
+            models = self.model if self._models is None else [self._models[row] for row in rows]
             states, _ = self._rollout.rollout(models, self._data, self._state[rows], repeated)
             self._state[rows] = states[:, -1]
             self._derive(rows, controls)
 
     def first_arena(self) -> tuple[mujoco.MjModel, mujoco.MjData]:
         """The model of the first arena, and its state with everything that is drawn."""
-        data = mujoco.MjData(self._models[0])
-        mujoco.mj_setState(self._models[0], data, self._state[0], _STATE)
-        mujoco.mj_forward(self._models[0], data)
-        return self._models[0], data
+        model = self._model_of(0)
+        data = mujoco.MjData(model)
+        mujoco.mj_setState(model, data, self._state[0], _STATE)
+        mujoco.mj_forward(model, data)
+        return model, data
+
+    def _model_of(self, arena: int) -> mujoco.MjModel:
+        return self.model if self._models is None else self._models[arena]
 
     def _derive(self, rows: NDArray[np.int64], control: Array) -> None:
         """Compute the derived fields of some arenas, spread over the threads."""
@@ -113,7 +118,7 @@ class Physics:
 
     def _derive_with(self, data: mujoco.MjData, rows: NDArray[np.int64], control: Array) -> None:
         for row in rows:
-            model = self._models[row]
+            model = self._model_of(row)
             mujoco.mj_setState(model, data, self._state[row], _STATE)
             data.ctrl[:], data.qacc_warmstart[:] = control[row], 0
             mujoco.mj_forward(model, data)
