@@ -9,6 +9,7 @@ from importlib.util import find_spec
 DISTRIBUTIONS = {
     "av": "pearl-lightning[video]",
     "comet_ml": "comet-ml",
+    "metaworld": "pearl-lightning[metaworld]",
     "mujoco": "pearl-lightning[mujoco]",
     "numba_cuda": "pearl-lightning[gpu]",
     "onnx": "pearl-lightning[export]",
