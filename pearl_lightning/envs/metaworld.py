@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -63,7 +63,8 @@ class MetaWorldEnv(gymnasium.Env[NDArray[np.float64], NDArray[np.float32]]):
 
         if self.task is None or self.task.env != task.env:
             self.close()
-            self._env = metaworld.ALL_V3_ENVIRONMENTS[task.env](render_mode=self.render_mode)
+            kinds: Mapping[str, Any] = metaworld.ALL_V3_ENVIRONMENTS
+            self._env = kinds[task.env](render_mode=self.render_mode)
         self.task = task
         self._env.set_task(task.official)
 

@@ -46,7 +46,7 @@ class AdaptationTable:
         """Return the table as dicts, lists and numbers, for files and checkpoints."""
         entry: dict[str, Any] = {name: getattr(self, name) for name in _COUNTS}
         entry |= {"episodes": [row.to_json() for row in self.episodes], "gain": self.gain.to_json()}
-        for name in _RATE_GAINS:
+        for name in ("win_gain", "success_gain"):
             if (gain := getattr(self, name)) is not None:
                 entry[name] = gain.to_json()
         if self.settled_after is not None:
@@ -70,14 +70,14 @@ class AdaptationTable:
             **{name: entry[name] for name in _COUNTS},
             episodes=tuple(EpisodeRow.from_json(row) for row in entry["episodes"]),
             gain=Interval.from_json(entry["gain"]),
-            **{name: Interval.from_json(entry[name]) for name in _RATE_GAINS if name in entry},
+            win_gain=Interval.from_json(entry["win_gain"]) if "win_gain" in entry else None,
+            success_gain=Interval.from_json(entry["success_gain"]) if "success_gain" in entry else None,
             settled_after=entry.get("settled_after"),
             kinds={kind: tuple(KindRow.from_json(row) for row in rows) for kind, rows in kinds.items()},
         )
 
 
 _COUNTS = ("tasks", "matches_per_task", "env_steps")
-_RATE_GAINS = ("win_gain", "success_gain")
 
 
 @dataclass(frozen=True)
@@ -144,14 +144,15 @@ class AdaptationResult:
     def table(self) -> AdaptationTable:
         """Return the table of return, rates and belief by episode, with 95 % intervals and the paired gain."""
         coverage = self.coverage()
-        rate_gains = {f"{name}_gain": paired_gain(hits) for name, hits in self._hits().items()}
+        gains = {name: paired_gain(hits) for name, hits in self._hits().items()}
         return AdaptationTable(
             tasks=len(self.tasks),
             matches_per_task=self.returns.shape[1],
             env_steps=self.env_steps,
             episodes=tuple(self._row(episode, coverage) for episode in range(self.returns.shape[-1])),
             gain=paired_gain(self.returns),
-            **rate_gains,
+            win_gain=gains.get("win"),
+            success_gain=gains.get("success"),
             settled_after=None if self.trace is None else self.trace.settled(),
             kinds=self.by_kind(),
         )
