@@ -41,6 +41,9 @@ CONFIGS = {
     "gym/pendulum": ["gymnasium", "gym/pendulum"],
     "gym/cartpole": ["gymnasium", "gym/cartpole"],
     "gym/acrobot": ["gymnasium", "gym/acrobot"],
+    "metaworld": ["metaworld"],
+    "metaworld/ml1_reach": ["metaworld", "metaworld/ml1_reach"],
+    "metaworld/ml10": ["metaworld", "metaworld/ml10"],
     "families/loadouts": ["derk", "families/loadouts"],
     "families/opponents": ["derk", "families/opponents"],
     "families/sentinels": ["derk", "families/sentinels"],
@@ -75,6 +78,8 @@ def made(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 def test_a_ready_made_config_makes_an_agent_that_fits_its_world(
     name: str, made: dict[str, Any], tmp_path: Path
 ) -> None:
+    if name.startswith("metaworld"):
+        pytest.importorskip("metaworld", reason="needs the extra metaworld")
     options = [option for config in CONFIGS[name] for option in ("--config", config)]
     if name == "derk_gpu" and not torch.cuda.is_available():
         options += ["--trainer.accelerator", "cpu", "--data.env.backend_options.device", "cpu"]

@@ -69,9 +69,9 @@ def test_transitions_and_rewards_are_those_of_metaworld(ml10: MetaWorldTasks) ->
         rows = played(env, actions)
         for arena, index in enumerate(chosen):
             expected = played_by_metaworld(ml10[index], actions[arena])
-            seen = rows["observation"][arena, :, 0].numpy()  # with the last one
-            np.testing.assert_array_equal(seen, expected["observation"].astype(np.float32))
-            np.testing.assert_array_equal(rows["reward"][arena, :, 0].numpy(), expected["reward"].astype(np.float32))
+            seen, reward = rows["observation"][arena, :, 0].numpy(), rows["reward"][arena, :STEPS, 0].numpy()
+            np.testing.assert_array_equal(seen, expected["observation"].astype(np.float32))  # with the last one
+            np.testing.assert_array_equal(reward, expected["reward"].astype(np.float32))
     env.close()
 
 
@@ -87,7 +87,7 @@ def test_the_success_of_an_episode_is_that_of_any_of_its_steps(reach: MetaWorldT
         return action.clamp(-1, 1)
 
     rows = play_episode(env, FunctionPlayer(act))
-    expected = [played_by_metaworld(reach[arena], rows["action"][arena, :, 0].numpy()) for arena in range(2)]
+    expected = [played_by_metaworld(reach[arena], rows["action"][arena, :120, 0].numpy()) for arena in range(2)]
     assert [each["success"][-1] for each in expected] == [0, 0]
     assert [each["success"].max() for each in expected] == [1, 0]
     assert env.episode_statistics()["success"].tolist() == [1.0, 0.0]
