@@ -144,7 +144,7 @@ class AdaptationResult:
     def table(self) -> AdaptationTable:
         """Return the table of return, rates and belief by episode, with 95 % intervals and the paired gain."""
         coverage = self.coverage()
-        gains = {name: paired_gain(hits) for name, hits in self._hits().items()}
+        gains = {name: paired_gain(hits) for name, hits in self.hits().items()}
         return AdaptationTable(
             tasks=len(self.tasks),
             matches_per_task=self.returns.shape[1],
@@ -157,8 +157,8 @@ class AdaptationResult:
             kinds=self.by_kind(),
         )
 
-    def _hits(self) -> dict[str, np.ndarray]:
-        """Which episodes were won, and which were a success ``[task, match, episode]``, as far as it is known."""
+    def hits(self) -> dict[str, np.ndarray]:
+        """Return which episodes were won, and which a success ``[task, match, episode]``, as far as it is known."""
         found = {"win": self.outcomes, "success": self.statistics.get(SUCCESS)}
         return {name: values > 0 for name, values in found.items() if values is not None}
 
@@ -167,7 +167,7 @@ class AdaptationResult:
         numbers = dict(zip(("return_low", "return_high"), map(float, stratified_bootstrap(returns)), strict=True))
         if coverage is not None:
             numbers |= {"z_std": float(self.z_std[:, :, episode].mean()), "coverage": float(coverage[episode])}
-        for name, hits in self._hits().items():
+        for name, hits in self.hits().items():
             low, high = stratified_bootstrap(hits[..., episode])
             rate = float(hits[..., episode].mean())
             numbers |= {f"{name}_rate": rate, f"{name}_low": float(low), f"{name}_high": float(high)}
@@ -190,7 +190,7 @@ class AdaptationResult:
         for name in names:
             chosen = [task for task, kind in enumerate(self.kinds) if kind == name]
             returns = self.returns[chosen].mean(axis=(0, 1))
-            rates = {f"{rate}_rate": hits[chosen].mean(axis=(0, 1)) for rate, hits in self._hits().items()}
+            rates = {f"{rate}_rate": hits[chosen].mean(axis=(0, 1)) for rate, hits in self.hits().items()}
             rows[name] = tuple(
                 KindRow(float(mean), **{rate: float(values[episode]) for rate, values in rates.items()})
                 for episode, mean in enumerate(returns)

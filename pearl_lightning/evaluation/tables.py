@@ -61,7 +61,9 @@ def adaptation_sentence(table: AdaptationTable, hidden: str = "") -> str:
 def format_comparison(lead: Lead) -> str:
     """Format the result of ``compare``."""
     text = f"return {format_interval(lead.returns, '+.2f')}"
-    return text if lead.win_rate is None else f"{text}, win rate {format_interval(lead.win_rate, '+.1%')}"
+    for name, rate in (("win rate", lead.win_rate), ("success rate", lead.success_rate)):
+        text += f", {name} {format_interval(rate, '+.1%')}" if rate is not None else ""
+    return text
 
 
 def format_interval(interval: Interval, form: str = ".2f") -> str:
