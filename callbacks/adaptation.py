@@ -30,7 +30,7 @@ from pearl_lightning.progress_bar import progress_bar
 
 
 class AdaptationEvaluation(PerAgent):
-    """Evaluates the agent on the validation tasks: return (and win rate) by number of episodes seen before.
+    """Evaluates the agent on the validation tasks: return (and win or success rate) by number of episodes seen before.
 
     Use the validation tasks to choose settings and checkpoints; ``pearl test`` plays the test tasks. There is an
     evaluation before the first update and one every ``val_check_interval`` updates (a setting of the trainer). Tasks
@@ -187,6 +187,7 @@ def _metrics(table: AdaptationTable) -> dict[str, float]:
     """Scores by the names of their metrics, such as ``evaluation/return_0`` for the first episode."""
     metrics: dict[str, float] = {}
     for row in table.episodes:
-        scores = {"return": row.return_mean, "win_rate": row.win_rate, "z_std": row.z_std, "coverage": row.coverage}
+        scores = {"return": row.return_mean, "win_rate": row.win_rate, "success_rate": row.success_rate}
+        scores |= {"z_std": row.z_std, "coverage": row.coverage}
         metrics |= {f"evaluation/{name}_{row.episode}": score for name, score in scores.items() if score is not None}
     return metrics

@@ -91,6 +91,7 @@ COMPONENTS = (
     "pearl_lightning.networks.actors",
     "pearl_lightning.networks.critics",
     "pearl_lightning.envs.gymnasium",
+    "pearl_lightning.envs.metaworld",
     "pearl_lightning.envs.mujoco.ant",
     "pearl_lightning.envs.mujoco.cheetah",
     "pearl_lightning.envs.mujoco.dynamics",

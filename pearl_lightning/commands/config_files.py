@@ -64,6 +64,12 @@ def kind(config: Path) -> str | None:
     return word.group() if word is not None and word.group() in KINDS else None
 
 
+def family_base(config: Path) -> str:
+    """Return the name of the config that a family needs, from its comment ``Family for NAME: ...``; else nothing."""
+    found = re.match(r"Family for (\w+)", comment(config))
+    return found.group(1) if found is not None else ""
+
+
 def check_order(configs: Sequence[Path]) -> None:
     """Check the order of configs, so that no config overrides the settings of one that should come later.
 

@@ -6,15 +6,15 @@ import re
 from pathlib import Path
 
 from pearl_lightning.cli import PlainParser
-from pearl_lightning.commands.config_files import FOLDER, KINDS, close_names, comment, kind, ready_made
+from pearl_lightning.commands.config_files import FOLDER, KINDS, close_names, comment, family_base, kind, ready_made
 
 HEADINGS = {
     "Environment": "Environments, complete configs",
     "Overlay": "Overlays for an environment",
-    "Family": "Task families, overlays for derk",
+    "Family": "Task families, overlays for {base}",
     "Baseline": "Baselines, overlays that come last",
 }
-"""Heading of each of ``KINDS`` in the output of ``pearl configs``."""
+"""Heading of each of ``KINDS`` in the output of ``pearl configs``; families are grouped by their base config."""
 HOW = """\
 Later configs override earlier ones, in the order above:
   pearl fit --config derk --config bounties
@@ -29,17 +29,25 @@ def purpose(config: Path) -> str:
     return text[:1].upper() + text[1:]
 
 
+def groups() -> dict[str, dict[str, Path]]:
+    """Return the ready-made configs by heading and name, in the order in which they are combined."""
+    found: dict[str, dict[str, Path]] = {}
+    for each in KINDS:
+        for name, file in ready_made().items():
+            if kind(file) == each:
+                found.setdefault(HEADINGS[each].format(base=family_base(file)), {})[name] = file
+    return found
+
+
 def run(arguments: list[str]) -> None:
     """Print the ready-made configs by group, and how to combine them."""
     PlainParser(
         prog="pearl configs",
         description="The ready-made configs: environments, and overlays that change some of their settings.",
     ).parse_args(arguments)
-    configs = ready_made()
-    width = max(map(len, configs))
-    for each in KINDS:
-        lines = [f"  {name:{width}}  {purpose(file)}" for name, file in configs.items() if kind(file) == each]
-        print("\n".join([f"{HEADINGS[each]}:", *lines, ""]))
+    width = max(map(len, ready_made()))
+    for heading, configs in groups().items():
+        print("\n".join([f"{heading}:", *(f"  {name:{width}}  {purpose(file)}" for name, file in configs.items()), ""]))
     print(f"{HOW}\nThe files are in {FOLDER}")
 
 

@@ -13,10 +13,9 @@ from pearl_lightning.evaluation.result import AdaptationResult, AdaptationTable
 
 
 def plot_adaptation(table: AdaptationTable) -> Figure:
-    """Plot the return, and the win rate if there is one, by number of episodes seen before, with intervals."""
+    """Plot the return, and the win or success rate if there is one, by number of episodes seen before."""
     panels = [("return", [row.returns for row in table.episodes])]
-    if table.episodes[0].wins is not None:
-        panels.append(("win rate", [row.wins for row in table.episodes if row.wins is not None]))
+    panels += [(rate, [row.rates[rate] for row in table.episodes]) for rate in table.episodes[0].rates]
     figure = Figure(figsize=(4.5 * len(panels), 3.5), layout="constrained")
     episodes = [row.episode for row in table.episodes]
     for axes, (label, values) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
@@ -25,8 +24,8 @@ def plot_adaptation(table: AdaptationTable) -> Figure:
         axes.set_xlabel("episodes seen before")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         _finish(axes, label)
-    if len(panels) > 1:
-        figure.axes[1].set_ylim(-0.02, 1.02)
+    for axes in figure.axes[1:]:
+        axes.set_ylim(-0.02, 1.02)
     figure.suptitle(f"{table.tasks} tasks x {table.matches_per_task} matches{protocol_suffix(table.protocol)}")
     return figure
 

@@ -9,98 +9,14 @@ from typing import Any, Literal
 import numpy as np
 
 from pearl_lightning.evaluation.belief_trace import BeliefTrace
-from pearl_lightning.evaluation.statistics import (
-    Interval,
-    interquartile_mean,
-    number_or_nan,
-    paired_gain,
-    stratified_bootstrap,
-)
+from pearl_lightning.evaluation.rows import EpisodeRow, KindRow
+from pearl_lightning.evaluation.statistics import Interval, interquartile_mean, paired_gain, stratified_bootstrap
 
 ProtocolName = Literal["adaptive", "pearl"]
 """Names of the protocols of ``evaluate_adaptation``."""
 
-
-@dataclass(frozen=True)
-class EpisodeRow:
-    """Scores of one episode index, over all tasks and matches.
-
-    Args:
-        episode: Number of episodes of the task that the agent has seen before.
-        return_mean: Mean team return.
-        return_iqm: Interquartile mean of the return.
-        return_low: Low end of the 95 % interval of the mean return; NaN if unknown, as with one match per task.
-        return_high: High end of that interval.
-        z_std: Mean standard deviation of the posterior after the episode; ``None`` for an agent without a latent.
-        coverage: ``AdaptationResult.coverage`` after the episode; ``None`` for an agent without a latent.
-        win_rate: Share of matches won; ``None`` if the environment has no winner.
-        win_low: Low end of the 95 % interval of the win rate.
-        win_high: High end of that interval.
-        statistics: Means of the environment's own statistics, by name.
-    """
-
-    episode: int
-    return_mean: float
-    return_iqm: float
-    return_low: float
-    return_high: float
-    z_std: float | None = None
-    coverage: float | None = None
-    win_rate: float | None = None
-    win_low: float | None = None
-    win_high: float | None = None
-    statistics: Mapping[str, float] = field(default_factory=dict)
-
-    @property
-    def returns(self) -> Interval:
-        """Mean return with its interval."""
-        return Interval(self.return_mean, self.return_low, self.return_high)
-
-    @property
-    def wins(self) -> Interval | None:
-        """Win rate with its interval."""
-        if self.win_rate is None:
-            return None
-        return Interval(self.win_rate, number_or_nan(self.win_low), number_or_nan(self.win_high))
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the numbers by name, including the environment's statistics, without those that are ``None``."""
-        numbers = {name: getattr(self, name) for name in _COLUMNS}
-        return {name: value for name, value in numbers.items() if value is not None} | dict(self.statistics)
-
-    @classmethod
-    def from_json(cls, entry: Mapping[str, Any]) -> EpisodeRow:
-        """Restore a row from the result of ``to_json``; null becomes NaN."""
-        known = {name: number_or_nan(entry.get(name)) for name in _COLUMNS if name in entry or name in _ALWAYS}
-        statistics = {name: number_or_nan(value) for name, value in entry.items() if name not in _COLUMNS}
-        return cls(**{**known, "episode": entry["episode"]}, statistics=statistics)
-
-
-_ALWAYS = ("episode", "return_mean", "return_iqm", "return_low", "return_high")
-_COLUMNS = (*_ALWAYS, "z_std", "coverage", "win_rate", "win_low", "win_high")
-"""Names of an episode's numbers in a file; all other names are statistics of the environment."""
-
-
-@dataclass(frozen=True)
-class KindRow:
-    """Scores of one kind of task at one episode index.
-
-    Args:
-        return_mean: Mean team return.
-        win_rate: Share of matches won; ``None`` if the environment has no winner.
-    """
-
-    return_mean: float
-    win_rate: float | None = None
-
-    def to_json(self) -> dict[str, float]:
-        """Return the numbers by name."""
-        return {"return_mean": self.return_mean} | ({} if self.win_rate is None else {"win_rate": self.win_rate})
-
-    @classmethod
-    def from_json(cls, entry: Mapping[str, Any]) -> KindRow:
-        """Restore a row from the result of ``to_json``."""
-        return cls(number_or_nan(entry.get("return_mean")), entry.get("win_rate"))
+SUCCESS = "success"
+"""Name of the statistic that is above 0 if an episode was a success."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,6 +30,7 @@ class AdaptationTable:
         episodes: One row per episode index.
         gain: Return of the last episode minus that of the first, paired within a match.
         win_gain: Gain of the win rate; ``None`` if the environment has no winner.
+        success_gain: Gain of the success rate; ``None`` if the environment reports no success.
         settled_after: Result of ``BeliefTrace.settled``; ``None`` for an agent without a latent.
         kinds: Rows of each kind of task, one per episode index; empty if all tasks are of one kind.
         protocol: Protocol of the evaluation.
@@ -125,6 +42,7 @@ class AdaptationTable:
     episodes: tuple[EpisodeRow, ...]
     gain: Interval
     win_gain: Interval | None = None
+    success_gain: Interval | None = None
     settled_after: float | None = None
     kinds: Mapping[str, tuple[KindRow, ...]] = field(default_factory=dict)
     protocol: str = "adaptive"
@@ -133,8 +51,9 @@ class AdaptationTable:
         """Return the table as dicts, lists and numbers, for files and checkpoints."""
         entry: dict[str, Any] = {name: getattr(self, name) for name in _COUNTS}
         entry |= {"episodes": [row.to_json() for row in self.episodes], "gain": self.gain.to_json()}
-        if self.win_gain is not None:
-            entry["win_gain"] = self.win_gain.to_json()
+        for name in ("win_gain", "success_gain"):
+            if (gain := getattr(self, name)) is not None:
+                entry[name] = gain.to_json()
         if self.settled_after is not None:
             entry["settled_after"] = self.settled_after
         if self.kinds:
@@ -159,6 +78,7 @@ class AdaptationTable:
             episodes=tuple(EpisodeRow.from_json(row) for row in entry["episodes"]),
             gain=Interval.from_json(entry["gain"]),
             win_gain=Interval.from_json(entry["win_gain"]) if "win_gain" in entry else None,
+            success_gain=Interval.from_json(entry["success_gain"]) if "success_gain" in entry else None,
             settled_after=entry.get("settled_after"),
             kinds={kind: tuple(KindRow.from_json(row) for row in rows) for kind, rows in kinds.items()},
             protocol=entry.get("protocol", "adaptive"),
@@ -232,35 +152,44 @@ class AdaptationResult:
         return (distance <= 1.96 * self.z_std).mean(axis=(0, 1, 3))
 
     def table(self) -> AdaptationTable:
-        """Return the table of return, win rate and belief by episode, with 95 % intervals and the paired gain."""
+        """Return the table of return, rates and belief by episode, with 95 % intervals and the paired gain."""
         coverage = self.coverage()
+        gains = {name: paired_gain(hits) for name, hits in self.hits().items()}
         return AdaptationTable(
             tasks=len(self.tasks),
             matches_per_task=self.returns.shape[1],
             env_steps=self.env_steps,
             episodes=tuple(self._row(episode, coverage) for episode in range(self.returns.shape[-1])),
             gain=paired_gain(self.returns),
-            win_gain=None if self.outcomes is None else paired_gain(self.outcomes > 0),
+            win_gain=gains.get("win"),
+            success_gain=gains.get("success"),
             settled_after=None if self.trace is None else self.trace.settled(),
             kinds=self.by_kind(),
             protocol=self.protocol,
         )
+
+    def hits(self) -> dict[str, np.ndarray]:
+        """Return which episodes were won, and which a success ``[task, match, episode]``, as far as it is known."""
+        found = {"win": self.outcomes, "success": self.statistics.get(SUCCESS)}
+        return {name: values > 0 for name, values in found.items() if values is not None}
 
     def _row(self, episode: int, coverage: np.ndarray | None) -> EpisodeRow:
         returns = self.returns[..., episode]
         numbers = dict(zip(("return_low", "return_high"), map(float, stratified_bootstrap(returns)), strict=True))
         if coverage is not None:
             numbers |= {"z_std": float(self.z_std[:, :, episode].mean()), "coverage": float(coverage[episode])}
-        if self.outcomes is not None:
-            wins = (self.outcomes[..., episode] > 0).astype(np.float64)
-            low, high = stratified_bootstrap(wins)
-            numbers |= {"win_rate": float(wins.mean()), "win_low": float(low), "win_high": float(high)}
+        for name, hits in self.hits().items():
+            low, high = stratified_bootstrap(hits[..., episode])
+            rate = float(hits[..., episode].mean())
+            numbers |= {f"{name}_rate": rate, f"{name}_low": float(low), f"{name}_high": float(high)}
         return EpisodeRow(
             episode=episode,
             return_mean=float(returns.mean()),
             return_iqm=interquartile_mean(returns),
             **numbers,
-            statistics={name: float(values[..., episode].mean()) for name, values in self.statistics.items()},
+            statistics={
+                name: float(values[..., episode].mean()) for name, values in self.statistics.items() if name != SUCCESS
+            },
         )
 
     def by_kind(self) -> dict[str, tuple[KindRow, ...]]:
@@ -272,9 +201,9 @@ class AdaptationResult:
         for name in names:
             chosen = [task for task, kind in enumerate(self.kinds) if kind == name]
             returns = self.returns[chosen].mean(axis=(0, 1))
-            wins = None if self.outcomes is None else (self.outcomes[chosen] > 0).mean(axis=(0, 1))
+            rates = {f"{rate}_rate": hits[chosen].mean(axis=(0, 1)) for rate, hits in self.hits().items()}
             rows[name] = tuple(
-                KindRow(float(mean), None if wins is None else float(wins[episode]))
+                KindRow(float(mean), **{rate: float(values[episode]) for rate, values in rates.items()})
                 for episode, mean in enumerate(returns)
             )
         return rows

@@ -44,15 +44,17 @@ class Lead:
     Args:
         returns: Difference of the returns.
         win_rate: Difference of the win rates; ``None`` if the environment has no winner.
+        success_rate: Difference of the success rates; ``None`` if the environment reports no success.
     """
 
     returns: Interval
     win_rate: Interval | None = None
+    success_rate: Interval | None = None
 
     def to_json(self) -> dict[str, dict[str, float]]:
         """Return the intervals by name."""
-        wins = {} if self.win_rate is None else {"win_rate": self.win_rate.to_json()}
-        return {"return": self.returns.to_json()} | wins
+        intervals = {"return": self.returns, "win_rate": self.win_rate, "success_rate": self.success_rate}
+        return {name: interval.to_json() for name, interval in intervals.items() if interval is not None}
 
 
 def number_or_nan(value: float | None) -> float:
@@ -161,9 +163,11 @@ def compare(first: Sequence[AdaptationResult], second: Sequence[AdaptationResult
     _check_comparable(every)
     sides = (first, second)
     returns = _lead([[result.returns[..., -1] for result in side] for side in sides])
-    wins = [[result.outcomes[..., -1] > 0 for result in side if result.outcomes is not None] for side in sides]
-    has_winners = sum(map(len, wins)) == len(every)
-    return Lead(returns, _lead(wins) if has_winners else None)
+    rates = {}
+    for name in ("win", "success"):
+        hits = [[result.hits()[name][..., -1] for result in side if name in result.hits()] for side in sides]
+        rates[name] = _lead(hits) if sum(map(len, hits)) == len(every) else None
+    return Lead(returns, rates["win"], rates["success"])
 
 
 def _check_comparable(results: Sequence[AdaptationResult]) -> None:

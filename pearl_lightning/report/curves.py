@@ -16,6 +16,12 @@ from pearl_lightning.report.records import Point, RunRecord
 from pearl_lightning.report.rendering import is_known
 
 AXES = {"update": "updates", "env_steps": "environment steps"}
+_INTERVALS = {
+    "evaluation/return": "returns",
+    "evaluation/win_rate": "wins",
+    "evaluation/success_rate": "successes",
+}
+"""Property of an episode's row with the interval of a metric."""
 OPEN = SECTIONS[:2]
 """Sections that a reader sees at once; the others unfold."""
 
@@ -163,7 +169,7 @@ def _interval(found: AdaptationTable, name: str, variant: str) -> Interval | Non
     """The interval of a metric in the table of an evaluation; None if the metric has none."""
     if name == "evaluation/gain":
         return found.gain
-    if name not in ("evaluation/return", "evaluation/win_rate") or int(variant) >= len(found.episodes):
+    if name not in _INTERVALS or int(variant) >= len(found.episodes):
         return None
-    row = found.episodes[int(variant)]
-    return row.returns if name == "evaluation/return" else row.wins
+    interval: Interval | None = getattr(found.episodes[int(variant)], _INTERVALS[name])
+    return interval

@@ -44,6 +44,13 @@ MEANINGS = {
         "that it has seen before. Higher is better.",
         over_env_steps=True,
     ),
+    "evaluation/success_rate": Meaning(
+        _VALIDATION,
+        "Validation success rate",
+        "Share of the episodes on validation tasks in which the environment reports a success, from 0 to 1, by the "
+        "number of episodes of the same task that the agent has seen before. Higher is better.",
+        over_env_steps=True,
+    ),
     "evaluation/gain": Meaning(
         _VALIDATION,
         "Adaptation gain",

@@ -46,16 +46,22 @@ class Evaluated:
         return {name: value for name, value in belief.items() if value is not None} | dict(row.statistics)
 
     @property
-    def kinds_have_wins(self) -> bool:
-        """Whether the results of the kinds of tasks contain a win rate."""
-        return next(iter(self.table.kinds.values()))[0].win_rate is not None
+    def rates(self) -> list[str]:
+        """Names of the rates in the table: win rate and success rate, as far as the environment has them."""
+        return list(self.table.episodes[0].rates)
+
+    @property
+    def kind_rates(self) -> list[str]:
+        """Names of the rates in the results of the kinds of tasks, as attributes of a row."""
+        first = next(iter(self.table.kinds.values()))[0]
+        return [name for name in ("win_rate", "success_rate") if getattr(first, name) is not None]
 
     @property
     def kind_columns(self) -> list[str]:
-        """Return, and win rate, after each number of episodes."""
+        """Return, and win or success rate, after each number of episodes."""
         seen = range(len(next(iter(self.table.kinds.values()))))
-        returns = [f"return after {episodes}" for episodes in seen]
-        return returns + [f"won after {episodes}" for episodes in seen if self.kinds_have_wins]
+        words = ["return", *({"win_rate": "won", "success_rate": "success"}[name] for name in self.kind_rates)]
+        return [f"{word} after {episodes}" for word in words for episodes in seen]
 
 
 @dataclass(frozen=True)

@@ -51,20 +51,30 @@ def test_every_ready_made_config_is_listed_once_in_its_group_with_its_purpose(
 ) -> None:
     assert main(["configs"]) == 0
     *groups, how = capsys.readouterr().out.split("\n\n")
-    listed = {group.splitlines()[0].split(",")[0].rstrip(":"): group.splitlines()[1:] for group in groups}
-    assert list(listed) == ["Environments", "Overlays for an environment", "Task families", "Baselines"]
+    listed = {group.splitlines()[0].rstrip(":"): group.splitlines()[1:] for group in groups}
+    families = [heading for heading in listed if heading.startswith("Task families")]
+    assert list(listed) == [
+        "Environments, complete configs",
+        "Overlays for an environment",
+        *families,
+        "Baselines, overlays that come last",
+    ]
     lines = [line.split(maxsplit=1) for group in listed.values() for line in group]
     files = {str(file.relative_to(FOLDER).with_suffix("")): file for file in FOLDER.rglob("*.yaml")}
     assert sorted(name for name, _ in lines) == sorted(files)
     for name, told in lines:
         assert files[name].read_text().partition(": ")[2].lower().startswith(told.lower())
         assert told.endswith(".")
-    worlds = {line.split()[0] for line in listed["Environments"]}
+    worlds = {line.split()[0] for line in listed["Environments, complete configs"]}
     complete = {
         name for name, file in files.items() if {"model", "data", "trainer"} <= yaml.safe_load(file.read_text()).keys()
     }
     assert worlds <= complete
-    assert {line.split()[0].partition("/")[0] for line in listed["Task families"]} == {"families"}
+    for heading in families:
+        base = heading.removeprefix("Task families, overlays for ")
+        assert base in worlds
+        assert len({line.split()[0].partition("/")[0] for line in listed[heading]}) == 1  # in one folder
+        assert all(files[line.split()[0]].read_text().startswith(f"# Family for {base}") for line in listed[heading])
     assert "pearl fit --config derk --config bounties\n" in how
 
 
