@@ -13,7 +13,7 @@ from typing import Any
 from benchmarks.curves import Curve, read_curve, write_curve
 from benchmarks.runs import RUNS, Run, train_all
 
-BASES = {"mujoco": "locomotion", "gym": "gymnasium", "metaworld": "gymnasium"}
+BASES = {"mujoco": "locomotion", "gym": "gymnasium", "metaworld": "metaworld"}
 """Config under the overlays of each group, which is the part of a family's name before the first underscore."""
 Curves = Mapping[str, Mapping[int, Curve]]
 """Curves by family and seed."""
@@ -24,10 +24,10 @@ def run_name(family: str, seed: int, variant: str = "") -> str:
     return f"{family}-seed{seed}{variant}"
 
 
-def configs_of(family: str) -> list[str]:
-    """Configs of a family, such as ``locomotion`` and ``mujoco/ant_dir``."""
+def configs_of(family: str, overlays: Sequence[str] = ()) -> list[str]:
+    """Configs of a family, such as ``locomotion`` and ``mujoco/ant_dir``, with overlays between them."""
     group, _, name = family.partition("_")
-    return [BASES[group], f"{group}/{name}"]
+    return [BASES[group], *overlays, f"{group}/{name}"]
 
 
 def make_parser(description: str | None, families: Collection[str]) -> argparse.ArgumentParser:
@@ -54,14 +54,13 @@ def update_curves(
         families: Names of the families, with their group.
         settings: Further options of ``pearl fit``.
         variant: End of the runs' names.
-        overlays: Configs after those of the family.
+        overlays: Configs between the base and the family's overlay, in the order that ``pearl fit`` requires.
     """
     keys = list(product(families, options.seeds))
     names = {key: run_name(*key, variant) for key in keys}
     if not options.no_train:
         runs = {
-            key: Run(names[key], [*configs_of(key[0]), *overlays], key[1], ["--threads", "1", *settings])
-            for key in keys
+            key: Run(names[key], configs_of(key[0], overlays), key[1], ["--threads", "1", *settings]) for key in keys
         }
         train_all(runs, options.runs_dir, options.parallel)
     for name in names.values():
