@@ -54,7 +54,7 @@ def update_curves(
         families: Names of the families, with their group.
         settings: Further options of ``pearl fit``.
         variant: End of the runs' names.
-        overlays: Configs between the base and the family's overlay, in the order that ``pearl fit`` requires.
+        overlays: Configs between the environment and the family.
     """
     keys = list(product(families, options.seeds))
     names = {key: run_name(*key, variant) for key in keys}

@@ -166,7 +166,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = make_parser(__doc__, FAMILIES)
     parser.add_argument("--reference", action="store_true", help="train the reference preset, the original PEARL")
     options, extra = parser.parse_known_args(arguments)
-    variant, overlays = ("_reference", ["reference"]) if options.reference else ("", [])
+    variant, overlays = ("_reference", ["reference_locomotion"]) if options.reference else ("", [])
     families = [GROUP + family for family in options.families]
     update_curves(options, families, ["--evaluation.protocol", "pearl", *extra], variant, overlays)
     write(options.output)

@@ -12,7 +12,7 @@ from dataclasses import asdict
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -24,8 +24,10 @@ import pearl_lightning
 from pearl_lightning.agents.agent import Agent
 from pearl_lightning.agents.pearl import PEARL
 from pearl_lightning.inference.belief import FixedBelief
+from pearl_lightning.inference.context import ContextReader
 from pearl_lightning.inference.encoders import ContextEncoder, RecurrentEncoder
 from pearl_lightning.networks.actors import Actor
+from pearl_lightning.networks.normalization import ObservationNorm
 
 PROGRAMS = ("policy", "encoder")
 """Names of the programs; an agent that reads no context has no encoder."""
@@ -41,11 +43,12 @@ class PolicyProgram(nn.Module):
 
     Args:
         actor: Actor of the agent.
+        norm: Normalization of its observations, if there is one.
     """
 
-    def __init__(self, actor: Actor) -> None:
+    def __init__(self, actor: Actor, norm: ObservationNorm | None = None) -> None:
         super().__init__()
-        self.actor = actor
+        self.actor, self.norm = actor, norm
 
     def forward(self, observation: Tensor, condition: Tensor | None = None) -> dict[str, Tensor]:
         """Compute the distribution over actions.
@@ -58,7 +61,8 @@ class PolicyProgram(nn.Module):
             ``action`` ``[batch, width]``, the mode; ``mean`` and ``log_std`` ``[batch, continuous]`` before tanh; and,
             if there are discrete choices, their ``logits`` ``[batch, sum of options]``, one choice after another.
         """
-        policy = self.actor(observation, observation[:, :0] if condition is None else condition)
+        read = observation if self.norm is None else self.norm(observation)
+        policy = self.actor(read, observation[:, :0] if condition is None else condition)
         outputs = {"action": policy.mode(), "mean": policy.mean, "log_std": policy.log_std}
         if policy.log_choices:
             outputs["logits"] = torch.cat(policy.log_choices, dim=-1)
@@ -70,13 +74,15 @@ class EncoderProgram(nn.Module):
 
     Args:
         encoder: Encoder of the agent.
+        reader: Reader of its context.
     """
 
     initial_state: Tensor
 
-    def __init__(self, encoder: ContextEncoder) -> None:
+    def __init__(self, encoder: ContextEncoder, reader: ContextReader) -> None:
         super().__init__()
-        self.encoder = encoder
+        self.encoder, self.reader = encoder, reader
+        self.norm = reader.norm  # its statistics belong to the program
         self.register_buffer("initial_state", encoder.initial_state(1))
         self.starts_at_zeros = not bool(self.initial_state.any())
 
@@ -90,7 +96,7 @@ class EncoderProgram(nn.Module):
         if not self.starts_at_zeros:
             is_new = (state == 0).flatten(1).all(dim=1).view(-1, *[1] * (state.ndim - 1))
             state = torch.where(is_new, self.initial_state, state)
-        new_state = self.encoder.update(state, context)
+        new_state = self.encoder.update(state, self.reader.normalized(context))
         mean, std = self.encoder.posterior(new_state)
         return {"new_state": new_state, "mean": mean, "std": std}
 
@@ -203,7 +209,8 @@ def policy_program(agent: Agent) -> ExportedProgram:
     inputs = {"observation": torch.zeros(_EXAMPLE_BATCH, agent.observation_features)}
     if width := agent.prior(1).condition().shape[1]:
         inputs["condition"] = torch.zeros(_EXAMPLE_BATCH, width)
-    return _exported(PolicyProgram(copy.deepcopy(actor).cpu()), inputs)
+    norm = getattr(agent, "norm", None)
+    return _exported(PolicyProgram(copy.deepcopy(actor).cpu(), copy.deepcopy(norm).cpu() if norm else None), inputs)
 
 
 def encoder_program(agent: Agent) -> ExportedProgram:
@@ -215,14 +222,15 @@ def encoder_program(agent: Agent) -> ExportedProgram:
     encoder = copy.deepcopy(_encoder(agent))
     if encoder is None:
         raise ValueError(f"agent must be a PEARL with a latent, got {type(agent).__name__}")
-    encoder = encoder.cpu()
+    encoder, reader = encoder.cpu(), copy.deepcopy(cast(PEARL, agent).context)
+    reader.norm = reader.norm.cpu() if reader.norm is not None else None
     if isinstance(encoder, RecurrentEncoder):
         encoder.unit = ScannedGRU(encoder.unit)  # type: ignore[assignment]
     inputs = {
         "context": torch.zeros(_EXAMPLE_BATCH, _EXAMPLE_TRANSITIONS, encoder.context_features),
         "state": encoder.initial_state(_EXAMPLE_BATCH),
     }
-    return _exported(EncoderProgram(encoder), inputs)
+    return _exported(EncoderProgram(encoder, reader), inputs)
 
 
 def onnx_program(program: ExportedProgram) -> torch.onnx.ONNXProgram:

@@ -7,6 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 
 DISTRIBUTIONS = {
+    "Box2D": "gymnasium[box2d]",
     "av": "pearl-lightning[video]",
     "comet_ml": "comet-ml",
     "mujoco": "pearl-lightning[mujoco]",
@@ -14,6 +15,7 @@ DISTRIBUTIONS = {
     "onnx": "pearl-lightning[export]",
     "onnxruntime": "pearl-lightning[export]",
     "onnxscript": "pearl-lightning[export]",
+    "pygame": "gymnasium[classic-control]",
     "ray": "pearl-lightning[ray]",
     "sklearn": "scikit-learn",
     "yaml": "PyYAML",

@@ -314,7 +314,7 @@ def test_the_missing_runs_of_a_page_are_trained_with_their_configs(
     options = ["--families", "ant_goal", "--seeds", "0", "2", "--output", str(tmp_path), "--runs_dir", str(tmp_path)]
     locomotion.main([*options, "--reference", "--trainer.max_steps=3"])
     assert [run.name for run in wanted] == ["mujoco_ant_goal-seed0_reference", "mujoco_ant_goal-seed2_reference"]
-    assert wanted[0].configs == ["locomotion", "reference", "mujoco/ant_goal"]
+    assert wanted[0].configs == ["locomotion", "reference_locomotion", "mujoco/ant_goal"]
     assert list(wanted[1].options) == ["--threads", "1", "--evaluation.protocol", "pearl", "--trainer.max_steps=3"]
 
 

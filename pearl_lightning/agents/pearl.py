@@ -25,9 +25,7 @@ from pearl_lightning.inference.context import ContextReader
 from pearl_lightning.inference.encoders import ContextEncoder, GaussianProductEncoder
 from pearl_lightning.inference.inferred import infer
 from pearl_lightning.networks.actors import Actor
-
-OWN_LOSSES = ("critic", "actor", "value", "temperature", "kl")
-"""Names of PEARL's losses, which auxiliary losses must not have."""
+from pearl_lightning.networks.normalization import ObservationNorm, normalized, update_norm
 
 
 class PEARL(Agent):
@@ -43,6 +41,7 @@ class PEARL(Agent):
         auxiliary: Functions that create auxiliary losses of the encoder from their sizes; the original has none.
         kl_weight: Weight of the KL loss, the mean over tasks of KL(q(z|c) ‖ N(0, I)); at least 0.
         optimizers: Optimizers of all parameters.
+        normalize_observations: Whether all networks read observations with mean 0 and variance 1 over all updates.
     """
 
     def __init__(
@@ -56,6 +55,7 @@ class PEARL(Agent):
         auxiliary: Sequence[Callable[[AuxiliarySizes], AuxiliaryLoss]] = (),
         kl_weight: float = 0.1,
         optimizers: Optimizers = Optimizers(),  # noqa: B008  (frozen)
+        normalize_observations: bool = False,
     ) -> None:
         super().__init__(observation_features, action_space)
         if not 0 <= kl_weight < math.inf:
@@ -66,7 +66,8 @@ class PEARL(Agent):
         self.kl_weight, self.optimization = kl_weight, optimizers
         self.observe_every, self.resample_every = belief.observe_every, belief.resample_every
 
-        self.context = ContextReader(belief.context, observation_features, self.action_space)
+        self.norm = ObservationNorm(observation_features) if normalize_observations else None
+        self.context = ContextReader(belief.context, observation_features, self.action_space, self.norm)
         self.encoder = encoder(self.context.features)
         self.condition = belief.condition(self.encoder.latent_dim)
         self.sac = sac(observation_features + self.condition.width, self.action_space)
@@ -76,7 +77,7 @@ class PEARL(Agent):
             latent=self.encoder.latent_dim,
             descriptor=descriptor_features,
         )
-        self.auxiliary = named_losses([make(sizes) for make in auxiliary], OWN_LOSSES)
+        self.auxiliary = named_losses([make(sizes) for make in auxiliary])
 
     @property
     def actor(self) -> Actor:
@@ -94,7 +95,8 @@ class PEARL(Agent):
         deterministic: bool = False,
         generator: torch.Generator | None = None,
     ) -> Tensor:
-        return self.sac.act(observation, condition, deterministic, generator)
+        read = observation if self.norm is None else self.norm(observation.to(self.device)).to(observation.device)
+        return self.sac.act(read, condition, deterministic, generator)
 
     def start_settings(self) -> dict[str, Any]:
         """Settings that only affect the start of a run."""
@@ -120,7 +122,7 @@ class PEARL(Agent):
             Losses ``loss/*``, whose sum an update minimizes, and detached diagnostics ``train/*``; all are scalars. The
             encoder gets gradients from ``loss/critic``, ``loss/kl`` and the auxiliary losses only.
         """
-        transitions = batch["transitions"].to(self.device)
+        transitions = normalized(batch["transitions"].to(self.device), self.norm)
         inferred = infer(batch, self.context, self.encoder, self.normal, self.device)
         losses, mean, std = {}, inferred.mean, inferred.std
         for each in cast(list[AuxiliaryLoss], list(self.auxiliary)):
@@ -135,6 +137,7 @@ class PEARL(Agent):
 
     def training_step(self, batch: TensorDictBase, batch_idx: int) -> None:
         """Update all networks on one meta-batch, with one backward pass over the sum of ``losses``."""
+        update_norm(self.norm, batch["transitions"]["observation"].to(self.device))
         optimizers = cast(list[LightningOptimizer], self.optimizers())
         terms = self.losses(batch)
         total = total_loss(terms)

@@ -97,6 +97,8 @@ def make_env(
         env_arguments["side"] = side
     if arenas is not None:
         env_arguments["arenas"] = arenas
+    if arenas is not None and "vectorization" in env_arguments:
+        env_arguments |= {"vectorization": "sync", "workers": None}
     if statistics and env_arguments.get("backend") == "simulator":
         env_arguments["count_events"] = True
     if pictures and env_arguments.get("backend") == "game":

@@ -1,10 +1,11 @@
-"""ParameterTasks: a task family of numbers that are drawn from ranges and lists in the config."""
+"""ParameterTasks: a task family of values that are drawn from ranges and lists in the config."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 import torch
@@ -23,7 +24,7 @@ class Parameter:
         high: Upper bound of a range.
         log: Whether values are drawn log-uniformly.
         gap: Bounds of a part of the range that only the test split ``gap`` is drawn from.
-        values: All values that are allowed, in place of a range.
+        values: All values that are allowed, in place of a range. They may be of any type, and keep it.
 
     Raises:
         ValueError: The range is empty or not finite, the gap is not inside it, or there are no values.
@@ -34,10 +35,12 @@ class Parameter:
     high: float = 0.0
     log: bool = False
     gap: Sequence[float] | None = None
-    values: Sequence[float] | None = None
+    values: Sequence[Any] | None = None
 
     def __post_init__(self) -> None:
         if self.values is not None:
+            if isinstance(self.values, str) or not isinstance(self.values, Sequence):
+                raise ValueError(f"choices.{self.name} must be a list of values, got {self.values!r}")
             if not self.values:
                 raise ValueError(f"choices.{self.name} must contain at least one value, got none")
             return
@@ -55,7 +58,7 @@ class Parameter:
                 f"gaps.{self.name} must be two bounds of a part of [{self.low}, {self.high}], got {list(self.gap)}"
             )
 
-    def draw(self, uniform: float, in_gap: bool = False) -> float:
+    def draw(self, uniform: float, in_gap: bool = False) -> Any:
         """The value at a share of the allowed values, in [0, 1).
 
         Args:
@@ -63,7 +66,7 @@ class Parameter:
             in_gap: Whether the value comes from the gap, if there is one, rather than from the rest of the range.
         """
         if self.values is not None:
-            return float(self.values[int(uniform * len(self.values))])
+            return self.values[int(uniform * len(self.values))]
         to_line, from_line = (math.log, math.exp) if self.log else (float, float)
         parts = [(self.low, self.high)]
         if self.gap is not None:
@@ -76,17 +79,24 @@ class Parameter:
             left -= length
         return float(parts[-1][1])
 
-    def scaled(self, value: float) -> float:
-        """The value as privileged information: its logarithm if it is drawn log-uniformly."""
-        return math.log(value) if self.log else value
+    def numbers(self, value: Any) -> list[float]:
+        """The value as privileged information.
+
+        It is a number, or its logarithm if it is drawn log-uniformly. If any of the choices is not a number, such as a
+        text or a truth value, it is one-hot.
+        """
+        if self.values is None or all(map(_is_number, self.values)):
+            return [math.log(value) if self.log else float(value)]
+        return [float(type(each) is type(value) and each == value) for each in self.values]
 
 
-class ParameterTasks(TaskDistribution[dict[str, float]]):
-    """Tasks that are numbers by name, such as masses or goals, for environments that take them.
+class ParameterTasks(TaskDistribution[dict[str, Any]]):
+    """Tasks that are values by name, such as masses or goals, for environments that take them.
 
     Args:
         ranges: Lower and upper bound of each parameter that is drawn from a range, by name.
-        choices: All values of each parameter that is drawn from a list, by name.
+        choices: All values of each parameter that is drawn from a list, by name: numbers, texts, truth values and
+            others. They reach the environment as they are.
         log: Names of the ranges that are drawn from log-uniformly; their bounds must be positive.
         gaps: Bounds of a part of a range, by name, that train and validation tasks leave out.
         train_tasks: Number of train tasks, at least 1.
@@ -105,7 +115,7 @@ class ParameterTasks(TaskDistribution[dict[str, float]]):
         self,
         *,
         ranges: Mapping[str, Sequence[float]] | None = None,
-        choices: Mapping[str, Sequence[float]] | None = None,
+        choices: Mapping[str, Sequence[str | Any]] | None = None,  # with Any alone, a config's "10" becomes a number
         log: Sequence[str] = (),
         gaps: Mapping[str, Sequence[float]] | None = None,
         train_tasks: int = 100,
@@ -139,7 +149,7 @@ class ParameterTasks(TaskDistribution[dict[str, float]]):
         self._in_gap = self._draw(test_tasks, in_gap=True) if has_gap else ()
         self.test = (*self._within, *self._in_gap)
 
-    def _draw(self, count: int, in_gap: bool = False) -> tuple[dict[str, float], ...]:
+    def _draw(self, count: int, in_gap: bool = False) -> tuple[dict[str, Any], ...]:
         uniform = torch.rand(count, len(self.parameters), generator=self._generator, dtype=torch.float64).tolist()
         named = self.parameters.items()
         return tuple(
@@ -158,12 +168,15 @@ class ParameterTasks(TaskDistribution[dict[str, float]]):
     def descriptors(self) -> Tensor:
         return torch.tensor([self.numbers(task) for task in self.train])
 
-    def numbers(self, task: Mapping[str, float]) -> list[float]:
+    def numbers(self, task: Mapping[str, Any]) -> list[float]:
         """The parameters of a task as privileged information, in the order of ``parameters``."""
-        return [parameter.scaled(task[name]) for name, parameter in self.parameters.items()]
+        return [number for name, parameter in self.parameters.items() for number in parameter.numbers(task[name])]
 
     def describe(self, index: int) -> str:
-        return ", ".join(f"{name} {value:.4g}" for name, value in self[index].items())
+        return ", ".join(
+            f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}"
+            for name, value in self[index].items()
+        )
 
     def record(self, index: int) -> Any:
         return self[index]
@@ -172,6 +185,10 @@ class ParameterTasks(TaskDistribution[dict[str, float]]):
         if not self._in_gap or index not in self.test_indices:
             return ""
         return "gap" if index in self.splits["gap"] else "within"
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool)
 
 
 def _range(name: str, bounds: Sequence[float], log: bool, gap: Sequence[float] | None) -> Parameter:

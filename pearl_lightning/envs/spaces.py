@@ -1,17 +1,19 @@
-"""Gymnasium's spaces as action rows and observation features."""
+"""Gymnasium's spaces as action rows and observation features. This module does not import torch, for fast workers."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from pearl_lightning.action_space import ActionSpace
+if TYPE_CHECKING:
+    from pearl_lightning.action_space import ActionSpace
 
 Array = NDArray[np.float32]
+_KINDS = "a Box, Discrete, MultiDiscrete, MultiBinary, Tuple or Dict"
 
 
 def to_action_space(space: spaces.Space[Any]) -> ActionSpace:
@@ -20,6 +22,8 @@ def to_action_space(space: spaces.Space[Any]) -> ActionSpace:
     Raises:
         ValueError: A part of the space is unbounded, or of a kind that is not supported.
     """
+    from pearl_lightning.action_space import ActionSpace  # imports torch
+
     low: list[float] = []
     high: list[float] = []
     choices: list[int] = []
@@ -38,18 +42,59 @@ def to_action_space(space: spaces.Space[Any]) -> ActionSpace:
         elif isinstance(leaf, spaces.MultiBinary):
             choices += [2] * int(np.prod(leaf.shape))
         else:
-            raise ValueError(f"{path} must be a Box, Discrete, MultiDiscrete, MultiBinary, Tuple or Dict, got {leaf}")
+            raise ValueError(f"{path} must be {_KINDS}, got {leaf}")
     return ActionSpace(tuple(low), tuple(high), tuple(choices))
 
 
-def to_actions(space: spaces.Space[Any], rows: Array, continuous: int) -> Any:
+def observation_features(space: spaces.Space[Any]) -> int:
+    """Number of features of a flattened observation.
+
+    Raises:
+        ValueError: A part of the space is of a kind that is not supported, or there are no features.
+    """
+    for path, leaf in _leaves(space, "observation space"):
+        if not isinstance(leaf, (spaces.Box, spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary)):
+            raise ValueError(f"{path} must be {_KINDS}, got {leaf}")
+    if (features := spaces.utils.flatdim(space)) < 1:
+        raise ValueError(f"observation space must have at least one number, got {space}")
+    return features
+
+
+def to_features(space: spaces.Space[Any], observation: Any, features: int) -> Array:
+    """One observation as features ``[feature]``.
+
+    Raises:
+        ValueError: The observation does not have the shape of the space.
+    """
+    try:
+        flat: Any = spaces.utils.flatten(space, observation)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise ValueError(f"observations must fit {space}, got {observation!r}") from error
+    if flat.shape != (features,):
+        raise ValueError(f"observations must fit {space}, got {observation!r}")
+    return flat.astype(np.float32)
+
+
+def have_same_layout(first: spaces.Space[Any], second: spaces.Space[Any]) -> bool:
+    """Whether observations of two spaces have the same features; the bounds of boxes may differ."""
+    pairs = list(_leaves(first, "")), list(_leaves(second, ""))
+    return len(pairs[0]) == len(pairs[1]) and all(
+        path == other_path
+        and (leaf == other or (isinstance(leaf, spaces.Box) and isinstance(other, spaces.Box)))
+        and leaf.shape == other.shape
+        for (path, leaf), (other_path, other) in zip(*pairs, strict=True)
+    )
+
+
+def to_actions(space: spaces.Space[Any], rows: Array) -> Any:
     """Actions of a vectorized Gymnasium environment.
 
     Args:
         space: The action space of one environment.
-        rows: Action rows ``[arena, width]``.
-        continuous: Number of continuous components in a row.
+        rows: Action rows ``[arena, width]``, laid out as by ``to_action_space``.
     """
+    boxes = [leaf for _, leaf in _leaves(space, "") if isinstance(leaf, spaces.Box)]
+    continuous = sum(int(np.prod(box.shape)) for box in boxes)
     position = {"continuous": 0, "choice": continuous}
 
     def take(kind: str, count: int) -> Array:

@@ -15,6 +15,9 @@ from torch.nn.functional import pad
 from pearl_lightning.inference.inferred import Inferred
 from pearl_lightning.networks.layers import mlp
 
+LOSSES_OF_PEARL = ("critic", "actor", "value", "temperature", "kl")
+"""Names that auxiliary losses must not have."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class AuxiliarySizes:
@@ -160,17 +163,16 @@ class TaskInference(AuxiliaryLoss):
         return inferred.descriptor
 
 
-def named_losses(losses: Sequence[AuxiliaryLoss], taken: Sequence[str]) -> nn.ModuleList:
+def named_losses(losses: Sequence[AuxiliaryLoss]) -> nn.ModuleList:
     """Collect auxiliary losses as a module list, and check that their names are unique.
 
     Args:
         losses: Auxiliary losses.
-        taken: Names of other losses.
 
     Raises:
-        ValueError: A name occurs twice.
+        ValueError: A name occurs twice, or is one of ``LOSSES_OF_PEARL``.
     """
-    names = [*taken, *(loss.name for loss in losses)]
+    names = [*LOSSES_OF_PEARL, *(loss.name for loss in losses)]
     if repeated := sorted({name for name in names if names.count(name) > 1}):
         raise ValueError(f"auxiliary losses must have different names, got {', '.join(repeated)} twice")
     return nn.ModuleList(losses)

@@ -158,7 +158,7 @@ class GaussianBelief(Belief):
 
     def _read(self, steps: TensorDictBase) -> tuple[Tensor, Tensor | None]:
         """Input of the encoder ``[arena, transition, feature]``, and which transitions were played."""
-        context = self.reader.encoder_input(self.reader.transitions(steps)).to(self._state.device)
+        context = self.reader.encoder_input(self.reader.transitions(steps).to(self._state.device))
         played = self.reader.played(steps)
         return context, None if played is None else played.to(context.device)
 

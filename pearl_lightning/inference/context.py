@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from pearl_lightning.action_space import ActionSpace
+from pearl_lightning.networks.normalization import ObservationNorm
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,10 +57,18 @@ class ContextReader:
         layout: Selection of transitions and features.
         observation_features: Number of features in one agent's observation.
         action_space: Layout of one agent's action.
+        norm: Normalization of the observations in the encoder's input; None to leave them as they are.
     """
 
-    def __init__(self, layout: ContextLayout, observation_features: int, action_space: ActionSpace) -> None:
+    def __init__(
+        self,
+        layout: ContextLayout,
+        observation_features: int,
+        action_space: ActionSpace,
+        norm: ObservationNorm | None = None,
+    ) -> None:
         self.layout, self.observation_features, self.action_space = layout, observation_features, action_space
+        self.norm = norm
 
     @property
     def features(self) -> int:
@@ -125,7 +134,18 @@ class ContextReader:
 
     def encoder_input(self, transitions: Tensor) -> Tensor:
         """Return the features of ``transitions`` that the encoder reads, ``[..., transition, feature]``."""
-        return transitions if self.layout.next_observation else transitions[..., self.observation_features :]
+        selected = transitions if self.layout.next_observation else transitions[..., self.observation_features :]
+        return self.normalized(selected)
+
+    def normalized(self, context: Tensor) -> Tensor:
+        """Normalize the observations in the encoder's input ``[..., transition, feature]``, if there is a ``norm``."""
+        if self.norm is None:
+            return context
+        width = self.observation_features
+        if not self.layout.next_observation:
+            return torch.cat([self.norm(context[..., :width]), context[..., width:]], dim=-1)
+        change, observation, rest = context.tensor_split([width, 2 * width], dim=-1)
+        return torch.cat([self.norm.of_change(change), self.norm(observation), rest], dim=-1)
 
     def of_meta_batch(self, batch: TensorDictBase) -> tuple[Tensor, Tensor | None]:
         """Return the selected transitions of a meta-batch's context, ``[task, transition, feature]``.

@@ -114,6 +114,76 @@ def test_demonstrations_auxiliary_losses_and_beliefs_within_episodes_resume_exac
     assert_same_state(tmp_path / "a" / "tiny", tmp_path / "b" / "tiny")
 
 
+SHORT_LOCOMOTION = """
+trainer: {max_steps: 8, val_check_interval: 4, enable_progress_bar: false}
+collector: {every_n_updates: 3, tasks_per_iteration: 2, initial_iterations: 1}
+checkpoint: {every_n_updates: 2}
+evaluation: {episodes: 2}
+summary: null
+model: {encoder: {hidden: [8]}, sac: {actor: {hidden: [8]}, critic: {hidden: [8]}}}
+data: {env: {init_args: {arenas: 2, horizon: 12, threads: 2}}, meta_batch: 2, transitions: 4}
+"""
+
+
+@pytest.mark.parametrize("family", ["ant_dir", "hopper_params"])
+def test_a_mujoco_run_killed_and_resumed_equals_one_that_was_not(family: str, tmp_path: Path) -> None:
+    pytest.importorskip("mujoco", reason="needs the extra mujoco")
+    overlay = tmp_path / "short.yaml"
+    overlay.write_text(SHORT_LOCOMOTION)
+    configs = ["--config", "locomotion", "--config", f"mujoco/{family}", "--config", str(overlay)]
+    runs = [tmp_path / name for name in "ab"]
+    assert main(["fit", *configs, "--runs_dir", str(runs[0])]) == 0
+    assert main(["fit", *configs, "--runs_dir", str(runs[1]), *probe("CrashAfter", updates=5)]) == 1
+    last = runs[1] / family / "checkpoints" / "last.ckpt"
+    assert main(["fit", *configs, "--runs_dir", str(runs[1]), "--ckpt_path", str(last)]) == 0
+    assert_same_state(runs[0] / family, runs[1] / family)
+    assert len({(run / family / "metrics.csv").read_text() for run in runs}) == 1
+
+
+GYMNASIUM = """
+data:
+  env:
+    class_path: GymnasiumEnv
+    init_args:
+      id: CartPole-v1
+      arenas: 4
+      horizon: 20
+      tasks:
+        class_path: ParameterTasks
+        init_args: {choices: {length: [0.2, 2.0]}, train_tasks: 4, validation_tasks: 2, test_tasks: 2}
+"""
+
+
+@pytest.fixture(scope="module")
+def gymnasium_config(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    config = tmp_path_factory.mktemp("gymnasium") / "gymnasium.yaml"
+    config.write_text(GYMNASIUM)
+    return config
+
+
+@pytest.fixture(scope="module")
+def whole_gymnasium(tiny_config: Path, gymnasium_config: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    runs = tmp_path_factory.mktemp("whole_gymnasium")
+    assert fit(tiny_config, runs, "--config", str(gymnasium_config)) == 0
+    return runs / "tiny"
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        pytest.param([], id="sync"),
+        pytest.param(["--data.env.vectorization", "async", "--data.env.workers", "2"], id="async"),
+    ],
+)
+def test_a_gymnasium_environment_resumes_exactly_in_one_process_and_in_workers(
+    settings: list[str], whole_gymnasium: Path, tiny_config: Path, gymnasium_config: Path, tmp_path: Path
+) -> None:
+    options = ["--config", str(gymnasium_config), *settings]
+    assert fit(tiny_config, tmp_path, *options, *probe("CrashAfter", updates=5)) == 1
+    resume(tiny_config, tmp_path / "tiny", *options)
+    assert_same_state(whole_gymnasium, tmp_path / "tiny")
+
+
 def test_the_end_of_an_epoch_that_is_also_an_evaluation_resumes_exactly(tiny_config: Path, tmp_path: Path) -> None:
     schedule = ["--data.updates_per_epoch", "4", "--trainer.val_check_interval", "4", "--trainer.max_steps", "8"]
     assert fit(tiny_config, tmp_path / "a", *schedule) == 0

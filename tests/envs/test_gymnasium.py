@@ -16,7 +16,8 @@ from gymnasium import spaces
 from torchrl.envs.utils import check_env_specs
 
 from pearl_lightning.cli import main
-from pearl_lightning.envs.gymnasium import GymnasiumEnv, TaskBy
+from pearl_lightning.envs.gymnasium import GymnasiumEnv
+from pearl_lightning.envs.gymnasium_tasks import TaskBy
 from pearl_lightning.envs.parameters import ParameterTasks
 from pearl_lightning.envs.spaces import to_action_space
 from pearl_lightning.experience.player import FunctionPlayer, UniformPlayer
@@ -97,7 +98,9 @@ def test_spaces_of_every_kind_are_flattened_and_put_together_again() -> None:
     assert (env.action_space.low, env.action_space.high) == ((-2.0, -2.0), (1.0, 1.0))
     assert env.features == spaces.flatdim(gym_environments.Walk.observation_space)
     play_episode(env, UniformPlayer(env.action_space, 1, torch.Generator().manual_seed(0)))
-    taken = [action for each in env._vector.envs for action in each.unwrapped.taken]  # legal, or Walk would complain
+    taken = [
+        action for each in env._arenas.vector.envs for action in each.unwrapped.taken
+    ]  # legal, or Walk would complain
     assert {int(action["gear"]) for action in taken} == {-1, 0, 1}
     assert {tuple(action["switches"][0].tolist()) for action in taken} == {(i, j) for i in range(2) for j in range(4)}
 
@@ -141,7 +144,7 @@ def test_the_same_seed_gives_the_same_episode() -> None:
         ({"id": "gym_environments.Nothing"}, "id must be a registered environment or module.Class, got 'gym_env"),
         ({"id": "Pendulumm"}, "id must be a registered environment or module.Class, got 'Pendulumm'"),
         ({"id": "gym_environments.np"}, "must be a registered environment or the path of a gymnasium.Env"),
-        ({"horizon": None}, "horizon must be at least 1, and .* is registered without one, got None"),
+        ({"horizon": None}, "horizon must be given, because .* has no max_episode_steps of its own, got None"),
         ({"id": "CartPole-v1", "task_by": "set_task"}, "task_by must not be set_task for CartPole-v1"),
         ({"tasks": ParameterTasks(ranges={"size": [0, 1]})}, "has no attribute size"),
     ],

@@ -32,8 +32,6 @@ class Ant(MujocoEnv):
         threads: Number of threads of the simulation, at least 1; by default those of PyTorch, which waits meanwhile.
     """
 
-    features: int
-
     def __init__(
         self, *, arenas: int, tasks: TaskDistribution, horizon: int = HORIZON, threads: int | None = None
     ) -> None:
