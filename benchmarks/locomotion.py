@@ -116,7 +116,8 @@ def page(by_variant: Mapping[str, Curves], published: Mapping[str, Published]) -
     head += ["end", "steps at the end", "updates", "seconds"]
     rows = [row for family in run for row in rows_of(family, by_variant, published[family])]
     lines = ["# MuJoCo task families", "", finding(by_variant[""], published), ""]
-    lines += [*(table(head, rows) if rows else []), "", *ABOUT.splitlines()]
+    lines += [*table(head, rows), ""] if rows else []
+    lines += ABOUT.splitlines()
     if missing := [family for family in FAMILIES if family not in run]:
         lines += ["", f"Not yet run: {', '.join(missing)}."]
     for family in run:
@@ -130,6 +131,8 @@ def _reproduction(by_variant: Mapping[str, Curves]) -> Iterator[str]:
     yield from ("", "## How to reproduce", "", "```sh")
     for variant, curves in by_variant.items():
         seeds = sorted({seed for each in curves.values() for seed in each})
+        if not seeds and not variant:
+            yield "python -m benchmarks.locomotion --seeds 0 1 2"
         if seeds:
             names = " ".join(family.removeprefix(GROUP) for family in curves)
             option = " --reference" if variant else ""
