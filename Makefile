@@ -48,6 +48,7 @@ results: install
 	$(BIN)/python -m benchmarks.families --output docs/results --seeds $(SEEDS) --precision bf16-mixed
 	$(BIN)/python -m benchmarks.ablations --output docs/results --precision bf16-mixed
 	$(BIN)/python -m benchmarks.locomotion --output docs/results --seeds $(SEEDS) --parallel 2
+	$(BIN)/python -m benchmarks.environments --json docs/results/data/environments.json
 	$(BIN)/python -m benchmarks.gymnasium_results --output docs/results --seeds $(SEEDS) --parallel 2
 
 # The agent that comes with the package: 21 minutes on one of two cores with AMX.

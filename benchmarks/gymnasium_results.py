@@ -53,7 +53,8 @@ def page(curves: Curves) -> list[str]:
     head = ["family", "seed", "protocol", "episodes", "return, first", "return, last", "gain", "success, first to last"]
     rows = [row for family, seeds in curves.items() for row in rows_of(family, dict(seeds))]
     lines = ["# Gymnasium and Meta-World", "", finding(curves), ""]
-    lines += [*(table([*head, "environment steps", "seconds"], rows) if rows else []), "", *ABOUT.splitlines()]
+    lines += [*table([*head, "environment steps", "seconds"], rows), ""] if rows else []
+    lines += ABOUT.splitlines()
     if missing := [family for family in FAMILIES if family not in curves]:
         lines += ["", f"Not yet run: {', '.join(missing)}."]
     for family, seeds in curves.items():
@@ -67,10 +68,9 @@ def page(curves: Curves) -> list[str]:
 def _reproduction(curves: Curves) -> Iterator[str]:
     """Lines on how to make the results again."""
     yield from ("", "## How to reproduce", "", "```sh")
-    if curves:
-        seeds = sorted({seed for each in curves.values() for seed in each})
-        options = f"--families {' '.join(curves)} --seeds {' '.join(map(str, seeds))}"
-        yield f"python -m benchmarks.gymnasium_results {options}"
+    seeds = sorted({seed for each in curves.values() for seed in each}) or [0, 1, 2]
+    options = f"--families {' '.join(curves or FAMILIES)} --seeds {' '.join(map(str, seeds))}"
+    yield f"python -m benchmarks.gymnasium_results {options}"
     yield from ("python -m benchmarks.gymnasium_results --no-train   # only rebuild this page", "```", "")
     yield "Runs are resumed after an interruption. Each run has one thread."
 

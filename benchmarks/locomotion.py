@@ -116,7 +116,8 @@ def page(by_variant: Mapping[str, Curves], published: Mapping[str, Published]) -
     head += ["end", "steps at the end", "updates", "seconds"]
     rows = [row for family in run for row in rows_of(family, by_variant, published[family])]
     lines = ["# MuJoCo task families", "", finding(by_variant[""], published), ""]
-    lines += [*(table(head, rows) if rows else []), "", *ABOUT.splitlines()]
+    lines += [*table(head, rows), ""] if rows else []
+    lines += ABOUT.splitlines()
     if missing := [family for family in FAMILIES if family not in run]:
         lines += ["", f"Not yet run: {', '.join(missing)}."]
     for family in run:
@@ -130,6 +131,8 @@ def _reproduction(by_variant: Mapping[str, Curves]) -> Iterator[str]:
     yield from ("", "## How to reproduce", "", "```sh")
     for variant, curves in by_variant.items():
         seeds = sorted({seed for each in curves.values() for seed in each})
+        if not seeds and not variant:
+            yield "python -m benchmarks.locomotion --seeds 0 1 2"
         if seeds:
             names = " ".join(family.removeprefix(GROUP) for family in curves)
             option = " --reference" if variant else ""
@@ -166,7 +169,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = make_parser(__doc__, FAMILIES)
     parser.add_argument("--reference", action="store_true", help="train the reference preset, the original PEARL")
     options, extra = parser.parse_known_args(arguments)
-    variant, overlays = ("_reference", ["reference"]) if options.reference else ("", [])
+    variant, overlays = ("_reference", ["reference_locomotion"]) if options.reference else ("", [])
     families = [GROUP + family for family in options.families]
     update_curves(options, families, ["--evaluation.protocol", "pearl", *extra], variant, overlays)
     write(options.output)

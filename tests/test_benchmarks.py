@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 import yaml
 
-from benchmarks import curves, gymnasium_results, locomotion, parameters
+from benchmarks import curves, environments, gymnasium_results, locomotion, parameters
 from benchmarks.ablations import ABLATIONS, PLACES
 from benchmarks.families import OTHERS, budget, check_budget
 from benchmarks.family_measures import at_equal_seconds, pool_seeds
@@ -313,5 +314,14 @@ def test_the_missing_runs_of_a_page_are_trained_with_their_configs(
     options = ["--families", "ant_goal", "--seeds", "0", "2", "--output", str(tmp_path), "--runs_dir", str(tmp_path)]
     locomotion.main([*options, "--reference", "--trainer.max_steps=3"])
     assert [run.name for run in wanted] == ["mujoco_ant_goal-seed0_reference", "mujoco_ant_goal-seed2_reference"]
-    assert wanted[0].configs == ["locomotion", "mujoco/ant_goal", "reference"]
+    assert wanted[0].configs == ["locomotion", "reference_locomotion", "mujoco/ant_goal"]
     assert list(wanted[1].options) == ["--threads", "1", "--evaluation.protocol", "pearl", "--trainer.max_steps=3"]
+
+
+def test_collection_and_the_plain_loop_are_measured_in_turns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "set_num_threads", lambda _: None)
+    small = ["--environments", "pendulum", "--arenas", "2", "--rounds", "2", "--steps", "20"]
+    environments.main([*small, "--json", str(tmp_path / "rates.json")])
+    rates = json.loads((tmp_path / "rates.json").read_text())["pendulum"]
+    assert set(rates) == {"collection", "loop", "ratio"}
+    assert all(rate > 0 for rate in rates.values())
