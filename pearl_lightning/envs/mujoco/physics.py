@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import gymnasium
 import mujoco
@@ -35,8 +36,8 @@ class Physics:
         arenas: Number of arenas.
         substeps: Number of simulation steps per step of the environment.
         threads: Number of threads, at least 1.
-        derived: Fields of ``MjData`` to compute after every step, such as ``cfrc_ext``. They cost one more evaluation
-            of the dynamics per step.
+        derived: Fields of ``MjData`` to keep after every step, such as ``cfrc_ext``. As in Gymnasium, they are those of
+            the last simulation step.
     """
 
     def __init__(
@@ -80,7 +81,8 @@ class Physics:
         self._state[:] = 0
         self._state[:, 1 : 1 + self.model.nq] = qpos.numpy()
         self._state[:, 1 + self.model.nq : 1 + self.model.nq + self.model.nv] = qvel.numpy()
-        self._derive(np.arange(len(self._state)), np.zeros((len(self._state), self.model.nu)))
+        if self._derived:
+            self._spread(self._derive, np.arange(len(self._state)), np.zeros((len(self._state), self.model.nu)))
 
     def step(self, control: Tensor, is_running: Tensor) -> None:
         """Play one step of the environment.
@@ -91,13 +93,14 @@ class Physics:
         """
         rows = is_running.nonzero().squeeze(-1).numpy()
         controls = control.double().numpy()
-        if len(rows):
+        if self._derived:
+            self._spread(self._step_and_derive, rows, controls)
+        elif len(rows):
             repeated = np.repeat(controls[rows, None], self.substeps, axis=1)
             # one model instead of a list, whose entries MuJoCo would compare at every step
             models = self.model if self._models is None else [self._models[row] for row in rows]
             states, _ = self._rollout.rollout(models, self._data, self._state[rows], repeated)
             self._state[rows] = states[:, -1]
-            self._derive(rows, controls)
 
     def first_arena(self) -> tuple[mujoco.MjModel, mujoco.MjData]:
         """The model of the first arena, and its state with everything that is drawn."""
@@ -110,21 +113,38 @@ class Physics:
     def _model_of(self, arena: int) -> mujoco.MjModel:
         return self.model if self._models is None else self._models[arena]
 
-    def _derive(self, rows: NDArray[np.int64], control: Array) -> None:
-        """Compute the derived fields of some arenas, spread over the threads."""
-        if self._derived:
-            parts = np.array_split(rows, len(self._data))
-            list(self._pool.map(lambda part, data: self._derive_with(data, part, control), parts, self._data))
+    def _spread(
+        self, work: Callable[[mujoco.MjData, NDArray[np.int64], Array], None], rows: Any, control: Array
+    ) -> None:
+        """Spread the work on some arenas over the threads; MuJoCo's own rollout returns no derived fields."""
+        parts = np.array_split(rows, len(self._data))
+        list(self._pool.map(lambda data, part: work(data, part, control), self._data, parts))
 
-    def _derive_with(self, data: mujoco.MjData, rows: NDArray[np.int64], control: Array) -> None:
+    def _step_and_derive(self, data: mujoco.MjData, rows: NDArray[np.int64], control: Array) -> None:
+        """Simulate some arenas, and keep the derived fields of the last simulation step, as Gymnasium does."""
         for row in rows:
-            model = self._model_of(row)
-            mujoco.mj_setState(model, data, self._state[row], _STATE)
-            data.ctrl[:], data.qacc_warmstart[:] = control[row], 0
-            mujoco.mj_forward(model, data)
-            mujoco.mj_rnePostConstraint(model, data)  # external forces, which newer versions compute on demand only
-            for name, values in self._derived.items():
-                values[row] = getattr(data, name).ravel()
+            self._load(data, row, control)
+            mujoco.mj_step(self._model_of(row), data, self.substeps)
+            mujoco.mj_getState(self._model_of(row), data, self._state[row], _STATE)
+            self._keep(data, row)
+
+    def _derive(self, data: mujoco.MjData, rows: NDArray[np.int64], control: Array) -> None:
+        """Compute the derived fields of the states of some arenas."""
+        for row in rows:
+            self._load(data, row, control)
+            mujoco.mj_forward(self._model_of(row), data)
+            self._keep(data, row)
+
+    def _load(self, data: mujoco.MjData, row: int, control: Array) -> None:
+        mujoco.mj_setState(self._model_of(row), data, self._state[row], _STATE)
+        data.ctrl[:], data.qacc_warmstart[:] = control[row], 0
+
+    def _keep(self, data: mujoco.MjData, row: int) -> None:
+        mujoco.mj_rnePostConstraint(
+            self._model_of(row), data
+        )  # external forces, which newer versions compute on demand
+        for name, values in self._derived.items():
+            values[row] = getattr(data, name).ravel()
 
     def close(self) -> None:
         """Stop the threads."""
