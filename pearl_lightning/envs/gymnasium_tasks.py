@@ -37,7 +37,11 @@ class TaskWrapper(gymnasium.Wrapper[Any, Any, Any, Any]):
     """
 
     def __init__(self, make: MakeEnv, task_by: TaskBy, task: Any, arena: int) -> None:
-        super().__init__(make(**task) if task_by == "constructor" else make())
+        try:
+            env = make(**task) if task_by == "constructor" else make()
+        except Exception as error:
+            raise _named(error, arena, "in its constructor", task) from error
+        super().__init__(env)
         self.make, self.task_by, self.task, self.arena = make, task_by, task, arena
         self.space = self.env.observation_space
         self.features = observation_features(self.space)
@@ -101,16 +105,16 @@ class TaskWrapper(gymnasium.Wrapper[Any, Any, Any, Any]):
             raise ValueError(f"all tasks must have the same actions, got {made} in place of {self.action_space}")
 
     def _named(self, error: Exception, when: str) -> ArenaError:
-        """The error with the arena, the last line of the environment's code, and the task."""
         if (line := missing_line(error, self.spec.id if self.spec else type(self.unwrapped).__name__)) is not None:
             return ArenaError(line)
-        frames = [
-            each for each in extract_tb(error.__traceback__) if Path(each.filename).parent != Path(__file__).parent
-        ]
-        where = f"{Path(frames[-1].filename).name}, line {frames[-1].lineno}, " if frames else ""
-        return ArenaError(
-            f"arena {self.arena} raised {type(error).__name__}: {error} ({where}{when}, with the task {self.task})"
-        )
+        return _named(error, self.arena, when, self.task)
+
+
+def _named(error: Exception, arena: int, when: str, task: Any) -> ArenaError:
+    """The error with the arena, the last line of the environment's code, and the task."""
+    frames = [each for each in extract_tb(error.__traceback__) if Path(each.filename).parent != Path(__file__).parent]
+    where = f"{Path(frames[-1].filename).name}, line {frames[-1].lineno}, " if frames else ""
+    return ArenaError(f"arena {arena} raised {type(error).__name__}: {error} ({where}{when}, with the task {task})")
 
 
 def _number(reward: Any) -> float:

@@ -123,8 +123,7 @@ class ArenaWorkers:
 
     def picture(self) -> NDArray[np.uint8]:
         """Draw the first arena, as RGB values ``[row, column, 3]``."""
-        self._require_episode()
-        picture: NDArray[np.uint8] = self._call({0: pickle.dumps(("picture", ()))}, self.timeout)[0]
+        picture: NDArray[np.uint8] = self._ask("picture", [()])[0]
         return picture
 
     def report(self) -> dict[str, str | int]:
@@ -143,13 +142,14 @@ class ArenaWorkers:
             worker.kill(deadline - time.monotonic())
 
     def _ask(self, method: str, arguments: Sequence[tuple[Any, ...]]) -> list[Any]:
-        self._require_episode()
-        requests = {number: pickle.dumps((method, given)) for number, given in enumerate(arguments)}
-        return self._call(requests, self.timeout)
-
-    def _require_episode(self) -> None:
+        """Call a method of the first workers, with a tuple of arguments for each of them."""
         if self._is_lost or any(worker is None for worker in self._workers):
             raise RuntimeError("no episode is running: reset the environment first")
+        requests = {number: pickle.dumps((method, given)) for number, given in enumerate(arguments)}
+        try:
+            return self._call(requests, self.timeout)
+        except EpisodeLost as error:
+            raise EpisodeLost(f"the episode is lost: {error}") from error
 
     def _call(self, requests: Mapping[int, bytes], seconds: float) -> list[Any]:
         """Send requests to workers, by number, and return their answers in the same order.
@@ -178,7 +178,7 @@ class ArenaWorkers:
         if losses:
             self._losses_in_a_row, self._is_lost = self._losses_in_a_row + 1, True
             named = "; ".join(f"{self._name(number)} {what}" for number, what in losses.items())
-            raise EpisodeLost(f"the episode is lost: {named}")
+            raise EpisodeLost(named)
         return [answer[1] for answer in answers.values()]
 
     def _name(self, number: int) -> str:
