@@ -96,7 +96,7 @@ def _row(evaluation: Evaluation, seconds_per_update: float) -> dict[str, float |
     row: dict[str, float | str] = {"env_steps": evaluation.env_steps, "updates": evaluation.update}
     row["seconds"] = round(evaluation.update * seconds_per_update, 1)
     row |= {f"return_{each.episode}": round(each.return_mean, 4) for each in table.episodes}
-    rates = {each.episode: each.statistics["success"] for each in table.episodes if "success" in each.statistics}
+    rates = {each.episode: each.success_rate for each in table.episodes if each.success_rate is not None}
     row |= {f"success_{episode}": round(rate, 4) for episode, rate in rates.items()}
     gain = {"gain": table.gain.mean, "gain_low": table.gain.low, "gain_high": table.gain.high}
     return row | {name: round(value, 4) for name, value in gain.items()} | {"protocol": table.protocol}
