@@ -78,7 +78,7 @@ SMALL: dict[str, Any] = {
     "val_check_interval": 6,
     "threads": 1,
 }
-"""Small values of settings, which replace those in a config."""
+"""Small values of settings, which replace larger ones in a config."""
 
 
 def shrunk(settings: Any) -> Any:
@@ -87,7 +87,7 @@ def shrunk(settings: Any) -> Any:
         return [shrunk(each) for each in settings]
     if not isinstance(settings, dict):
         return settings
-    small = {name: SMALL.get(name, shrunk(value)) for name, value in settings.items()}
+    small = {name: min(value, SMALL[name]) if name in SMALL else shrunk(value) for name, value in settings.items()}
     if str(settings.get("class_path", "")).endswith("DerkEnv"):
         small["init_args"]["backend_options"] = {"episode_ticks": 160, "threads": 1}
     return small

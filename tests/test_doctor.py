@@ -1,4 +1,5 @@
 import importlib.metadata
+import re
 import subprocess
 import sys
 import time
@@ -130,7 +131,10 @@ def test_a_browser_that_hangs_does_not_hang_the_doctor(
     start = time.monotonic()
     assert doctor.main([]) == 1
     assert time.monotonic() - start < 15.0
-    assert line_of("game", capsys.readouterr().out) == "missing game the game did not start: no answer within 1 s"
+    assert re.fullmatch(  # the second is that of a busy machine, whose process has not yet asked for the browser
+        "missing game the game did not start: (no answer within 1 s|its process did not answer within 4 s)",
+        line_of("game", capsys.readouterr().out),
+    )
 
 
 def test_a_check_that_fails_unexpectedly_is_a_line_without_a_traceback(

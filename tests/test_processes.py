@@ -24,7 +24,8 @@ def forks(tree: ast.AST) -> list[str]:
         if isinstance(node, ast.Import):
             found += [alias.name for alias in node.names if alias.name == "multiprocessing"]
         elif isinstance(node, ast.ImportFrom):
-            found += [alias.name for alias in node.names if node.module == "multiprocessing" or alias.name in FORKING]
+            makers = {alias.name for alias in node.names if node.module == "multiprocessing"} - {"Pipe"}
+            found += sorted(makers | {alias.name for alias in node.names if alias.name in FORKING})
         elif isinstance(node, ast.Attribute) and node.attr in FORKING:
             found.append(node.attr)
     return found

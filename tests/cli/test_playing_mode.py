@@ -14,7 +14,7 @@ from pearl_lightning.callbacks import AdaptationEvaluation
 from pearl_lightning.cli import main
 from pearl_lightning.commands.playing import evaluated_deterministically
 from pearl_lightning.derk.backends.game import agent_server
-from pearl_lightning.derk.commands import watch
+from pearl_lightning.derk.watching import viewer
 from pearl_lightning.trained import SHIPPED
 
 pytestmark = [pytest.mark.no_cover, pytest.mark.slow]
@@ -125,7 +125,7 @@ def test_a_match_of_the_shipped_agent_is_played_as_its_run_evaluated_it(
         out.touch()
         return ""
 
-    monkeypatch.setattr(watch, "_write_simulator", write)
+    monkeypatch.setattr(viewer, "_write_simulator", write)
     assert main(["watch", *options]) == 0
     assert asked == [expected]
 
