@@ -6,6 +6,7 @@ It trains what is missing with ``pearl fit``, and writes a CSV file per run and 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -14,15 +15,15 @@ from benchmarks.curves import Curve
 from pearl_lightning.evaluation import format_interval
 
 FAMILIES = {
-    "gym_pendulum": "Pendulum with hidden gravity and mass",
+    "gym_pendulum": "Pendulum with a hidden gravity and a hidden direction of the motor",
     "gym_cartpole": "CartPole with a hidden direction of the force and a hidden length of the pole",
     "metaworld_ml1_reach": "Meta-World ML1 reach, with a hidden goal",
 }
 """Descriptions of the families."""
 ABOUT = """\
 The table shows the last evaluation on validation tasks during training: the mean return of the first episode, with z
-from the prior, and of the last one. The gain is paired by match, and its 95 % interval is over matches. Success is the
-share of episodes with a success, which Meta-World reports."""
+from the prior, and of the last one. The gain is paired by match, and its 95 % interval is over matches; it is unknown
+with one match per task. Success is the share of episodes with a success, which Meta-World reports."""
 
 
 def finding(curves: Curves) -> str:
@@ -43,7 +44,8 @@ def rows_of(family: str, seeds: dict[int, Curve]) -> Iterator[list[str]]:
         last = curve.episodes - 1
         success = [curve.final(f"success_{episode}") for episode in (0, last)]
         cells = [number(curve.final("return_0"), ",.2f"), number(curve.last_returns[-1], ",.2f")]
-        cells += [format_interval(curve.gain), " to ".join(number(rate, ".0%") for rate in success)]
+        gain = number(curve.gain.mean, ",.2f") if math.isnan(curve.gain.low) else format_interval(curve.gain)
+        cells += [gain, " to ".join(number(rate, ".0%") for rate in success)]
         spent = [number(curve.final(name), ",.0f") for name in ("env_steps", "seconds")]
         yield [family, str(seed), curve.protocol, str(curve.episodes), *cells, *spent]
 
