@@ -29,8 +29,9 @@ def run(tiny_config: Path, start_pearl: Any, tmp_path_factory: pytest.TempPathFa
     folder = tmp_path_factory.mktemp("ddp")
     dump = ["--trainer.callbacks+=probes.DumpUpdates", f"--trainer.callbacks.init_args.folder={folder / 'dump'}"]
     configs = ["--config", tiny_config, "--config", OVERLAY]
-    options = ["--runs_dir", folder / "runs", "--trainer.max_steps", str(UPDATES), "--model.belief.observe_every", "6"]
-    status, _, errors = start_pearl("fit", *configs, *options, *dump).finish()
+    options = ["--runs_dir", folder / "runs", "--trainer.max_steps", str(UPDATES)]
+    settings = ["--model.belief.observe_every", "6", "--model.normalize_observations", "true"]
+    status, _, errors = start_pearl("fit", *configs, *options, *settings, *dump).finish()
     assert (status, errors) == (0, "")
     return folder
 
@@ -55,9 +56,11 @@ def test_the_gradient_is_the_mean_of_both_processes_gradients(run: Path) -> None
     model = PEARL.load_from_checkpoint(run / "runs" / "tiny" / "checkpoints" / "last.ckpt", weights_only=True)
     for update in range(1, UPDATES + 1):
         processes = dumped(run, update)
+        observed = torch.cat([values["batch"]["transitions"]["observation"] for values in processes])
         alone: list[dict[str, torch.Tensor]] = []
         for values in processes:
             model.load_state_dict(values["before"])
+            model.norm.update(observed)  # an update normalizes by the observations of both
             model.noise.set_state(values["noise"])
             model.zero_grad()
             batch = values["batch"]
