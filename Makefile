@@ -20,14 +20,15 @@ train: install
 game-deps: install
 	@$(BIN)/python -P pearl_lightning/derk/backends/game/install.py
 
-# Four workers on two cores, because some tests wait for browsers and processes. A file stays with one worker, which
-# shares its trainings and its game among the tests. Whole runs are not counted in the coverage (no_cover), to save time.
+# Four workers on two cores, because some tests wait for browsers and processes. Each has one thread of torch: threads of
+# several processes that share a core wait for each other. A file stays with one worker, which shares its trainings and
+# its game among the tests. Whole runs are not counted in the coverage (no_cover), to save time.
 test: game-deps
-	$(BIN)/pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder --cov --cov-report=term:skip-covered --cov-fail-under=90
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder --cov --cov-report=term:skip-covered --cov-fail-under=90
 
 # A minute on two cores: no browser, no packaging, no whole trainings or matches, no coverage.
 test-fast: install
-	$(BIN)/pytest --numprocesses 2 --dist loadfile -m 'not game and not page and not slow'
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist loadfile -m 'not game and not page and not slow'
 
 lint: install
 	$(BIN)/ruff check
