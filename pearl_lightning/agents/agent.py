@@ -126,12 +126,13 @@ def load_agent(path: Path) -> Agent:
 
 
 def logs_this_update(trainer: Trainer) -> bool:
-    """Whether loggers write the metrics of the update that has just been made, or the epoch ends with it.
+    """Whether loggers write the metrics of the update that has just been made, or the epoch or the run ends with it.
 
     Lightning keeps every metric of every update, which takes as long as a small update.
     """
     every = trainer.log_every_n_steps  # type: ignore[attr-defined]
-    return trainer.is_last_batch or (every > 0 and trainer.global_step % every == 0)
+    is_last = trainer.is_last_batch or trainer.global_step == trainer.max_steps
+    return is_last or (every > 0 and trainer.global_step % every == 0)
 
 
 def require_finite(total: Tensor, terms: dict[str, Tensor], update: int) -> None:

@@ -1,4 +1,4 @@
-"""What ``pearl watch`` writes of an environment that draws pictures: an animation or a video of an adaptation."""
+"""``pearl watch`` for environments that draw pictures: an animation or a video of an adaptation."""
 
 from __future__ import annotations
 

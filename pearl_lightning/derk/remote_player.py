@@ -52,6 +52,6 @@ class RemotePlayer:
         self._step = 0
 
     def _seen(self, observation: Array) -> Tensor:
-        """What the agent is shown ``[team, agent, feature]`` of the game's observations."""
+        """Convert the game's observations to those of the agent ``[team, agent, feature]``."""
         time_left = (self.horizon - self._step) / self.horizon if self.horizon else None
         return learner_view(torch.from_numpy(observation), flags_seen=self._flags_seen, time_left=time_left)

@@ -26,7 +26,7 @@ UPDATES = 4
 
 
 class Parts:
-    """What a user makes once: data and callbacks, for PEARL or for PPO."""
+    """Data and callbacks that a user creates once, for PEARL or for PPO."""
 
     def __init__(self, kind: type[Agent], folder: Path) -> None:
         self.kind, self.folder = kind, folder

@@ -1,4 +1,4 @@
-"""What needs a package that is not installed is named with the package and the command that installs it."""
+"""Messages about packages that are not installed name the user, the package and the command that installs it."""
 
 from __future__ import annotations
 

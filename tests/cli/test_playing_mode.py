@@ -20,7 +20,7 @@ from pearl_lightning.trained import SHIPPED
 pytestmark = [pytest.mark.no_cover, pytest.mark.slow]
 
 PLAYED = ["--tasks", "validation", "--episodes", "2", "--matches", "2"]
-"""What the evaluations of a tiny run play."""
+"""Options of an evaluation as long as that of a tiny run."""
 Runs = dict[bool, Path]
 
 

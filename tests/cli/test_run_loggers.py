@@ -26,7 +26,7 @@ def fit(tiny_config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> F
 
 
 def names(folder: str = "runs/tiny") -> set[str]:
-    """What a run has written, with ``events.out`` for TensorBoard's file."""
+    """Names of the files in a run's folder, with ``events.out`` for TensorBoard's file."""
     return {path.name.partition(".tfevents.")[0] for path in Path(folder).iterdir()}
 
 

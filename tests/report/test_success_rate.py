@@ -13,7 +13,7 @@ from pearl_lightning.evaluation import AdaptationResult, AdaptationTable, compar
 from pearl_lightning.evaluation.plots import plot_adaptation
 
 SUCCESSES = np.array([[[0, 1], [0, 1]], [[0, 0], [1, 1]]])
-"""Of two tasks with two matches of two episodes: a quarter of the first and three quarters of the last episodes."""
+"""Successes in two tasks with two matches of two episodes: one of four first and three of four last episodes."""
 
 
 def result(successes: np.ndarray = SUCCESSES) -> AdaptationResult:

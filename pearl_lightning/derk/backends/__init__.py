@@ -1,1 +1,1 @@
-"""What plays the matches: our simulator, or the real game."""
+"""Backends that play matches: the simulator and the real game."""

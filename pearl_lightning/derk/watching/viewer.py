@@ -1,4 +1,4 @@
-"""What ``pearl watch`` writes of Derk's Gym: a page, an animation or a video of a match."""
+"""``pearl watch`` for Derk's Gym: a page, an animation or a video of a match."""
 
 from __future__ import annotations
 

@@ -7,9 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pearl_lightning.envs.mujoco.env import HORIZON, Body, MujocoEnv
+from pearl_lightning.envs.mujoco.env import Body, MujocoEnv
 from pearl_lightning.envs.mujoco.tasks import Direction, Goal
-from pearl_lightning.envs.tasks import TaskDistribution
 
 _ANT = Body(
     file="ant.xml",
@@ -23,24 +22,9 @@ _LOWEST, _HIGHEST = 0.2, 1.0  # heights of the torso outside of which an episode
 
 
 class Ant(MujocoEnv):
-    """The ant; base class of its two families (``rlkit/envs/ant.py`` of oyster).
+    """The ant; base class of its two families (``rlkit/envs/ant.py`` of oyster)."""
 
-    Args:
-        arenas: Number of arenas, at least 1.
-        tasks: Task distribution of the family.
-        horizon: Largest number of steps in an episode, at least 1.
-        threads: Number of threads of the simulation, at least 1; by default those of PyTorch, which waits meanwhile.
-    """
-
-    def __init__(
-        self, *, arenas: int, tasks: TaskDistribution, horizon: int = HORIZON, threads: int | None = None
-    ) -> None:
-        super().__init__(
-            arenas=arenas, tasks=tasks, body=_ANT, features=self.observed, horizon=horizon, threads=threads
-        )
-
-    observed: int
-    """Number of features of an observation."""
+    body = _ANT
 
     def place(self) -> Tensor:
         return self.physics.qpos[:, :2]

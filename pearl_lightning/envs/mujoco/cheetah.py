@@ -8,9 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pearl_lightning.envs.mujoco.env import HORIZON, Body, MujocoEnv
+from pearl_lightning.envs.mujoco.env import Body, MujocoEnv
 from pearl_lightning.envs.mujoco.tasks import Direction
-from pearl_lightning.envs.tasks import TaskDistribution
 
 _CHEETAH = Body(file="half_cheetah.xml", substeps=5, position_noise=0.1, velocity_noise=0.1, gaussian_velocities=True)
 _TORSO_HEIGHT = 0.7  # of the model's torso where the joint of the height is at 0
@@ -20,18 +19,10 @@ class Cheetah(MujocoEnv):
     """The half-cheetah, which never falls; base class of its two families (``rlkit/envs/half_cheetah.py`` of oyster).
 
     Observation: all positions but that along the x-axis, all velocities, and the place (x, y, z) of the torso.
-
-    Args:
-        arenas: Number of arenas, at least 1.
-        tasks: Task distribution of the family.
-        horizon: Largest number of steps in an episode, at least 1.
-        threads: Number of threads of the simulation, at least 1; by default those of PyTorch, which waits meanwhile.
     """
 
-    def __init__(
-        self, *, arenas: int, tasks: TaskDistribution, horizon: int = HORIZON, threads: int | None = None
-    ) -> None:
-        super().__init__(arenas=arenas, tasks=tasks, body=_CHEETAH, features=20, horizon=horizon, threads=threads)
+    body = _CHEETAH
+    observed = 20
 
     def observe(self) -> Tensor:
         qpos = self.physics.qpos

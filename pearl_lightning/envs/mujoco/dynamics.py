@@ -5,15 +5,15 @@ from __future__ import annotations
 import copy
 from abc import abstractmethod
 from collections.abc import Mapping
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from pearl_lightning.envs.mujoco.env import HORIZON, Body, MujocoEnv
+from pearl_lightning.envs.mujoco.env import Body, MujocoEnv
 from pearl_lightning.envs.mujoco.tasks import Dynamics
-from pearl_lightning.envs.tasks import TaskDistribution
 
 if TYPE_CHECKING:
     import mujoco
@@ -39,27 +39,14 @@ class RandomBody(MujocoEnv):
     Observation: all positions but that along the x-axis, and all velocities, clipped to [-10, 10]. The reward of a step
     is the forward velocity, plus 1, minus 0.001 times the squared norm of the action. As in the original, the model's
     constants that MuJoCo derives from the masses are those of the unchanged body.
-
-    Args:
-        arenas: Number of arenas, at least 1.
-        tasks: Task distribution of the family.
-        horizon: Largest number of steps in an episode, at least 1.
-        threads: Number of threads of the simulation, at least 1; by default those of PyTorch, which waits meanwhile.
     """
 
-    planar: Body
-    """The body."""
-    observed: int
-    """Number of features of an observation."""
     task_kind = Dynamics
 
-    def __init__(
-        self, *, arenas: int, tasks: TaskDistribution, horizon: int = HORIZON, threads: int | None = None
-    ) -> None:
-        super().__init__(
-            arenas=arenas, tasks=tasks, body=self.planar, features=self.observed, horizon=horizon, threads=threads
-        )
-        self._models: dict[Dynamics, mujoco.MjModel] = {}
+    @cached_property
+    def _models(self) -> dict[Dynamics, mujoco.MjModel]:
+        """Models of the tasks that were played."""
+        return {}
 
     def set_tasks_of_arenas(self, tasks: list[Any]) -> None:
         for task in tasks:
@@ -86,7 +73,7 @@ class WalkerParams(RandomBody):
     An episode terminates when the torso's height is outside (0.8, 2) or its angle is outside (-1, 1).
     """
 
-    planar = Body(file="walker2d_v5.xml", substeps=4, position_noise=0.005, velocity_noise=0.005)
+    body = Body(file="walker2d_v5.xml", substeps=4, position_noise=0.005, velocity_noise=0.005)
     observed = 17
 
     def fallen(self) -> Tensor:
@@ -101,7 +88,7 @@ class HopperParams(RandomBody):
     (other than x and height) or velocity is outside (-100, 100).
     """
 
-    planar = Body(file="hopper.xml", substeps=4, position_noise=0.005, velocity_noise=0.005)
+    body = Body(file="hopper.xml", substeps=4, position_noise=0.005, velocity_noise=0.005)
     observed = 11
 
     def fallen(self) -> Tensor:

@@ -57,8 +57,6 @@ class MujocoEnv(MetaEnv):
     Args:
         arenas: Number of arenas, at least 1.
         tasks: Task distribution of the family.
-        body: The body.
-        features: Number of features of an observation.
         horizon: Largest number of steps in an episode, at least 1.
         threads: Number of threads of the simulation, at least 1; by default those of PyTorch, which waits meanwhile.
 
@@ -66,18 +64,15 @@ class MujocoEnv(MetaEnv):
         ValueError: A number is below 1, or a task is not one of the family.
     """
 
+    body: Body
+    """The body that is simulated."""
+    observed: int
+    """Number of features of an observation."""
     task_kind: type
     """Class of the family's tasks."""
 
     def __init__(
-        self,
-        *,
-        arenas: int,
-        tasks: TaskDistribution,
-        body: Body,
-        features: int,
-        horizon: int = HORIZON,
-        threads: int | None = None,
+        self, *, arenas: int, tasks: TaskDistribution, horizon: int = HORIZON, threads: int | None = None
     ) -> None:
         from pearl_lightning.envs.mujoco.physics import Physics, load_model
 
@@ -85,19 +80,18 @@ class MujocoEnv(MetaEnv):
         for name, value in (("arenas", arenas), ("horizon", horizon), ("threads", threads)):
             if value < 1:
                 raise ValueError(f"{name} must be at least 1, got {value}")
-        model = load_model(body.file)
+        model = load_model(self.body.file)
         super().__init__(
             arenas=arenas,
             tasks=tasks,
             action_space=ActionSpace(low=(-1.0,) * model.nu, high=(1.0,) * model.nu),
             agents=1,
-            features=features,
+            features=self.observed,
             horizon=horizon,
         )
         self.check_task(tasks[0])
-        self.body = body
         self.physics: Physics = Physics(
-            model, arenas=arenas, substeps=body.substeps, threads=threads, derived=body.derived
+            model, arenas=arenas, substeps=self.body.substeps, threads=threads, derived=self.body.derived
         )
         low, high = torch.from_numpy(model.actuator_ctrlrange.copy()).unbind(dim=1)
         self._middle, self._half_range = (low + high) / 2, (high - low) / 2

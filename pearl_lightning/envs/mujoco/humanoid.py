@@ -7,9 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pearl_lightning.envs.mujoco.env import HORIZON, Body, MujocoEnv
+from pearl_lightning.envs.mujoco.env import Body, MujocoEnv
 from pearl_lightning.envs.mujoco.tasks import Direction
-from pearl_lightning.envs.tasks import TaskDistribution
 
 _HUMANOID = Body(
     file="humanoid.xml",
@@ -29,20 +28,11 @@ class HumanoidDir(MujocoEnv):
     times the velocity of the center of mass in the direction, plus 5, minus 0.1 times the squared norm of the controls
     and the cost of impacts, at most 10. Standing still is rewarded with 5 per step. An episode terminates when the
     torso is lower than 1 or higher than 2.
-
-    Args:
-        arenas: Number of arenas, at least 1.
-        tasks: Task distribution of the family.
-        horizon: Largest number of steps in an episode, at least 1.
-        threads: Number of threads of the simulation, at least 1; by default those of PyTorch, which waits meanwhile.
     """
 
+    body = _HUMANOID
+    observed = 376
     task_kind = Direction
-
-    def __init__(
-        self, *, arenas: int, tasks: TaskDistribution, horizon: int = HORIZON, threads: int | None = None
-    ) -> None:
-        super().__init__(arenas=arenas, tasks=tasks, body=_HUMANOID, features=376, horizon=horizon, threads=threads)
 
     def set_tasks_of_arenas(self, tasks: list[Any]) -> None:
         self._direction = torch.tensor([task.vector() for task in tasks], dtype=torch.float64)

@@ -68,9 +68,9 @@ class BayesianProductEncoder(GaussianProductEncoder):
     """Task posterior by Bayes' rule: the prior N(0, I) times one Gaussian likelihood per transition.
 
     In the original product each factor has about unit variance before training. Many uninformative transitions then
-    outweigh a single informative one. Here a factor may have a precision near zero, and all factors have a small
-    precision before training, so many uninformative transitions leave the posterior near the prior. This matters if
-    most of a context has no reward.
+    outweigh a single informative one. Here a factor may have a precision near zero, and all factors start with a small
+    precision. Uninformative transitions, even many of them, therefore leave the posterior near the prior. This matters
+    if most of a context has no reward.
 
     Args:
         context_features: Number of features of a transition.

@@ -46,12 +46,10 @@ class RecurrentEncoder(ContextEncoder):
         if played is None:
             _, memory = self.unit(embedded, first)
             return torch.cat([memory.squeeze(0).float(), count + context.shape[1]], dim=-1)
-        order = (
-            (~played).to(torch.int8).argsort(dim=1, stable=True)
-        )  # the played ones first, as the unit reads in order
+        order = (~played).to(torch.int8).argsort(dim=1, stable=True)  # the unit reads the played transitions first
         outputs, _ = self.unit(embedded.gather(1, order.unsqueeze(-1).expand_as(embedded)), first)
         number = played.sum(dim=1, keepdim=True)
-        every = torch.cat([memory.unsqueeze(1), outputs.float()], dim=1)  # memory after so many transitions
+        every = torch.cat([memory.unsqueeze(1), outputs.float()], dim=1)  # before the first transition and after each
         memory = every.gather(1, number.unsqueeze(-1).expand(-1, -1, self.memory)).squeeze(1)
         return torch.cat([memory, count + number], dim=-1)
 
