@@ -86,7 +86,9 @@ class DerkEnv(MetaEnv):
             tasks=tasks,
             action_space=ACTION_SPACE,
             agents=AGENTS,
-            features=OBSERVATION_FEATURES + observe_time + (tasks[0].tell(styles).shape[1] if observe_task else 0),
+            features=OBSERVATION_FEATURES
+            + observe_time
+            + (tasks[0].privileged(styles).shape[1] if observe_task else 0),
             horizon=choice.episode_steps,
             events=len(BOUNTY_KEYS) if count_events else 0,
             has_outcome=all(task.home_bounties == task.away_bounties for task in _every(tasks)),
@@ -94,7 +96,7 @@ class DerkEnv(MetaEnv):
             device=choice.device,
         )
         self.observe_time, self.observe_task, self._styles = observe_time, observe_task, styles
-        self._told: Tensor | None = None  # hidden parameters of this episode's tasks, [arena, agent, feature]
+        self._privileged: Tensor | None = None  # hidden parameters of this episode's tasks, [arena, agent, feature]
         self._flags_seen: Tensor | None = None  # 0 if the arena's task masks the item flags, else 1, [arena, 1, 1]
         self.side, self._own = side, 0 if side == "home" else 1  # index of the learner's side
         self._counted = torch.zeros(arenas, AGENTS, self.events)  # events of this episode so far
@@ -137,9 +139,9 @@ class DerkEnv(MetaEnv):
         self._counted = torch.zeros(self.arenas, AGENTS, self.events, device=self.device)
         blind = torch.tensor([task.masks_items for task in tasks]).view(-1, 1, 1)
         self._flags_seen = (~blind).float().to(self.device) if blind.any() else None
-        told = {id(task): task for task in tasks} if self.observe_task else {}
-        features = {key: task.tell(self._styles) for key, task in told.items()}
-        self._told = torch.stack([features[id(task)] for task in tasks]).to(self.device) if told else None
+        by_task = {id(task): task for task in tasks} if self.observe_task else {}
+        features = {key: task.privileged(self._styles) for key, task in by_task.items()}
+        self._privileged = torch.stack([features[id(task)] for task in tasks]).to(self.device) if by_task else None
         return self._seen(own)
 
     def advance(self, action: Tensor) -> dict[str, Tensor | bool]:
@@ -203,7 +205,7 @@ class DerkEnv(MetaEnv):
     def _seen(self, observation: Tensor) -> Tensor:
         """Convert a game observation ``[arena, agent, 64]`` to the observation of the learner's team."""
         time_left = self._steps_left / self.horizon if self.observe_time else None
-        return learner_view(observation, flags_seen=self._flags_seen, time_left=time_left, told=self._told)
+        return learner_view(observation, flags_seen=self._flags_seen, time_left=time_left, privileged=self._privileged)
 
     def _split(self, both: Tensor) -> tuple[Tensor, Tensor]:
         """Split a tensor ``[side, ...]`` into the learner's part and the opponents' part."""

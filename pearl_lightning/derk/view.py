@@ -15,7 +15,7 @@ def learner_view(
     *,
     flags_seen: Tensor | None = None,
     time_left: float | None = None,
-    told: Tensor | None = None,
+    privileged: Tensor | None = None,
 ) -> Tensor:
     """Mask the item flags and append the observed time and task parameters.
 
@@ -23,7 +23,7 @@ def learner_view(
         observation: Game observation ``[arena, agent, 64]``.
         flags_seen: Factor on the item flags ``[arena, 1, 1]``: 0 masks them in that arena, 1 keeps them.
         time_left: Remaining share of the episode; appended if given.
-        told: Task parameters ``[arena, agent, feature]``; appended if given.
+        privileged: Task parameters ``[arena, agent, feature]``; appended if given.
 
     Returns:
         ``[arena, agent, feature]``.
@@ -34,6 +34,6 @@ def learner_view(
     features = [observation]
     if time_left is not None:
         features.append(observation.new_full((*observation.shape[:-1], 1), time_left))
-    if told is not None:
-        features.append(told)
+    if privileged is not None:
+        features.append(privileged)
     return torch.cat(features, dim=-1) if len(features) > 1 else observation

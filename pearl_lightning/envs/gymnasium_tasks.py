@@ -66,14 +66,14 @@ class TaskWrapper(gymnasium.Wrapper[Any, Any, Any, Any]):
         try:
             observation, reward, terminated, truncated, info = self.env.step(action)
             features = to_features(self.space, observation, self.features)
-            paid = _number(reward)
+            reward = _number(reward)
         except Exception as error:
             raise self._named(error, f"in step {self._steps}") from error
         ends = {TERMINATED: bool(terminated), TRUNCATED: bool(truncated)}
         if terminated or truncated:
             self._last = features, 0.0, False, False, ends
         success = {SUCCESS: bool(info["success"])} if "success" in info else {}
-        return features, paid, False, False, ends | success
+        return features, reward, False, False, ends | success
 
     def render(self) -> Any:
         """A picture, as RGB values ``[row, column, 3]``."""

@@ -63,9 +63,9 @@ class ServerOpponent(Opponent):
             EpisodeLost: The server ended the session.
         """
         if self._session is not None:
-            told = None if statistics is None else statistics.numpy(force=True)
-            self._session.step(observation.numpy(force=True), reward.numpy(force=True), told)
-            if told is not None:
+            numbers = None if statistics is None else statistics.numpy(force=True)
+            self._session.step(observation.numpy(force=True), reward.numpy(force=True), numbers)
+            if numbers is not None:
                 self.close()
 
     def close(self) -> None:

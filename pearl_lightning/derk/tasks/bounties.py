@@ -79,15 +79,15 @@ class BountyTasks(DerkTasks):
 
     def describe(self, index: int) -> str:
         bounties = self[index].home_bounties[0]
-        pays = ", ".join(f"{key} {weight:g}" for key, weight in sorted(bounties.items()) if weight)
-        return f"{self.split_name(index)} task {index}: {pays} ({self.opponent})"
+        rewards = ", ".join(f"{key} {weight:g}" for key, weight in sorted(bounties.items()) if weight)
+        return f"{self.split_name(index)} task {index}: {rewards} ({self.opponent})"
 
     def event_weights(self) -> torch.Tensor:
         # timeScaling rescales other rewards; it keeps the game's default of 1, which changes nothing, and has no events
-        pays = [
+        rewards = [
             [[weights.get(key, 0.0) for key in BOUNTY_KEYS] for weights in task.home_bounties] for task in self.train
         ]
-        return torch.tensor(pays)
+        return torch.tensor(rewards)
 
     def descriptors(self) -> torch.Tensor:
         return torch.tensor([list(self._weights(task).values()) for task in self.train])
@@ -101,8 +101,8 @@ class BountyTasks(DerkTasks):
     @staticmethod
     def _weights(task: DerkTask) -> dict[str, float]:
         """Weight of each goal, in [-1, 1]."""
-        pays = task.home_bounties[0]
-        return {goal: pays[next(iter(units))] / next(iter(units.values())) for goal, units in GOALS.items()}
+        rewards = task.home_bounties[0]
+        return {goal: rewards[next(iter(units))] / next(iter(units.values())) for goal, units in GOALS.items()}
 
     def _mixtures(self, count: int, split: str) -> list[torch.Tensor]:
         generator = split_generator(self.seed, split)

@@ -76,7 +76,7 @@ class DerkTask:
         object.__setattr__(self, "opponent", opponent)
         object.__setattr__(self, "masks_items", bool(masks_items))
 
-    def tell(self, opponents: Sequence[str]) -> Tensor:
+    def privileged(self, opponents: Sequence[str]) -> Tensor:
         """Encode the task as numbers ``[agent, feature]``, for an oracle.
 
         The features are: one-hot item of each slot of the agent (45); share of the other team that holds each item
@@ -93,9 +93,9 @@ class DerkTask:
                 if item is not None:
                     held[:, ITEMS.index(item)] += 1 / AGENTS
         scale = torch.tensor([100.0 if key in PAID_PER_HITPOINT else 1.0 for key in BOUNTY_KEYS])
-        pays = torch.tensor([[weights.get(key, 0.0) for key in BOUNTY_KEYS] for weights in self.home_bounties])
+        rewarded = torch.tensor([[weights.get(key, 0.0) for key in BOUNTY_KEYS] for weights in self.home_bounties])
         plays = torch.tensor([[float(self.opponent == name) for name in opponents]]).expand(AGENTS, -1)
-        return torch.cat([own.flatten(1), held, pays * scale, plays], dim=1)
+        return torch.cat([own.flatten(1), held, rewarded * scale, plays], dim=1)
 
 
 class DerkTasks(TaskDistribution[DerkTask]):
