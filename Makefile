@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install game-deps train test test-fast lint docs results agent clean
+.PHONY: install game-deps train test coverage test-fast lint docs results agent clean
 
 install: .venv/.installed
 
@@ -22,9 +22,14 @@ game-deps: install
 
 # Four workers on two cores, because some tests wait for browsers and processes. Each has one thread of torch: threads of
 # several processes that share a core wait for each other. A file stays with one worker, which shares its trainings and
-# its game among the tests. Whole runs are not counted in the coverage (no_cover), to save time.
+# its game among the tests.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder
 test: game-deps
-	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder --cov --cov-report=term:skip-covered --cov-fail-under=90
+	$(PYTEST)
+
+# The tests again, with the lines that they reach: half as long again. Whole runs are not counted (no_cover), to save time.
+coverage: game-deps
+	$(PYTEST) --cov --cov-report=term:skip-covered --cov-fail-under=90
 
 # A minute on two cores: no browser, no packaging, no whole trainings or matches, no coverage.
 test-fast: install
