@@ -115,14 +115,17 @@ class Player:
         continuous, choices = len(self.agent["action"]["low"]), self.agent["action"]["choices"]
         read = action[:, ::stride]
         one_hots = [np.eye(n)[read[..., continuous + i].astype(int)] for i, n in enumerate(choices)]
-        summed = np.add.reduceat(reward, range(0, reward.shape[1], stride), axis=1)[..., None]
+        if layout["reward_of"] == "step":
+            reward = reward[:, ::stride]
+        else:
+            reward = np.add.reduceat(reward, range(0, reward.shape[1], stride), axis=1)
         before, after = observation[:, :-1:stride], observation[:, 1::stride]
         parts = [
             *([after - before] if layout["next_observation"] else []),
             before,
             read[..., :continuous],
             *one_hots,
-            layout["reward_scale"] * summed,
+            layout["reward_scale"] * reward[..., None],
         ]
         features = np.concatenate(parts, axis=-1, dtype=np.float32)
         features = features.reshape(len(features), -1, features.shape[-1])

@@ -25,7 +25,7 @@ from pearl_lightning.inference.context import ContextReader
 from pearl_lightning.inference.encoders import ContextEncoder, GaussianProductEncoder
 from pearl_lightning.inference.inferred import infer
 from pearl_lightning.networks.actors import Actor
-from pearl_lightning.networks.normalization import ObservationNorm, normalized, update_norm
+from pearl_lightning.networks.normalization import ObservationNorm, normalized
 
 
 class PEARL(Agent):
@@ -137,7 +137,9 @@ class PEARL(Agent):
 
     def training_step(self, batch: TensorDictBase, batch_idx: int) -> None:
         """Update all networks on one meta-batch, with one backward pass over the sum of ``losses``."""
-        update_norm(self.norm, batch["transitions"]["observation"].to(self.device))
+        if self.norm is not None:
+            self.norm.update(batch["transitions"]["observation"].to(self.device))
+            self.context.update_norm(batch)
         optimizers = cast(list[LightningOptimizer], self.optimizers())
         terms = self.losses(batch)
         total = total_loss(terms)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import Literal, get_args
 
 import torch
 from tensordict import TensorDictBase
@@ -12,6 +13,8 @@ from torch.nn.functional import pad
 
 from pearl_lightning.action_space import ActionSpace
 from pearl_lightning.networks.normalization import ObservationNorm
+
+RewardOf = Literal["stride", "step"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,7 +25,9 @@ class ContextLayout:
 
     Args:
         stride: Number n of steps between two that are read: the encoder reads every n-th step, in training and in play.
-            The rewards of the steps in between are summed, so that rare events are not lost.
+        reward_of: Reward of a transition that is read. ``stride``: the sum over its step and those that are not read
+            after it, so that rare events are not lost. ``step``: that of its step, which belongs to the observation and
+            the action. If every step has a reward, one exact reward can tell more about the task than a sum.
         salient: Largest number of transitions per episode, after the stride; those with the largest absolute rewards
             are read. None to read all. If rewards are rare and the reward function is hidden, most transitions have no
             reward and carry little information.
@@ -37,6 +42,7 @@ class ContextLayout:
     """
 
     stride: int = 1
+    reward_of: RewardOf = "stride"
     salient: int | None = None
     next_observation: bool = False
     reward_scale: float = 1.0
@@ -44,6 +50,8 @@ class ContextLayout:
     def __post_init__(self) -> None:
         if self.stride < 1:
             raise ValueError(f"context.stride must be at least 1, got {self.stride}")
+        if self.reward_of not in get_args(RewardOf):
+            raise ValueError(f"context.reward_of must be stride or step, got {self.reward_of}")
         if self.salient is not None and self.salient < 1:
             raise ValueError(f"context.salient must be at least 1 or null, got {self.salient}")
         if not 0 < self.reward_scale < math.inf:
@@ -94,7 +102,9 @@ class ContextReader:
         before, after = (steps[name][..., ::stride, :, :] for name in ("observation", "next_observation"))
         action = self.action_space.encode(steps["action"][..., ::stride, :, :])
         reward = self.layout.reward_scale * steps["reward"]
-        if stride > 1:
+        if self.layout.reward_of == "step":
+            reward = reward[..., ::stride, :]
+        elif stride > 1:
             reward = pad(reward, (0, 0, 0, -reward.shape[-2] % stride))
             reward = reward.unflatten(-2, (-1, stride)).sum(dim=-2)
         rows = torch.cat([after - before, before, action, reward.unsqueeze(-1)], dim=-1)
@@ -131,6 +141,13 @@ class ContextReader:
         size = reward.abs() if played is None else torch.where(played, reward.abs(), -1.0)
         assert self.layout.salient is not None
         return size.topk(self.layout.salient, dim=-1).indices.sort(dim=-1).values
+
+    def update_norm(self, batch: TensorDictBase) -> None:
+        """Include the changes in a meta-batch's context in the statistics of ``norm``, if the encoder reads them."""
+        if self.norm is not None and self.layout.next_observation:
+            transitions, played = self.of_meta_batch(batch)
+            change = transitions[..., : self.observation_features]
+            self.norm.update_change((change if played is None else change[played]).to(self.norm.mean.device))
 
     def encoder_input(self, transitions: Tensor) -> Tensor:
         """Return the features of ``transitions`` that the encoder reads, ``[..., transition, feature]``."""

@@ -13,10 +13,11 @@ MIN_VARIANCE = 1e-6
 
 
 class ObservationNorm(nn.Module):
-    """Shifts and scales each feature of observations to mean 0 and variance 1, as far as it was updated.
+    """Shifts and scales each feature of observations to mean 0 and variance 1, and scales changes to mean square 1.
 
-    The statistics are averages over all updates so far. Before the first update observations are unchanged. If several
-    processes train, each update averages over all of them, so that their statistics stay equal.
+    Changes have statistics of their own, because a feature may change little in a step and much in an episode. The
+    statistics are averages over all updates so far. Before the first update, inputs are unchanged. If several processes
+    train, each update averages over all of them, so that their statistics stay equal.
 
     Args:
         features: Number of features of an observation.
@@ -25,41 +26,50 @@ class ObservationNorm(nn.Module):
     updates: Tensor
     mean: Tensor
     square: Tensor
+    change_updates: Tensor
+    change_square: Tensor
 
     def __init__(self, features: int) -> None:
         super().__init__()
         self.register_buffer("updates", torch.zeros((), dtype=torch.float64))
         self.register_buffer("mean", torch.zeros(features, dtype=torch.float64))
         self.register_buffer("square", torch.ones(features, dtype=torch.float64))
+        self.register_buffer("change_updates", torch.zeros((), dtype=torch.float64))
+        self.register_buffer("change_square", torch.ones(features, dtype=torch.float64))
 
     @torch.no_grad()
     def update(self, observation: Tensor) -> None:
         """Include the observations ``[..., feature]`` of a batch in the statistics."""
         flat = observation.double().flatten(0, -2)
-        moments = torch.stack([flat.mean(dim=0), flat.square().mean(dim=0)])
-        if torch.distributed.is_available() and torch.distributed.is_initialized():
-            torch.distributed.all_reduce(moments)
-            moments = moments / torch.distributed.get_world_size()
+        moments = _over_processes(torch.stack([flat.mean(dim=0), flat.square().mean(dim=0)]))
         self.updates += 1
         self.mean += (moments[0] - self.mean) / self.updates
         self.square += (moments[1] - self.square) / self.updates
 
+    @torch.no_grad()
+    def update_change(self, change: Tensor) -> None:
+        """Include the changes of observations ``[..., feature]`` of a batch in the statistics."""
+        square = _over_processes(change.double().flatten(0, -2).square().mean(dim=0))
+        self.change_updates += 1
+        self.change_square += (square - self.change_square) / self.change_updates
+
     def forward(self, observation: Tensor) -> Tensor:
         """Normalize observations ``[..., feature]``."""
-        return ((observation - self.mean.float()) * self._rate()).clamp(-LIMIT, LIMIT)
+        rate = (self.square - self.mean.square()).clamp_min(MIN_VARIANCE).rsqrt().float()
+        return ((observation - self.mean.float()) * rate).clamp(-LIMIT, LIMIT)
 
     def of_change(self, change: Tensor) -> Tensor:
-        """Scale changes of observations ``[..., feature]`` as ``forward`` scales observations."""
-        return (change * self._rate()).clamp(-LIMIT, LIMIT)
-
-    def _rate(self) -> Tensor:
-        return (self.square - self.mean.square()).clamp_min(MIN_VARIANCE).rsqrt().float()
+        """Scale changes of observations ``[..., feature]``."""
+        rate = self.change_square.clamp_min(MIN_VARIANCE).rsqrt().float()
+        return (change * rate).clamp(-LIMIT, LIMIT)
 
 
-def update_norm(norm: ObservationNorm | None, observation: Tensor) -> None:
-    """Include observations ``[..., feature]`` in the statistics, if there is a norm."""
-    if norm is not None:
-        norm.update(observation)
+def _over_processes(moments: Tensor) -> Tensor:
+    """Return the mean of ``moments`` over all processes that train."""
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.all_reduce(moments)
+        moments = moments / torch.distributed.get_world_size()
+    return moments
 
 
 def normalized(transitions: TensorDictBase, norm: ObservationNorm | None) -> TensorDictBase:

@@ -61,6 +61,14 @@ def test_context_stride_keeps_every_nth_step_and_sums_the_rewards_in_between(str
     torch.testing.assert_close(features[..., -1].sum(1), episodes["reward"].sum((1, 2, 3)))  # no reward is lost
 
 
+@pytest.mark.parametrize("stride", [1, 2, 3, 7, 10])
+def test_the_reward_may_be_that_of_the_step_alone(stride: int) -> None:
+    batch = meta_batch(SPACE, agents=2, steps=10)
+    summed, alone = (read(batch, stride=stride, reward_of=name) for name in ("stride", "step"))
+    assert torch.equal(alone[..., :-1], summed[..., :-1])
+    assert torch.equal(alone[..., -1], batch["context"]["reward"][:, :, ::stride].flatten(1))
+
+
 @pytest.mark.parametrize("stride", [1, 3])
 def test_the_encoder_may_also_read_what_each_step_changed(stride: int) -> None:
     batch = meta_batch(SPACE, steps=7)
@@ -100,7 +108,9 @@ def test_the_beginning_of_an_episode_is_read_after_whole_ones_and_by_itself(sali
         assert torch.equal(read(partial, **layout), torch.cat([*whole, read(alone, **layout)], dim=1))
 
 
-def test_context_stride_below_one_is_refused() -> None:
+def test_wrong_settings_are_refused() -> None:
+    with pytest.raises(ValueError, match="context.reward_of must be stride or step, got both"):
+        ContextLayout(reward_of="both")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="context.salient must be at least 1 or null, got 0"):
         ContextLayout(salient=0)
     with pytest.raises(ValueError, match="context.stride must be at least 1, got 0"):

@@ -30,7 +30,19 @@ def test_statistics_are_those_of_all_batches_together() -> None:
     rows = np.concatenate([batch.numpy().reshape(-1, OBSERVATION) for batch in batches]).astype(np.float64)
     expected = (batches[3].numpy() - rows.mean(axis=0)) / rows.std(axis=0)
     np.testing.assert_allclose(norm(batches[3]).numpy(), expected, rtol=1e-4, atol=1e-4)
-    np.testing.assert_allclose(norm.of_change(SCALE).numpy(), SCALE.numpy() / rows.std(axis=0), rtol=1e-4)
+
+
+def test_changes_are_scaled_to_mean_square_one_by_statistics_of_their_own() -> None:
+    torch.manual_seed(0)
+    norm = ObservationNorm(OBSERVATION)
+    batches = [SHIFT + SCALE * torch.randn(4, 5, OBSERVATION) for _ in range(7)]
+    torch.testing.assert_close(norm.of_change(batches[0]), batches[0].clamp(-10, 10))  # before the first update
+    norm.update(1e6 * batches[0])
+    for batch in batches:
+        norm.update_change(batch)
+    rows = np.concatenate([batch.numpy().reshape(-1, OBSERVATION) for batch in batches]).astype(np.float64)
+    expected = batches[3].numpy() / np.sqrt(np.square(rows).mean(axis=0))
+    np.testing.assert_allclose(norm.of_change(batches[3]).numpy(), expected, rtol=1e-4)
 
 
 def test_far_and_constant_features_stay_finite() -> None:
@@ -42,7 +54,7 @@ def test_far_and_constant_features_stay_finite() -> None:
 
 
 def normalized_by_hand(batch: TensorDict) -> TensorDict:
-    """A meta-batch whose observations are normalized by ``SHIFT`` and ``SCALE``."""
+    """A meta-batch whose observations are normalized by ``SHIFT`` and ``SCALE``, as their changes are."""
     batch = batch.clone()
     for name in ("observation", "next_observation"):
         for part in ("transitions", "context"):
@@ -64,6 +76,7 @@ def test_an_agent_acts_learns_and_believes_as_if_observations_had_been_normalize
     ours.norm.updates.fill_(1)
     ours.norm.mean.copy_(SHIFT)
     ours.norm.square.copy_(SCALE.double() ** 2 + SHIFT.double() ** 2)
+    ours.norm.change_square.copy_(SCALE.double() ** 2)
     batch = meta_batch(SPACES[space])
     for part in ("transitions", "context"):
         for name in ("observation", "next_observation"):
@@ -96,6 +109,23 @@ def test_an_update_includes_the_observations_of_its_transitions() -> None:
     pearl.norm.update(batch["transitions"]["observation"])
     expected = batch["transitions"]["observation"].double().mean(dim=(0, 1))
     torch.testing.assert_close(pearl.norm.mean, expected)
+
+
+def test_changes_of_the_played_context_are_included_if_the_encoder_reads_them() -> None:
+    batch = meta_batch(SPACES["continuous"], steps=6)
+    played = torch.ones(batch["context"]["reward"].shape[:3], dtype=torch.bool)
+    played[0, 1, 2:] = played[2, 0, 1:] = False
+    batch["context"]["played"] = played
+    batch["context"]["next_observation"][~played] = 1e9  # padding
+    change = (batch["context"]["next_observation"] - batch["context"]["observation"]).double()
+    rows = change[played]  # [step, agent, feature]
+    for reads in (False, True):
+        layout = ContextLayout(next_observation=reads)
+        pearl = small_pearl(SPACES["continuous"], belief=BeliefConfig(context=layout), normalize_observations=True)
+        assert pearl.norm is not None
+        pearl.context.update_norm(batch)
+        expected = rows.square().flatten(0, -2).mean(dim=0) if reads else torch.ones(OBSERVATION).double()
+        torch.testing.assert_close(pearl.norm.change_square, expected, rtol=1e-5, atol=1e-7)
 
 
 @pytest.mark.slow
