@@ -52,7 +52,7 @@ def filled(text: str, data: Path, builders: Mapping[str, Builder], page: str) ->
         name, words = begin[1], begin[2].split()
         if name not in builders:
             raise ValueError(f"{page}:{number}: a block must be one of {', '.join(sorted(builders))}, got {name}")
-        if not any(old == _END for _, old in lines):
+        if next((old for _, old in lines if old == _END or _BEGIN.fullmatch(old)), None) != _END:
             raise ValueError(f"{page}:{number}: the block {name} must end with {_END}, but has no end")
         done += ["", *_lines(builders[name], data, words, f"{page}:{number}"), "", _END]
     return "\n".join(done) + "\n"
@@ -61,5 +61,5 @@ def filled(text: str, data: Path, builders: Mapping[str, Builder], page: str) ->
 def _lines(builder: Builder, data: Path, words: Sequence[str], where: str) -> Sequence[str]:
     try:
         return builder(data, *words)
-    except (OSError, KeyError, TypeError) as error:
-        raise ValueError(f"{where}: the block cannot be built: {error!r}") from error
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{where}: the block cannot be built: {type(error).__name__}: {error}") from error
