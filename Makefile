@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install game-deps train test coverage test-fast lint docs results agent clean
+.PHONY: install game-deps train test coverage test-fast lint docs results pages agent clean
 
 install: .venv/.installed
 
@@ -45,17 +45,22 @@ lint: install
 docs: install
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
-# The tables and figures of docs/results: three seeds, an estimated ten hours on two cores with AMX, without the MuJoCo
-# and Gymnasium families. SIZE=small takes one seed. What is trained stays in runs/results: a second call goes on.
+# The data, tables and figures of docs/results: three seeds, an estimated ten hours on two cores with AMX, without the
+# MuJoCo and Gymnasium families. SIZE=small takes one seed. Runs stay in runs/results, and a second call resumes them.
 SIZE ?= full
 SEEDS := $(if $(filter small,$(SIZE)),0,0 1 2)
 results: install
-	$(BIN)/python -m benchmarks.point_robot --output docs/results --seeds $(SEEDS)
-	$(BIN)/python -m benchmarks.families --output docs/results --seeds $(SEEDS) --precision bf16-mixed
-	$(BIN)/python -m benchmarks.ablations --output docs/results --precision bf16-mixed
-	$(BIN)/python -m benchmarks.locomotion --output docs/results --seeds $(SEEDS) --parallel 2
+	$(BIN)/python -m benchmarks.point_robot --seeds $(SEEDS)
+	$(BIN)/python -m benchmarks.families --seeds $(SEEDS) --precision bf16-mixed
+	$(BIN)/python -m benchmarks.ablations --precision bf16-mixed
+	$(BIN)/python -m benchmarks.locomotion --seeds $(SEEDS) --parallel 2
 	$(BIN)/python -m benchmarks.environments --json docs/results/data/environments.json
-	$(BIN)/python -m benchmarks.gymnasium_results --output docs/results --seeds $(SEEDS) --parallel 2
+	$(BIN)/python -m benchmarks.gymnasium_results --seeds $(SEEDS) --parallel 2
+	$(BIN)/python -m benchmarks.pages
+
+# The tables and figures of all pages, from docs/results/data; takes seconds and trains nothing.
+pages: install
+	$(BIN)/python -m benchmarks.pages
 
 # The agent that comes with the package: 21 minutes on one of two cores with AMX.
 agent: install

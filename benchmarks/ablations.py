@@ -17,9 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.families import NO_EVALUATION
-from benchmarks.family_measures import EPISODES, FAMILIES, play, pool_seeds
+from benchmarks.family_measures import FAMILIES, play, pool_seeds
+from benchmarks.pages.ablations import AS_IT_IS
+from benchmarks.pages.blocks import DATA
 from benchmarks.runs import RUNS, Run, train_all
-from pearl_lightning.evaluation import compare, format_interval
+from pearl_lightning.evaluation import compare
 
 _MODEL, _DATA = "--model.init_args", "--data.init_args"
 _TEMPERATURE = f"{_MODEL}.sac.init_args.temperature.init_args"
@@ -73,7 +75,6 @@ ABLATIONS: dict[str, dict[str, list[str]]] = {
     },
 }
 """Options of each variant, by family."""
-AS_IT_IS = "as configured"
 
 
 def measure(family: str, split: str, runs: dict[str, list[Path]]) -> dict[str, Any]:
@@ -94,34 +95,10 @@ def measure(family: str, split: str, runs: dict[str, list[Path]]) -> dict[str, A
     }
 
 
-def write_table(measured: list[dict[str, Any]], path: Path, made_by: str) -> None:
-    """Write the tables of all splits as Markdown."""
-    lines = ["# Ablations", "", *made_by.splitlines(), ""]
-    lines += [
-        "Each row is a family's config with one change. The columns are team return and share of matches won on",
-        "held-out tasks by number of episodes of context, and the lead over the config in the last episode, which is",
-        "paired by match and has a 95 % interval over matches.",
-    ]
-    for entry in measured:
-        has_wins = entry["tables"][AS_IT_IS].win_gain is not None
-        lines += ["", f"## {entry['family']}, {entry['split']}", ""]
-        head = ["variant", *(f"after {episode}" for episode in range(EPISODES)), "gain", "lead"]
-        head += [f"won after {EPISODES - 1}"] if has_wins else []
-        lines += ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
-        for variant, table in entry["tables"].items():
-            leads = entry["leads"]
-            cells = [f"{row.return_mean:.2f}" for row in table.episodes]
-            cells += [format_interval(table.gain)]
-            cells += [format_interval(leads[variant].returns, "+.2f") if variant in leads else ""]
-            cells += [f"{table.episodes[-1].win_rate:.1%}"] if has_wins else []
-            lines += [f"| {variant} | " + " | ".join(cells) + " |"]
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Train the missing runs, play the held-out tasks, and write ``ablations.md`` and ``.json``."""
+    """Train the missing runs, play the held-out tasks, and write ``ablations.json``."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--output", type=Path, default=Path("docs/results"), help="folder for the results")
+    parser.add_argument("--data", type=Path, default=DATA, help="folder for ablations.json")
     parser.add_argument("--families", nargs="+", choices=ABLATIONS, default=list(ABLATIONS))
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     parser.add_argument("--updates", type=int, default=3000, help="updates of each run")
@@ -146,16 +123,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
             for variant in variants[family]
         }
         measured += [measure(family, split, folders) for split in PLACES[family][1]]
-    options.output.mkdir(parents=True, exist_ok=True)
-    (options.output / "ablations.json").write_text(
-        json.dumps(measured, indent=1, default=methodcaller("to_json")) + "\n", encoding="utf-8"
-    )
-    seeds = " ".join(map(str, options.seeds))
-    made_by = (
-        f"Made by `python -m benchmarks.ablations --seeds {seeds} --updates {options.updates} "
-        f"--precision {options.precision}`,\none thread per run."
-    )
-    write_table(measured, options.output / "ablations.md", made_by)
+    options.data.mkdir(parents=True, exist_ok=True)
+    content = json.dumps(measured, indent=1, default=methodcaller("to_json"))
+    (options.data / "ablations.json").write_text(content + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

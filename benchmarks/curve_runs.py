@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import math
 import re
 from collections.abc import Collection, Mapping, Sequence
 from itertools import product
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.curves import Curve, read_curve, write_curve
+from benchmarks.pages.blocks import DATA
 from benchmarks.runs import RUNS, Run, train_all
 
 BASES = {"mujoco": "locomotion", "gym": "gymnasium", "metaworld": "metaworld"}
@@ -31,15 +31,15 @@ def configs_of(family: str, overlays: Sequence[str] = ()) -> list[str]:
 
 
 def make_parser(description: str | None, families: Collection[str]) -> argparse.ArgumentParser:
-    """Create the parser of a module that writes a page of results."""
+    """Create the parser of a module that trains the runs of a page of results."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--families", nargs="+", choices=families, default=list(families), help="families to train")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2], help="seeds to train")
     parser.add_argument("--parallel", type=int, default=1, help="number of runs at a time")
     parser.add_argument(
-        "--no-train", action="store_true", help="read the runs and CSV files that exist, and train nothing"
+        "--no-train", action="store_true", help="write the files of the runs that exist, and train nothing"
     )
-    parser.add_argument("--output", type=Path, default=Path("docs/results"), help="folder for the results")
+    parser.add_argument("--data", type=Path, default=DATA, help="folder for the CSV files")
     parser.add_argument("--runs_dir", type=Path, default=RUNS, help="folder of all runs; existing runs are resumed")
     return parser
 
@@ -66,7 +66,7 @@ def update_curves(
     for name in names.values():
         if (options.runs_dir / name).is_dir():
             try:
-                write_curve(options.runs_dir / name, options.output / "data" / f"{name}.csv")
+                write_curve(options.runs_dir / name, options.data / f"{name}.csv")
             except (FileNotFoundError, ValueError) as error:  # a run that has just started
                 print(f"left out: {error}")
 
@@ -79,13 +79,3 @@ def read_curves(data: Path, families: Collection[str], variant: str = "") -> Cur
             if match := re.fullmatch(rf"{family}-seed(\d+){variant}", path.stem):
                 found.setdefault(family, {})[int(match[1])] = read_curve(path)
     return {family: dict(sorted(seeds.items())) for family, seeds in found.items()}
-
-
-def number(value: float, form: str = ",.1f") -> str:
-    """Format a number of a table; a dash if it is unknown."""
-    return "–" if math.isnan(value) else f"{value:{form}}"
-
-
-def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """Lines of a table in Markdown."""
-    return [f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *rows)]

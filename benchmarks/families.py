@@ -3,7 +3,8 @@
 It trains with ``pearl fit`` on the ready-made configs, one process and thread per run: PEARL, and the context-free
 agent and the oracle for as many environment steps and updates. With the first seed only, it also trains PPO and the
 evolution strategy for at least the steps and seconds of PEARL. All agents, and uniform random actions, play the same
-test tasks, starts and seeds. The control is PEARL with the episodes of another task as context.
+test tasks, starts and seeds. The control is PEARL with the episodes of another task as context. The results are in
+``families.json``; ``python -m benchmarks.pages`` puts them on the pages.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.family_measures import FAMILIES, MAIN, measure
-from benchmarks.family_report import plot, write_table
+from benchmarks.pages.blocks import DATA
 from benchmarks.runs import RUNS, Run, train_all
 
 OTHERS = {  # overlay, and updates of an iteration; the first seed only, to save hours
@@ -99,16 +99,6 @@ class Plan:
         keys = [(family, agent, seed) for family, agent in product(self.families, OTHERS)]
         return {key: self.run(key, OTHERS[key[1]][0], budget(key[1], summaries[key[0], "pearl", seed])) for key in keys}
 
-    def made_by(self) -> str:
-        """Text on how the results were made."""
-        updates = "" if self.updates is None else f" --updates {self.updates}"
-        text = (
-            f"Made by `python -m benchmarks.families{updates} --seeds {' '.join(map(str, self.seeds))} "
-            f"--precision {self.precision}` on\n{os.cpu_count()} cores, with one thread per run, so the seconds are "
-            "those of one busy core."
-        )
-        return text + (f" Further options: `{' '.join(self.extra)}`." if self.extra else "")
-
 
 def train_and_measure(plan: Plan, runs: Path, parallel: int) -> list[dict[str, Any]]:
     """Train all agents, unless they are trained already, and play the test splits.
@@ -135,9 +125,9 @@ def train_and_measure(plan: Plan, runs: Path, parallel: int) -> list[dict[str, A
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Train the missing runs, play the test splits, and write ``families.md``, ``.json`` and ``.png``."""
+    """Train the missing runs, play the test splits, and write ``families.json``."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--output", type=Path, default=Path("docs/results"), help="folder for the results")
+    parser.add_argument("--data", type=Path, default=DATA, help="folder for families.json")
     parser.add_argument("--families", nargs="+", choices=FAMILIES, default=list(FAMILIES))
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--updates", type=int, help="updates of each run; the config's by default")
@@ -153,11 +143,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         extra=extra,
     )
     measured = train_and_measure(plan, options.runs_dir, options.parallel)
-    options.output.mkdir(parents=True, exist_ok=True)
+    options.data.mkdir(parents=True, exist_ok=True)
     content = json.dumps(measured, indent=1, default=methodcaller("to_json"))
-    (options.output / "families.json").write_text(content + "\n", encoding="utf-8")
-    plot(measured).savefig(options.output / "families.png", dpi=100)
-    write_table(measured, options.output / "families.md", plan.made_by())
+    (options.data / "families.json").write_text(content + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

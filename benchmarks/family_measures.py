@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.pages.families import UNOBSERVED
 from pearl_lightning.agents.agent import load_agent
 from pearl_lightning.agents.uniform import UniformAgent
 from pearl_lightning.commands.environments import make_env
@@ -25,8 +26,6 @@ FAMILIES = {  # overlay, and the splits that are played
     "sentinels": ("families/sentinels", ["known_styles"]),
 }
 MAIN = {"context_free": "baselines/context_free", "pearl": None, "oracle": "baselines/oracle"}
-UNOBSERVED = ("new_styles",)
-"""Splits in which the oracle does not observe what matters, so its lead is not the headroom."""
 PLAY_THEIR_BEST = ("context_free", "oracle")
 """Agents that play their best checkpoint on the validation tasks, because without a belief some of them oscillate."""
 CONTROL = "pearl, wrong context"

@@ -1,7 +1,7 @@
 """Pictures of the documentation: ``python -m benchmarks.pictures [PICTURE ...]``.
 
 ``match.gif`` and ``match.png`` show matches of the shipped agent, with fixed seeds; ``match.png`` needs a browser (see
-``pearl doctor``). ``blind_adaptation.png`` shows results from ``docs/results/families.json``.
+``pearl doctor``). ``benchmarks.pages`` draws the figures of results.
 """
 
 from __future__ import annotations
@@ -9,13 +9,11 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import json
 import tempfile
 from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from matplotlib.figure import Figure
 from pyppeteer.launcher import launch
 from pyppeteer.page import Page
 
@@ -26,7 +24,6 @@ from pearl_lightning.derk.backends.game.install import find_browser
 from pearl_lightning.derk.env import DerkEnv
 from pearl_lightning.derk.watching.pictures import FRAMES_PER_SECOND, gif_bytes, match_frames
 from pearl_lightning.derk.watching.record import record_adaptation
-from pearl_lightning.evaluation import AdaptationTable
 from pearl_lightning.trained import SHIPPED
 
 Found = TypeVar("Found")
@@ -36,14 +33,6 @@ TIMEOUT = 120.0  # seconds for a page
 MATCH = ["--tasks", "opponents/known_styles", "--task", "4", "--sampled"]
 MOMENT = 45  # frame of the match in match.png
 ANIMATED_TASK, ANIMATION_PIXELS = 8, 480  # a sniper's; the agent loses its first episode and wins its third
-RESULTS = Path(__file__).parent.parent / "docs" / "results" / "families.json"
-SHOWN = {  # agent of the results: label, colour and line style in blind_adaptation.png
-    "pearl": ("PEARL", "#0969da", "-"),
-    "oracle": ("oracle\n(observes the items)", "#1a7f37", "--"),
-    "context_free": ("context-free\n(no belief)", "#6e7781", "--"),
-    "pearl, wrong context": ("PEARL, given another\ntask's episodes", "#bc4c00", ":"),
-}
-SHIFTS = {"pearl": 0.6, "oracle": -0.5}  # keep the labels of close lines apart
 
 
 def in_browser(path: Path, look: Callable[[Page], Coroutine[Any, Any, Found]]) -> tuple[Found, list[str]]:
@@ -107,34 +96,9 @@ def match_animation(folder: Path) -> None:
     (folder / "match.gif").write_bytes(gif_bytes(frames, float(FRAMES_PER_SECOND)))
 
 
-def adaptation(folder: Path) -> None:
-    """Write ``blind_adaptation.png``: return by number of episodes seen before in *Blind loadouts*."""
-    measured = json.loads(RESULTS.read_text(encoding="utf-8"))
-    [tables] = [each["tables"] for each in measured if each["family"] == "blind_loadouts"]
-    figure = Figure(figsize=(6.4, 4.2), dpi=150, layout="constrained")
-    axes = figure.subplots()
-    for agent, (label, colour, style) in SHOWN.items():
-        rows = AdaptationTable.from_json(tables[agent]).episodes
-        seen, means = [row.episode for row in rows], [row.return_mean for row in rows]
-        axes.plot(seen, means, color=colour, linestyle=style, marker="o", linewidth=2.2)
-        low, high = [row.return_low for row in rows], [row.return_high for row in rows]
-        axes.fill_between(seen, low, high, color=colour, alpha=0.18, linewidth=0)
-        axes.text(seen[-1] + 0.08, means[-1] + SHIFTS.get(agent, 0.0), label, color=colour, va="center")
-    axes.set_xlim(-0.1, 3.25)
-    axes.set_ylim(0, 14)
-    axes.set_xticks([0, 1, 2])
-    axes.set_xlabel("episodes of the task seen before")
-    axes.set_ylabel("team return per episode")
-    axes.set_title("The agent must find out which item is in which slot", fontsize=11, loc="left")
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(axis="y", alpha=0.25)
-    figure.savefig(folder / "blind_adaptation.png")
-
-
 PICTURES: dict[str, Callable[[Path], None]] = {
     "match.gif": match_animation,
     "match.png": match_page,
-    "blind_adaptation.png": adaptation,
 }
 
 

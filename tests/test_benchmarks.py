@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -13,16 +12,14 @@ import pytest
 import torch
 import yaml
 
-from benchmarks import curves, environments, gymnasium_results, locomotion, parameters
+from benchmarks import curves, environments, locomotion, parameters, point_robot
 from benchmarks.ablations import ABLATIONS, PLACES
 from benchmarks.families import OTHERS, budget, check_budget
 from benchmarks.family_measures import at_equal_seconds, pool_seeds
-from benchmarks.family_report import by_kind
-from benchmarks.published import read_published
 from benchmarks.runs import Run, train_all
 from pearl_lightning.cli import main
 from pearl_lightning.commands.configs import ready_made
-from pearl_lightning.evaluation import AdaptationResult, AdaptationTable, Evaluation, write_history
+from pearl_lightning.evaluation import AdaptationResult, Evaluation, write_history
 
 pytestmark = [pytest.mark.no_cover, pytest.mark.slow]
 
@@ -91,23 +88,6 @@ def test_the_matches_of_several_seeds_count_alike() -> None:
     assert table.episodes[1].return_mean == pytest.approx(np.mean([each.episodes[1].return_mean for each in tables]))
     assert table.episodes[1].win_rate == pytest.approx(np.mean([each.episodes[1].win_rate for each in tables]))
     assert table.gain.mean == pytest.approx(np.mean([each.gain.mean for each in tables]))
-
-
-def test_the_last_episode_is_told_by_kind_of_task() -> None:
-    def table(kinds: tuple[str, ...], *returns: float) -> AdaptationTable:
-        scores, nothing = np.array(returns).reshape(2, 1, 2), np.zeros((2, 1, 2, 0))
-        return AdaptationResult((5, 6), scores, np.sign(scores), nothing, nothing, 8, kinds=kinds).table()
-
-    kinds = ("sniper", "gang")
-    tables = {"pearl": table(kinds, -1, 2, 3, 4), "random": table(kinds, -5, -6, 0, 8)}
-    assert by_kind(tables)[1:] == [
-        "| last episode by kind of task | gang | sniper |",
-        "|---|---|---|",
-        "| pearl, after 0 | 3.00, 100% | -1.00, 0% |",
-        "| pearl | 4.00, 100% | 2.00, 100% |",
-        "| random | 8.00, 100% | -6.00, 0% |",
-    ]
-    assert not by_kind({"pearl": table(("gang", "gang"), 1, 2, 3, 4)})
 
 
 @pytest.mark.parametrize(("agent", "updates"), [("ppo", 4 * 40), ("evolution_strategy", 4)])
@@ -262,60 +242,45 @@ def test_a_curve_has_a_row_per_evaluation_of_the_last_protocol(tmp_path: Path) -
         curves.read_curve(tmp_path / "empty.csv")
 
 
-def fake_curve(path: Path, *returns: float, step: int = 200_000) -> None:
-    """A file of ``benchmarks.curves`` with one evaluation every ``step`` environment steps."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    head = "env_steps,updates,seconds,return_0,return_1,success_0,success_1,gain,gain_low,gain_high,protocol"
-    lines = [f"{step * k},{k},{60 * k},-300,{each},0.1,0.9,2,1,3,pearl" for k, each in enumerate(returns)]
-    path.write_text("\n".join([head, *lines]) + "\n")
-
-
-def test_the_page_of_the_mujoco_families_has_runs_beside_published_numbers(tmp_path: Path) -> None:
-    shutil.copytree(ROOT / "docs/results/data/published", tmp_path / "data" / "published")
-    locomotion.main(["--no-train", "--output", str(tmp_path), "--runs_dir", str(tmp_path / "runs")])
-    assert "No family with a published curve has been run yet." in (tmp_path / "mujoco.md").read_text()
-    fake_curve(tmp_path / "data" / "mujoco_cheetah_vel-seed0.csv", -300, -100, -20)
-    fake_curve(tmp_path / "data" / "mujoco_cheetah_vel-seed1.csv", -300, -110, -30, step=150_000)
-    fake_curve(tmp_path / "data" / "mujoco_cheetah_vel-seed0_reference.csv", -300, -150, -140)
-    fake_curve(tmp_path / "data" / "mujoco_hopper_params-seed4.csv", 100, 200)
-    locomotion.main(["--no-train", "--output", str(tmp_path), "--runs_dir", str(tmp_path / "runs")])
-    written = (tmp_path / "mujoco.md").read_text()
-    assert "in 1 of 1 families that have been run (Half-Cheetah-Vel)." in written
-    assert "| cheetah_vel | ours, seed 0 | pearl | -100.0 | -60.0 | – | -20.0 | 400,000 | 2 | 120 |" in written
-    assert "| cheetah_vel | ours, seed 1 | pearl | -83.3 | -30.0 | – | -30.0 | 300,000 | 2 | 120 |" in written
-    assert "| cheetah_vel | ours, reference preset, seed 0 | pearl | -150.0 | -145.0 | – | -140.0 |" in written
-    assert "| cheetah_vel | published VariBAD | see below | – | – | – | -27.2 | about 10^8 |" in written
-    assert "Not yet run: cheetah_dir, ant_dir, ant_goal, humanoid_dir, walker_params." in written
-    assert "python -m benchmarks.locomotion --families cheetah_vel hopper_params --seeds 0 1 4\n" in written
-    assert "python -m benchmarks.locomotion --reference --families cheetah_vel --seeds 0\n" in written
-    assert {path.name for path in tmp_path.glob("*.png")} == {"mujoco_cheetah_vel.png", "mujoco_hopper_params.png"}
-    published = read_published(tmp_path / "data" / "published", "cheetah_vel")
-    assert np.isnan(published.at(200_000))  # before its first point
-    assert published.final == pytest.approx(published.returns[-5:].mean())
-
-
-def test_the_page_of_gymnasium_has_the_gain_of_each_seed(tmp_path: Path) -> None:
-    fake_curve(tmp_path / "data" / "gym_pendulum-seed1.csv", -300, -200)
-    fake_curve(tmp_path / "data" / "gym_pendulum-seed0.csv", -300, -250)
-    gymnasium_results.main(["--no-train", "--output", str(tmp_path), "--runs_dir", str(tmp_path / "runs")])
-    written = (tmp_path / "gymnasium.md").read_text()
-    assert "in 2 of 2 runs" in written
-    row = "| pearl | 2 | -300.00 | -250.00 | 2.00 [1.00, 3.00] | 10% to 90% | 200,000 | 60 |"
-    assert f"| gym_pendulum | 0 {row}" in written
-    assert "Not yet run: gym_cartpole, metaworld_ml1_reach." in written
-
-
 def test_the_missing_runs_of_a_page_are_trained_with_their_configs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wanted: list[Run] = []
     monkeypatch.setattr("benchmarks.curve_runs.train_all", lambda runs, *_: wanted.extend(runs.values()))
-    shutil.copytree(ROOT / "docs/results/data/published", tmp_path / "data" / "published")
-    options = ["--families", "ant_goal", "--seeds", "0", "2", "--output", str(tmp_path), "--runs_dir", str(tmp_path)]
+    options = ["--families", "ant_goal", "--seeds", "0", "2", "--data", str(tmp_path), "--runs_dir", str(tmp_path)]
     locomotion.main([*options, "--reference", "--trainer.max_steps=3"])
     assert [run.name for run in wanted] == ["mujoco_ant_goal-seed0_reference", "mujoco_ant_goal-seed2_reference"]
     assert wanted[0].configs == ["locomotion", "reference_locomotion", "mujoco/ant_goal"]
     assert list(wanted[1].options) == ["--threads", "1", "--evaluation.protocol", "pearl", "--trainer.max_steps=3"]
+
+
+def finished_run(folder: Path) -> Path:
+    """A run's folder with an evaluation before the first update and one at the end."""
+    folder.mkdir(parents=True)
+    write_history(
+        [evaluated(updates, 10 * updates, -3.0, updates / 10) for updates in (0, 50)], folder / "adaptation.json"
+    )
+    (folder / "summary.json").write_text(json.dumps({"updates": 50, "seconds": 30.0}))
+    (folder / "config.yaml").write_text("name: run\n")
+    return folder
+
+
+def test_runs_that_exist_become_files_without_training(tmp_path: Path) -> None:
+    finished_run(tmp_path / "runs" / "mujoco_ant_dir-seed1")
+    locomotion.main(["--no-train", "--data", str(tmp_path / "data"), "--runs_dir", str(tmp_path / "runs")])
+    assert [path.name for path in (tmp_path / "data").iterdir()] == ["mujoco_ant_dir-seed1.csv"]
+    assert curves.read_curve(tmp_path / "data" / "mujoco_ant_dir-seed1.csv").last_returns.tolist() == [0.0, 5.0]
+
+
+def test_the_point_robot_has_a_file_per_variant_and_seed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted: list[Run] = []
+    monkeypatch.setattr("benchmarks.point_robot.train_all", lambda runs, *_: wanted.extend(runs.values()))
+    for variant in ("dense", "sparse"):
+        finished_run(tmp_path / "runs" / f"point_robot_{variant}-seed4")
+    point_robot.main(["--seeds", "4", "--data", str(tmp_path / "data"), "--runs_dir", str(tmp_path / "runs")])
+    assert [run.configs for run in wanted] == [["point_robot"], ["sparse_point_robot"]]
+    names = sorted(path.name for path in (tmp_path / "data").iterdir())
+    assert names == ["point_robot_dense-seed4.csv", "point_robot_sparse-seed4.csv"]
 
 
 def test_collection_and_the_plain_loop_are_measured_in_turns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

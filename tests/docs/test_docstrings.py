@@ -50,7 +50,7 @@ def test_what_a_package_exports_is_documented(path: Path) -> None:
         assert exported in CONSTANTS if is_constant else what.__doc__, exported
 
 
-@pytest.mark.parametrize("path", [*FILES, *sorted((ROOT / "benchmarks").glob("*.py"))], ids=lambda path: path.name)
+@pytest.mark.parametrize("path", [*FILES, *sorted((ROOT / "benchmarks").rglob("*.py"))], ids=lambda path: path.name)
 def test_no_entry_starts_in_the_middle_of_a_sentence(path: Path) -> None:
     tree = TREES.get(path) or ast.parse(path.read_text(encoding="utf-8"))
     texts = [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)]

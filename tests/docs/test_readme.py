@@ -10,7 +10,7 @@ import pytest
 from doc_blocks import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-RESULTS = json.loads((ROOT / "docs" / "results" / "families.json").read_text(encoding="utf-8"))
+RESULTS = json.loads((ROOT / "docs" / "results" / "data" / "families.json").read_text(encoding="utf-8"))
 ROWS = {  # page that the row links to: family and split of its figures
     "blind_loadouts": ("blind_loadouts", "test"),
     "sentinels": ("sentinels", "known_styles"),
