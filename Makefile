@@ -40,6 +40,7 @@ lint: install
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python docs/pages/prose.py
 
 # The documentation, in site/; fails on any warning.
 docs: install

@@ -1,9 +1,10 @@
 """Evaluations of a training run as a CSV file: ``python -m benchmarks.curves RUN CSV``.
 
-The file has one row per evaluation on the validation tasks: environment steps, updates and seconds of training before
-it, the mean return of each episode (``return_0``, ``return_1``, ...), the share of episodes with a success if the
-environment reports it (``success_0``, ...), the gain with its 95 % interval, and the protocol. The seconds are
-those of the whole run times the share of its updates, because a run stores no time per evaluation.
+The file has one row per evaluation on the validation tasks. Its columns are the environment steps, updates and seconds
+of training before it, the mean return of each episode (``return_0``, ``return_1``, ...), the gain with its 95 %
+interval, and the protocol. If the environment reports successes, ``success_0``, ``success_1``, ... are the shares of
+episodes with a success. The seconds are those of the whole run times the share of its updates, because a run stores no
+time per evaluation.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ measured in turns, so that both have the same load of the machine. A CPU second 
 
 Bodies, frame skip, sizes of the policy's hidden layers and length of the episodes are the same in both, and both
 compute the ant's external forces. Observations of the half-cheetah and of ``ant_goal`` differ by a few numbers. In
-``ant_dir`` the untrained ant falls, so an episode goes on in fewer and fewer arenas; in ``ant_goal`` none ends early.
+``ant_dir`` the untrained ant falls, so fewer and fewer arenas are still running; in ``ant_goal`` none ends early.
 """
 
 from __future__ import annotations

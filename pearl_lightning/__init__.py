@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _FOLDER = Path(__file__).parent
-if not (_FOLDER / "callbacks").is_dir():  # an archive that kept no symbolic links: the folder is beside the package
+if not (_FOLDER / "callbacks").is_dir():  # in an archive without symbolic links, the folder is beside the package
     __path__.append(str(_FOLDER.parent))
 
-os.environ.setdefault("RL_LOGGING_LEVEL", "WARNING")  # or TorchRL announces every storage it makes
+os.environ.setdefault("RL_LOGGING_LEVEL", "WARNING")  # otherwise TorchRL prints a line for every storage
 
 _MODULES = {
     "Agent": "agents.agent",

@@ -105,7 +105,7 @@ class HybridSAC(nn.Module):
 
         Args:
             transitions: Transitions ``[batch]`` with observation, action, reward ``[..., step]``, steps (number of
-                played steps), next_observation (after them) and terminated (by their last).
+                played steps), next_observation (after the last of them) and terminated (whether it was terminated).
             condition: Condition of actor and critics, such as a sample of z ``[batch, width]``.
             normal: Function that returns the noise.
         """

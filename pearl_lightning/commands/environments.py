@@ -76,9 +76,9 @@ def make_env(
             options.
         side: Team of Derk's Gym to play; the config's by default.
         overlay: Configs of which only the environment is used; it overrides that of ``config``.
-        arenas: Number of arenas, all in this process; number and place are the config's by default.
+        arenas: Number of arenas, all in this process. By default, the config defines their number and place.
         statistics: Whether Derk's simulator counts kills and damage.
-        pictures: Whether the environment can draw pictures: Derk's real game and Gymnasium's environments need to know.
+        pictures: Whether pictures will be drawn. Derk's real game and Gymnasium's environments must be created for it.
 
     Raises:
         ValueError: The tasks differ from those that the run of the config has stored, or an option requires Derk's Gym.

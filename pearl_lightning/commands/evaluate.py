@@ -130,7 +130,7 @@ def _play(evaluation: _Evaluation, options: Any, expected: _Setting | None) -> t
                 indices,
                 episodes=options.episodes,
                 matches=options.matches,
-                deterministic=evaluation.deterministic or options.protocol == "pearl",  # no matter to scripted players
+                deterministic=evaluation.deterministic or options.protocol == "pearl",  # scripted players have no mode
                 protocol=options.protocol,
                 wrong_context=options.wrong_context,
                 seed=options.seed,

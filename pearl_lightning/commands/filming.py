@@ -16,7 +16,7 @@ from pearl_lightning.experience.player import EpisodePlayer, MetaAgent, Player
 from pearl_lightning.experience.rollout import play_episode
 from pearl_lightning.films import gif_bytes, write_video
 
-_MOST_GIF_FRAMES, _GIF_RATE = 150, 12.5  # of an episode, and per second: a GIF with all frames would be large
+_MOST_GIF_FRAMES, _GIF_RATE = 150, 12.5  # frames of an episode, and per second; a GIF with all frames would be large
 _INK, _TEXT, _HEADER = (12, 14, 17), (230, 232, 236), 22
 
 

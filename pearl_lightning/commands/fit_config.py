@@ -51,7 +51,7 @@ class FitParser(PearlParser, LightningArgumentParser):
 class ConfiguredCLI(LightningCLI):
     """Lightning's command line for an agent and its data, with a group of settings for each of ``CALLBACKS``."""
 
-    def subcommands(self) -> dict[str, set[str]]:  # type: ignore[override]  # Lightning's is static and has them all
+    def subcommands(self) -> dict[str, set[str]]:  # type: ignore[override]  # Lightning's is static
         """Return the given command only, because creating the options of another one takes as long as parsing."""
         data = {"model", "dataloaders", "train_dataloaders", "val_dataloaders", "datamodule"}
         return {command: data | {"weights_only"} for command in self.parser_kwargs}

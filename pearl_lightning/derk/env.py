@@ -58,8 +58,8 @@ class DerkEnv(MetaEnv):
             home team.
         observe_time: Append the remaining share of the episode to the observation. It falls from 1 to 0. The game
             itself does not observe it.
-        observe_task: Append the hidden task parameters to the observation (see ``DerkTask.tell``), for an oracle. A
-            style without train tasks is encoded as zeros.
+        observe_task: Append the hidden task parameters to the observation (see ``DerkTask.privileged``), for an oracle.
+            A style without train tasks is encoded as zeros.
 
     Raises:
         ValueError: The backend or an opponent is unknown, or the backend has a different number of arenas.

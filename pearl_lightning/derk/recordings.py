@@ -1,17 +1,18 @@
 """Recordings of the real game: their file format and a reader.
 
 A recording is an ``.npz`` file of N arenas over T steps. Its matches begin at the spawns or at positions that a setup
-has chosen:
+has chosen. It has these arrays:
 
-=========== =================== ==========================================================================
-``meta``    text                JSON: ``scenarios`` (each a ``name``, ``slots`` by member, ``unit`` extras by
-                                member), ``fields``, ``reward_function`` (null: the game's default bounties),
-                                ``substeps``, ``turbo``, versions
-``actions`` ``[T, 2, N, 3, 5]`` sent before each step
-``obs``     ``[T, 2, N, 3, 64]`` result of each step
-``reward``  ``[T, 2, N, 3]``    result of each step
-``state_env`` ``[N, 8, F, T+1]`` the members' fields at the steps' boundaries; NaN if unknown
-=========== =================== ==========================================================================
+| array | shape | content |
+|---|---|---|
+| ``meta`` | text | JSON: ``scenarios``, ``fields``, ``reward_function``, ``substeps``, ``turbo``, versions |
+| ``actions`` | ``[T, 2, N, 3, 5]`` | sent before each step |
+| ``obs`` | ``[T, 2, N, 3, 64]`` | result of each step |
+| ``reward`` | ``[T, 2, N, 3]`` | result of each step |
+| ``state_env`` | ``[N, 8, F, T+1]`` | the members' fields at the steps' boundaries; NaN if unknown |
+
+Each scenario has a ``name``, ``slots`` by member, and extras by member in ``unit``. If ``reward_function`` is null, the
+bounties are the game's defaults.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""An agent that plays somebody else's games of Derk's Gym, and adapts between them."""
+"""Play of an agent in remote games of Derk's Gym, where it adapts from episode to episode."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from pearl_lightning.experience.player import MetaAgent, Player
 
 
 class RemotePlayer:
-    """A ``Player`` in one session of a remote game: it is given the game's arrays and sees what the agent may see.
+    """A ``Player`` in one session of a remote game. It converts the game's arrays to the observations of the agent.
 
     Args:
-        agent: Plays.
-        teams: Number of teams, each of which meets a task of its own.
-        masks_items: Do not show the agent who holds what.
-        horizon: Steps of an episode, for an agent that observes the time left.
+        agent: Agent that plays.
+        teams: Number of teams; each has its own task.
+        masks_items: Whether the item flags of the observation are set to 0.
+        horizon: Number of steps in an episode, for an agent that observes the remaining time; None for other agents.
         settings: Further settings of the ``Player``.
     """
 
@@ -47,7 +47,7 @@ class RemotePlayer:
         self.player.observe(torch.from_numpy(reward), self._seen(next_observation))
 
     def end(self) -> None:
-        """The episode is over."""
+        """Finish the episode."""
         self.player.end()
         self._step = 0
 

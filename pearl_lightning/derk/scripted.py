@@ -19,7 +19,7 @@ NAMES = frozenset(OPPONENTS)
 class ScriptedAgent(ContextFreeAgent):
     """An agent that plays one of ``OPPONENTS``, for example with ``pearl evaluate sniper``. It does not learn.
 
-    Deterministic actions are samples too.
+    It has no mode, so deterministic actions are samples too.
 
     Args:
         observation_features: Number of features in one agent's observation; features after the game's are ignored.

@@ -1,1 +1,1 @@
-"""Environments that host tasks. They know nothing of learning."""
+"""Environments that host tasks. They contain no learning code."""

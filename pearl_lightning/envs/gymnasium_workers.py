@@ -198,7 +198,7 @@ class ArenaWorkers:
 
 
 class _Broken(Exception):
-    """Raised if a worker has ended, with a message that says how, or does not answer, without one."""
+    """Raised if a worker has ended, with a message about the cause, or does not answer, without a message."""
 
 
 class _Worker:

@@ -29,12 +29,19 @@ class MetaEnv(EnvBase):
     An episode is over when it has ended in every arena, or at the horizon. An arena that ends before the others waits
     for them: its actions have no effect.
 
-    Keys: ``("agents", "observation")`` ``[arena, agent, feature]``, ``("agents", "action")``
-    ``[arena, agent, action]``, ``("agents", "reward")`` ``[arena, agent, 1]``, ``done``/``terminated``/``truncated``
-    ``[arena, 1]`` and ``task`` ``[arena]`` (int64, index into ``tasks``; not for the policy). Some environments also
-    have optional keys: ``("agents", "training_reward")``, of the same shape as the reward, a denser reward for training
-    if the task's reward is sparse; ``("agents", "events")`` ``[arena, agent, event]``, the events of a step that some
-    task rewards; and ``outcome`` ``[arena, 1]`` (1 won, 0 tied, -1 lost; 0 before the last step).
+    Keys of every environment:
+
+    * ``("agents", "observation")`` ``[arena, agent, feature]``
+    * ``("agents", "action")`` ``[arena, agent, action]``
+    * ``("agents", "reward")`` ``[arena, agent, 1]``
+    * ``done``, ``terminated`` and ``truncated`` ``[arena, 1]``
+    * ``task`` ``[arena]``: int64, index into ``tasks``; the policy must not read it
+
+    Optional keys:
+
+    * ``("agents", "training_reward")``, of the reward's shape: a denser reward for training if the reward is sparse
+    * ``("agents", "events")`` ``[arena, agent, event]``: the events of a step that some task rewards
+    * ``outcome`` ``[arena, 1]``: 1 won, 0 tied, -1 lost; 0 before the last step
 
     Args:
         arenas: Number of arenas, at least 1.

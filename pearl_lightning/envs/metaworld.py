@@ -101,12 +101,12 @@ class MetaWorldTasks(TaskDistribution[MetaWorldTask]):
     Each environment has 50 tasks in each split that contains it. In ML1, training and test have different goals of one
     environment. In ML10, ML25 and ML45, the test tasks belong to environments that are not in training. Meta-World has
     no validation tasks, and settings must not be chosen on test tasks. Therefore the last ``validation_goals`` tasks of
-    each training environment are held out from its 50 training tasks.
+    each training environment are held out from its 50 tasks.
 
     Args:
         benchmark: ``ML1``, ``ML10``, ``ML25`` or ``ML45``.
         env: Name of the environment of ML1, such as ``reach-v3``; null for the other benchmarks.
-        validation_goals: Number of training tasks of each environment that are held out for validation, in [0, 49].
+        validation_goals: Number of tasks of each training environment that are held out for validation, in [0, 49].
         seed: Seed of the goals in Meta-World, at least 0.
 
     Raises:

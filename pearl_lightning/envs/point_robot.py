@@ -105,12 +105,16 @@ class PointRobot(MetaEnv):
     reward is written as ``training_reward``: the learner meta-trains on it, whereas context and evaluation use the
     sparse reward (sec. 6.3).
 
-    Differences from the original implementation (``rlkit/envs/point_robot.py`` of katerakelly/oyster): arenas are
-    batched; goals and starts come from separate generators instead of NumPy's global one; goals on the half-circle are
-    drawn uniformly instead of evenly spaced; actions outside [-1, 1] raise an error instead of being clipped; the
-    default is 100 train, 20 validation and 20 test tasks instead of 80 train and 20 test tasks. As in the original, the
-    dense robot has random starts. They are important: from a fixed start at the origin, one straight path does not
-    distinguish a goal from its mirror image, and learners converge to staying at the origin.
+    Differences from the original implementation (``rlkit/envs/point_robot.py`` of katerakelly/oyster):
+
+    * Arenas are batched.
+    * Goals and starts come from separate generators instead of NumPy's global one.
+    * Goals on the half-circle are drawn uniformly instead of evenly spaced.
+    * Actions outside [-1, 1] raise an error instead of being clipped.
+    * The default is 100 train, 20 validation and 20 test tasks instead of 80 train and 20 test tasks.
+
+    As in the original, the dense robot has random starts. They are important: from a fixed start at the origin, one
+    straight path does not distinguish a goal from its mirror image, and learners converge to staying at the origin.
 
     Args:
         arenas: Number of arenas, at least 1.

@@ -65,7 +65,7 @@ class EnvDataModule(LightningDataModule, ABC):
     store: Store | None = None
     """Storage of the collected episodes; created when training starts, with the generator of this process."""
     preparation_seconds: float = 0.0
-    """Time in seconds that the preparation of the environment took, such as the compilation of the simulator."""
+    """Seconds that the preparation of the environment took, such as the compilation of the simulator."""
     collector: ClassVar[str | None] = None
     """Name of the callback class that fills the store, for error messages; None if it is unknown."""
     _agent: LightningModule | None = None

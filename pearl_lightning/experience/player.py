@@ -50,7 +50,7 @@ class EpisodePlayer(ABC):
         Args:
             reward: Rewards ``[arena, agent]``.
             next_observation: Observations after the action ``[arena, agent, feature]``.
-            is_running: Whether the episode goes on in each arena ``[arena]``; in all of them by default.
+            is_running: Whether the episode has not ended yet in each arena ``[arena]``; true for all by default.
         """
 
     def end(self) -> None:  # noqa: B027
@@ -100,7 +100,7 @@ class Player(EpisodePlayer):
         self._observations: list[Tensor] = []
         self._actions: list[Tensor] = []
         self._rewards: list[Tensor] = []
-        self._is_running: Tensor | None = None  # the arenas in which the episode goes on; None for all of them
+        self._is_running: Tensor | None = None  # arenas whose episode has not ended; None: all of them
         self._played: list[Tensor] = []
         self._done: list[Tensor] = []
 

@@ -15,7 +15,7 @@ COUNTS = ("iterations", "episodes", "env_steps", "transitions")
 
 @dataclass(kw_only=True)
 class Progress:
-    """Counts and evaluations of one agent's training; the data module owns it.
+    """Counts and evaluations of one agent's training, held by the data module.
 
     Collectors and evaluations write it. Any callback may read it, as ``env_data(trainer).progress``, instead of
     looking for other callbacks. Counts are those of this process, summed over its collectors.

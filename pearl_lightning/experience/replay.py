@@ -123,7 +123,7 @@ class TaskReplay:
             meta-batch contains:
 
             - ``transitions`` ``[task, transition]``: observation, action, reward ``[..., step]``, steps (number of
-                played steps), next_observation (after them) and terminated (by their last).
+                played steps), next_observation (after the last of them) and terminated (whether it was terminated).
             - ``context`` ``[task, episode, step]`` of whole episodes: observation, next_observation, action, reward and
                 played, which is false for padding after the end of an episode.
             - ``beginning`` ``[task, step]``: the same of one more episode, if ``beginning`` is given.

@@ -16,7 +16,7 @@ def play_episode(env: MetaEnv, player: EpisodePlayer, attempts: int = 3) -> Tens
     Args:
         env: Environment; its tasks must be set.
         player: Player in all arenas.
-        attempts: Largest number of starts of the episode if the environment loses it, at least 1.
+        attempts: Number of times that the episode is started before its loss is an error, at least 1.
 
     Returns:
         Rows ``[arena, horizon + 1]`` with observation, action, reward and training_reward ``[arena, row, agent]``,

@@ -74,7 +74,7 @@ class TaskWriter(Writer):
 
     @property
     def are_whole(self) -> bool:
-        """Whether every stored episode has as many steps as there is room for."""
+        """Whether every stored episode was played up to the horizon."""
         return int(self.length.sum()) == int(self.filled.sum()) * (self.rows - 1)
 
     def state_dict(self) -> dict[str, Any]:

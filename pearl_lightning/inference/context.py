@@ -24,16 +24,16 @@ class ContextLayout:
     The ``agent.json`` of an exported agent contains these settings.
 
     Args:
-        stride: Number n of steps between two that are read: the encoder reads every n-th step, in training and in play.
-        reward_of: Reward of a transition that is read. ``stride``: the sum over its step and those that are not read
-            after it, so that rare events are not lost. ``step``: that of its step, which belongs to the observation and
-            the action. If every step has a reward, one exact reward can tell more about the task than a sum.
-        salient: Largest number of transitions per episode, after the stride; those with the largest absolute rewards
-            are read. None to read all. If rewards are rare and the reward function is hidden, most transitions have no
-            reward and carry little information.
-        next_observation: Whether the encoder also reads the change of the observation at each step: the effect of an
-            action, in addition to its reward (Rakelly et al. 2019, sec. 3; their code does so for tasks with different
-            dynamics).
+        stride: Distance of the steps that the encoder reads, at least 1: with n, every n-th step, in training and in
+            play.
+        reward_of: Reward of a transition that is read. ``stride``: the sum over its step and the steps after it that
+            are not read, so that rare events are not lost. ``step``: that of its step, which belongs to the observation
+            and the action. If every step has a reward, one exact reward can tell more about the task than a sum.
+        salient: Number of transitions per episode that the encoder reads, at least 1: those with the largest absolute
+            rewards, among the steps that the stride selects. None to read all. If rewards are rare and the reward
+            function is hidden, most transitions have no reward and carry little information.
+        next_observation: Whether the encoder also reads the change of the observation at each step (Rakelly et al.
+            2019, sec. 3). This is the effect of an action, which tasks with different dynamics need.
         reward_scale: Multiplier on the rewards that the encoder reads. Rewards that are small compared with dozens of
             observed features have little effect on the encoder.
 
@@ -115,7 +115,7 @@ class ContextReader:
         return rows
 
     def played(self, steps: TensorDictBase) -> Tensor | None:
-        """Which of the selected ``transitions`` were played ``[..., transition]``; None if all of them were.
+        """Return the mask of the selected ``transitions`` that were played ``[..., transition]``; None if all were.
 
         The others are padding after the end of an episode, which an encoder must not read.
 
@@ -130,7 +130,7 @@ class ContextReader:
         return played.gather(-1, self._most_salient(unselected.transitions(steps)[..., -1], played))
 
     def _unselected(self, steps: TensorDictBase) -> Tensor | None:
-        """Which transitions were played ``[..., transition]``, before the salient ones are selected; None for all."""
+        """Mask of the played transitions ``[..., transition]``, before the salient ones are selected; None for all."""
         played: Tensor | None = steps.get("played", None)
         if played is None or bool(played.all()):
             return None

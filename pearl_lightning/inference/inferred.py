@@ -28,8 +28,8 @@ class Inferred:
         z: A sample of each posterior ``[task, latent]``.
         descriptor: Descriptors of the tasks ``[task, number]``, with mean 0 and variance 1 over the train tasks; None
             if the tasks have none.
-        played: Which transitions were played ``[task, transition]``, while the others are padding after the end of an
-            episode; None if all were.
+        played: Mask of the transitions that were played ``[task, transition]``; the others are padding after the end
+            of an episode. None if all were played.
     """
 
     encoder: ContextEncoder

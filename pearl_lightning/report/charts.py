@@ -1,9 +1,8 @@
 """Curves as inline SVG.
 
 Colours come from the page's style sheet, so a chart follows the reader's light or dark mode, and each point shows its
-values on hover. Matplotlib's SVG writer does neither: it writes fixed colours and no titles. Its charts are also larger
-(348 kB instead of 114 kB for the 20 charts of a long run, 55 kB instead of 7 kB for the 5 of a short one) and repeat
-element ids, which must be unique within a page.
+values on hover. Matplotlib's SVG writer does neither: it writes fixed colours and no titles. Its charts are also at
+least three times as large, and repeat element ids, which must be unique within a page.
 """
 
 from __future__ import annotations

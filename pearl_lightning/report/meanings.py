@@ -61,7 +61,7 @@ MEANINGS = {
     "collect/return": Meaning(
         _TRAINING,
         "Training return",
-        "Mean return of the team on the training tasks, by the kind of episode. Higher is better, but exploration "
+        "Mean return of the team on the train tasks, by the kind of episode. Higher is better, but exploration "
         "lowers it, so compare agents by the validation return.",
         over_env_steps=True,
     ),

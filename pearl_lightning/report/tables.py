@@ -11,7 +11,7 @@ from pearl_lightning.report.records import RunRecord
 
 PARTS = {
     "compilation": "compiling the simulator before training; once per installation",
-    "collection": "playing the training tasks",
+    "collection": "playing the train tasks",
     "updates": "learning, and everything else",
     "evaluation": "playing the validation tasks; the first time includes the start of the environment",
     "checkpoints": "writing checkpoints",

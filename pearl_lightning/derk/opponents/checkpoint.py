@@ -15,16 +15,16 @@ from pearl_lightning.inference.belief import FixedBelief
 
 
 class CheckpointOpponent(Opponent):
-    """An agent as a checkpoint has it, which does not adapt: it acts on the prior's mean in every match.
+    """The agent of a checkpoint. It does not adapt: in every match, it acts on the mean of its prior.
 
-    It plays samples of its policy, as it did in training.
+    It plays samples of its policy, as in training.
 
     Args:
-        path: A ``.ckpt`` of ``pearl fit`` on Derk's Gym, trained on the game's own observations.
+        path: A ``.ckpt`` of ``pearl fit`` on Derk's Gym, trained on the game's observations without additions.
 
     Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: It is no checkpoint, or of an agent of another environment.
+        FileNotFoundError: The file does not exist.
+        ValueError: The file is not a checkpoint, or its agent was made for another environment.
     """
 
     def __init__(self, path: str) -> None:

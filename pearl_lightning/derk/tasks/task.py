@@ -79,9 +79,12 @@ class DerkTask:
     def privileged(self, opponents: Sequence[str]) -> Tensor:
         """Encode the task as numbers ``[agent, feature]``, for an oracle.
 
-        The features are: one-hot item of each slot of the agent (45); share of the other team that holds each item
-        (15); the bounties (22; those rewarded per hitpoint are multiplied by 100); one-hot opponent among
-        ``opponents``, all zeros if it is not one of them.
+        The features are, in this order:
+
+        * the item of each slot of the agent, one-hot (45 numbers)
+        * the share of the other team that holds each item (15)
+        * the bounties; those rewarded per hitpoint are multiplied by 100 (22)
+        * the opponent, one-hot among ``opponents``; all zeros if it is not one of them
         """
         own = torch.zeros(AGENTS, SLOTS, len(ITEMS))
         held = torch.zeros(AGENTS, len(ITEMS))

@@ -52,7 +52,7 @@ class CheetahVel(Cheetah):
     """The half-cheetah that runs at a hidden velocity (Half-Cheetah-Vel in Rakelly et al. 2019).
 
     The reward of a step is minus the distance to the target velocity minus 0.05 times the squared norm of the action.
-    A task is a mapping with the key ``velocity``, in meters per second; ``ParameterTasks`` draws it.
+    A task is a mapping with the key ``velocity``, in metres per second; ``ParameterTasks`` draws it.
     """
 
     task_kind = Mapping

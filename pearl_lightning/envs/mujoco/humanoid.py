@@ -25,7 +25,7 @@ class HumanoidDir(MujocoEnv):
 
     Observation: all positions but those in the plane, all velocities, inertias and velocities of the parts of the body,
     forces of the actuators and external forces (``rlkit/envs/humanoid_dir.py`` of oyster). The reward of a step is 1.25
-    times the velocity of the center of mass in the direction, plus 5, minus 0.1 times the squared norm of the controls
+    times the velocity of the centre of mass in the direction, plus 5, minus 0.1 times the squared norm of the controls
     and the cost of impacts, at most 10. Standing still is rewarded with 5 per step. An episode terminates when the
     torso is lower than 1 or higher than 2.
     """

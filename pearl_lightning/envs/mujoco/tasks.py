@@ -31,7 +31,7 @@ class Goal:
     """A place to move to.
 
     Args:
-        position: Position (x, y) of the goal, in meters.
+        position: Position (x, y) of the goal, in metres.
     """
 
     position: tuple[float, float]
@@ -118,7 +118,7 @@ class GoalsInDisc(TaskDistribution[Goal]):
     """Goals drawn uniformly from a disc around the start.
 
     Args:
-        radius: Radius of the disc, in meters; above 0.
+        radius: Radius of the disc, in metres; above 0.
         train_tasks: Number of train tasks, at least 1.
         validation_tasks: Number of held-out tasks for evaluation during training, at least 0.
         test_tasks: Number of held-out tasks for the final evaluation, at least 0.

@@ -43,8 +43,8 @@ class ContextEncoder(nn.Module, ABC):
         Args:
             state: State before them ``[task, ...]``.
             context: Transitions ``[task, transition, feature]``.
-            played: Which of them were played ``[task, transition]``; the others are padding and must not change the
-                state. None if all were.
+            played: Mask of the transitions that were played ``[task, transition]``; the others are padding and must not
+                change the state. None if all were played.
         """
 
     @abstractmethod

@@ -41,7 +41,7 @@ class Player(Protocol):
         """Take in the result of the last action: rewards ``[team, agent]``, observations ``[team, agent, 64]``."""
 
     def end(self) -> None:
-        """The episode is over."""
+        """Finish the episode."""
 
 
 class AgentServer:

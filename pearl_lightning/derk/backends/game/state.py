@@ -43,8 +43,8 @@ STATE_FIELDS: tuple[str, ...] = (
 def parse_state(archetypes: list[dict[str, Any]], arenas: int) -> Array:
     """Convert the game's state to an array ``[arena, member, field]``, in the order of ``STATE_FIELDS``.
 
-    Fields that a statue does not have are NaN, and so are fields that the game does not send: it sends positions,
-    velocities, forces and ground contact only for the first entity, which is home's first Derkling in the first arena.
+    Fields that a statue does not have are NaN, and so are fields that the game does not send. It sends positions,
+    velocities, forces and ground contact only for the first entity: home's first Derkling in the first arena.
 
     Args:
         archetypes: ``gameState`` in the info of a step. Entities of one kind share an entry. Each of its components
