@@ -28,7 +28,7 @@ class ContextLayout:
             play.
         reward_of: Reward of a transition that is read. ``stride``: the sum over its step and the steps after it that
             are not read, so that rare events are not lost. ``step``: that of its step, which belongs to the observation
-            and the action. If every step has a reward, one exact reward can tell more about the task than a sum.
+            and the action. If every step has a reward, one exact reward can be better evidence of the task than a sum.
         salient: Number of transitions per episode that the encoder reads, at least 1: those with the largest absolute
             rewards, among the steps that the stride selects. None to read all. If rewards are rare and the reward
             function is hidden, most transitions have no reward and carry little information.
