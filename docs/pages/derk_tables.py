@@ -8,7 +8,8 @@ from pearl_lightning.derk import interface
 
 HEAD = """# Derk's interface
 
-This page is generated from `pearl_lightning/derk/interface.py`. The [rules](../derk_rules.md) define the numbers.
+This page is generated from `pearl_lightning/derk/interface.py`. The [rules](../environments/derk_rules.md) define the
+numbers.
 """
 
 

@@ -22,8 +22,8 @@ DOCS = ROOT / "docs"
 LINK = re.compile(r"(?<=\]\()(\.\./[^)#\s]+)")
 """Links that may leave docs/."""
 MARKS = re.compile(r"^(```\w+) (?:run|no-run)$", flags=re.MULTILINE)
-"""Marks that define how tests treat a block (see CONTRIBUTING.md)."""
-FOLLOWED = ("Guides", "Results")
+"""Marks that define how tests treat a block (see docs/contributing/tests.md)."""
+FOLLOWED = ("Concepts", "Guides", "Environments", "Results", "Contributing")
 """Parts of the navigation that contain every page of the folder of that name."""
 
 
@@ -32,19 +32,14 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
     for part in config.nav or []:
         for title, entries in part.items():
             if title in FOLLOWED:
-                given = {
-                    posixpath.normpath(entry if isinstance(entry, str) else next(iter(entry.values())))
-                    for entry in entries
-                }
-                folder = DOCS / title.lower()
-                entries += [
-                    f"{folder.name}/{p.name}"
-                    for p in sorted(folder.glob("*.md"))
-                    if f"{folder.name}/{p.name}" not in given
-                ]
+                entries += sorted(_pages_below(title.lower()) - set(entries))
             if title == "Reference":
                 entries.append({"Python": [{package: _api_path(package)} for package in api_pages.pages()]})
     return config
+
+
+def _pages_below(folder: str) -> set[str]:
+    return {path.relative_to(DOCS).as_posix() for path in (DOCS / folder).rglob("*.md")}
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:

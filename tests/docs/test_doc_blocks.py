@@ -31,8 +31,8 @@ class Parsed(BaseException):
     """A command's options are all right."""
 
 
-def names(pages: list[Path]) -> list[str]:
-    return [str(page.relative_to(ROOT)) for page in pages]
+def name(page: Path) -> str:
+    return page.relative_to(ROOT).as_posix()
 
 
 def having(*languages: str) -> list[Path]:
@@ -68,7 +68,7 @@ def short_trainings(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Trainer, "__init__", functools.wraps(original)(init))
 
 
-@pytest.mark.parametrize("page", [p for p in PAGES if any(map(is_executed, blocks(p)))], ids=lambda p: p.name)
+@pytest.mark.parametrize("page", [p for p in PAGES if any(map(is_executed, blocks(p)))], ids=name)
 @pytest.mark.usefixtures("short_trainings")
 def test_the_code_of_a_page_runs(page: Path, users_folder: Path) -> None:
     write_titled(page, users_folder)
@@ -86,14 +86,14 @@ def test_the_code_of_a_page_runs(page: Path, users_folder: Path) -> None:
             assert main(command) == 0, f"{block.where}: {command}"
 
 
-@pytest.mark.parametrize("page", having("python"), ids=lambda p: p.name)
+@pytest.mark.parametrize("page", having("python"), ids=name)
 def test_python_that_is_not_run_compiles(page: Path) -> None:
     for block in blocks(page):
         if block.language == "python":
             compile(block.code, block.where, "exec")
 
 
-@pytest.mark.parametrize("page", having(*SHELLS), ids=lambda p: p.name)
+@pytest.mark.parametrize("page", having(*SHELLS), ids=name)
 def test_shell_blocks_are_well_formed(page: Path) -> None:
     for block in blocks(page):
         if block.language in SHELLS:
@@ -101,7 +101,7 @@ def test_shell_blocks_are_well_formed(page: Path) -> None:
             assert checked.returncode == 0, f"{block.where}: {checked.stderr}"
 
 
-@pytest.mark.parametrize("page", having(*SHELLS), ids=lambda p: p.name)
+@pytest.mark.parametrize("page", having(*SHELLS), ids=name)
 def test_commands_options_and_configs_exist(
     page: Path, users_folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -130,7 +130,7 @@ def test_commands_options_and_configs_exist(
             assert status == 0, f"{block.where}: pearl {' '.join(command)}: {capfd.readouterr().err}"
 
 
-@pytest.mark.parametrize("page", having("yaml"), ids=lambda p: p.name)
+@pytest.mark.parametrize("page", having("yaml"), ids=name)
 def test_configs_are_mappings(page: Path) -> None:
     for block in blocks(page):
         if block.language == "yaml":

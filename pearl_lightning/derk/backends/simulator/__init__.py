@@ -1,4 +1,4 @@
-"""A fast, independent simulator of the game, written from ``docs/derk_rules.md`` and measurements.
+"""A fast, independent simulator of the game, written from ``docs/environments/derk_rules.md`` and measurements.
 
 A tick is scalar Python compiled by numba. Each stage has its own file; ``match.py`` defines their order. The CPU runs
 one arena per loop iteration, a GPU runs one arena per thread. ``SimulatorBackend`` is imported on first access, because

@@ -45,9 +45,9 @@ class Runner(Protocol):
 class SimulatorBackend:
     """Plays thousands of matches in parallel by the game's rules, without the game.
 
-    The same seeds and actions give the same matches, bit for bit, for any number of threads. ``docs/derk.md`` lists the
-    differences from the real game. The first simulator of a process compiles the rules when it is created, or loads
-    them if an earlier process has compiled them.
+    The same seeds and actions give the same matches, bit for bit, for any number of threads.
+    ``docs/environments/derk.md`` lists the differences from the real game. The first simulator of a process compiles
+    the rules when it is created, or loads them if an earlier process has compiled them.
 
     Attributes:
         compile_seconds: Time in seconds that the creation of this simulator spent on compilation; 0 if the rules were

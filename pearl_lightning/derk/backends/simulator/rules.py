@@ -1,7 +1,7 @@
 """The game's constants and tables, and the decorator that compiles a rule.
 
-Section numbers in this folder refer to ``docs/derk_rules.md``. Numbers are 32-bit: with a Python float the compiler
-would compute in 64 bits, which is slower on a GPU and differs from the game.
+Section numbers in this folder refer to ``docs/environments/derk_rules.md``. Numbers are 32-bit: with a Python float the
+compiler would compute in 64 bits, which is slower on a GPU and differs from the game.
 """
 
 from __future__ import annotations
