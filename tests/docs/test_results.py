@@ -63,7 +63,7 @@ def test_no_figure_is_stale(name: str) -> None:
     [
         ("bounties_sides.csv", "2.56", "2.57", {"bounties.md"}),
         ("derk_parity.csv", "99.997", "99.998", {"derk.md"}),
-        ("environments.json", "17253.", "17353.", {"how_it_works.md"}),
+        ("environments.json", "17253.", "17353.", {"mujoco.md"}),
         ("gym_pendulum-seed1.csv", "-539.1854", "-539.2854", {"gymnasium.md"}),
         ("families.json", "12.145914528518915", "12.245914528518915", {"README.md", "families.md", "loadouts.md"}),
     ],
