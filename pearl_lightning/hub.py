@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -148,12 +149,15 @@ def upload(folder: Path, repo: str, private: bool = False) -> str:
 
 
 def _api() -> HfApi:
-    """Return the interface of the Hub, with time limits."""
+    """Return the interface of the Hub, with time limits, and progress bars only in a terminal."""
     try:
         from huggingface_hub import HfApi, get_session
+        from huggingface_hub.utils import disable_progress_bars
     except ModuleNotFoundError as error:
         needed = "agents on the Hub need huggingface_hub: pip install 'pearl-lightning[hub]'"
         raise ModuleNotFoundError(needed, name="huggingface_hub") from error
+    if not sys.stderr.isatty():
+        disable_progress_bars()
     session = get_session()
     hooks = session.event_hooks
     if _limit not in hooks["request"]:
@@ -180,12 +184,10 @@ def _clear_errors(api: HfApi, repo: str, revision: str | None) -> Iterator[None]
         raise clear from error
 
 
-def _clear_error(error: BaseException, endpoint: str, repo: str, revision: str | None) -> OSError | None:
+def _clear_error(error: BaseException | None, endpoint: str, repo: str, revision: str | None) -> OSError | None:
     from huggingface_hub import errors
 
     if isinstance(error, errors.LocalEntryNotFoundError):  # the agent is not in the cache either
-        if error.__cause__ is None:
-            return ConnectionError(f"{repo} is not in the cache, and HF_HUB_OFFLINE forbids its download")
         return _clear_error(error.__cause__, endpoint, repo, revision)
     if isinstance(error, errors.OfflineModeIsEnabled):
         return ConnectionError(f"HF_HUB_OFFLINE forbids requests, and {repo} is not in the cache")

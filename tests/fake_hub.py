@@ -60,6 +60,10 @@ class FakeHub:
         """What the last commit of a repository holds."""
         return list(self.repos[repo].commits.values())[-1]
 
+    def put(self, repo: str, files: dict[str, bytes]) -> str:
+        """Commit files to a repository, without a request; return the commit."""
+        return self.repos.setdefault(repo, Repo()).commit(files)
+
     def close(self) -> None:
         self.server.shutdown()
         self.server.server_close()
@@ -73,7 +77,7 @@ class _Handler(BaseHTTPRequestHandler):
         """Stay quiet."""
 
     def _answer(self) -> None:
-        self.body = self.rfile.read(int(self.headers.get("Content-Length") or 0)) if not self._chunked() else b""
+        self.body = self._body()
         self.fake.requests.append(f"{self.command} {self.path}")
         time.sleep(self.fake.silence)
         path = unquote(urlsplit(self.path).path)
@@ -85,8 +89,15 @@ class _Handler(BaseHTTPRequestHandler):
 
     do_GET = do_HEAD = do_POST = do_PUT = _answer
 
-    def _chunked(self) -> bool:
-        return self.headers.get("Transfer-Encoding") == "chunked"
+    def _body(self) -> bytes:
+        if self.headers.get("Transfer-Encoding") != "chunked":
+            return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        data = b""
+        while (size := int(self.rfile.readline(), 16)) > 0:
+            data += self.rfile.read(size)
+            self.rfile.readline()
+        self.rfile.readline()
+        return data
 
     def _token(self) -> str:
         return (self.headers.get("Authorization") or "").removeprefix("Bearer ")
@@ -126,7 +137,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def create(self) -> None:
         if not self._may_write():
-            return
+            return None
         asked = json.loads(self.body)
         name = f"{asked.get('organization') or 'me'}/{asked['name']}"
         answer = {"url": f"{self.fake.url}/{name}", "name": name, "id": name}
@@ -139,7 +150,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def info(self, repo: str, revision: str = "main") -> None:
         if (found := self._readable(repo)) is None:
-            return
+            return None
         if (sha := found.resolve(revision)) is None:
             return self._fail(404, "RevisionNotFound", f"Invalid rev id: {revision}")
         siblings = [{"rfilename": name} for name in found.commits[sha]]
@@ -149,14 +160,14 @@ class _Handler(BaseHTTPRequestHandler):
 
     def tree(self, repo: str, revision: str) -> None:
         if (found := self._readable(repo)) is None:
-            return
+            return None
         if (sha := found.resolve(revision)) is None:
             return self._fail(404, "RevisionNotFound", f"Invalid rev id: {revision}")
         return self._send(200, [_entry(name, data) for name, data in found.commits[sha].items()])
 
     def file(self, repo: str, revision: str, name: str) -> None:
         if (found := self._readable(repo)) is None:
-            return
+            return None
         if (sha := found.resolve(revision)) is None or name not in found.commits[sha]:
             return self._fail(404, "EntryNotFound", "Entry not found")
         data = found.commits[sha][name]

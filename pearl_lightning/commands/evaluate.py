@@ -243,9 +243,9 @@ def _parser() -> PearlParser:
         "checkpoints",
         type=str,
         nargs="*",
-        help="A .ckpt of pearl fit, a run's folder or hf://OWNER/NAME, or several to compare on the same matches. random plays uniform "
-        "legal actions; the name of a scripted opponent of Derk's Gym, such as sniper, plays that opponent. By "
-        "default the agent of this package.",
+        help="A .ckpt of pearl fit, a run's folder or hf://OWNER/NAME, or several to compare on the same matches. "
+        "random plays uniform legal actions; the name of a scripted opponent of Derk's Gym, such as sniper, plays that "
+        "opponent. By default the agent of this package.",
     )
     add_config_argument(parser)
     parser.add_argument(

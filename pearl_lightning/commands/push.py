@@ -55,9 +55,8 @@ def _write(options: Any, folder: Path) -> None:
     updates = write_agent(player.checkpoint, config, folder / CHECKPOINT)
     write_config(config, folder / CONFIG)
     store_tasks(tasks, folder)
-    write_json(
-        {name: value for name, value in results.items() if name not in ("checkpoint", "config")}, folder / RESULTS
-    )
+    shared = {name: value for name, value in results.items() if name not in ("checkpoint", "config")}  # local paths
+    write_json(shared, folder / RESULTS)
     has_clip = options.clip and _film(player.checkpoint, folder / CLIP)
     _write_card(options, folder, tasks, updates, results, has_clip)
 
@@ -121,7 +120,7 @@ def _write_card(options: Any, folder: Path, tasks: Any, updates: int, results: d
     (folder / CARD).write_text(card.markdown(), encoding="utf-8")
     if foreign is not None:
         print(
-            f"{PREFIX}{options.repo} will be refused, because the settings contain {foreign!r}; see the guide to sharing"
+            f"{PREFIX}{options.repo} will be refused, because it contains {foreign!r}; the model card shows what to do"
         )
 
 

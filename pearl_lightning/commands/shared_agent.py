@@ -1,4 +1,4 @@
-"""Files of an agent that leaves its run: weights without what only training needs, and settings without this machine."""
+"""Files of an agent outside of its run: weights without what only training needs, settings without local paths."""
 
 from __future__ import annotations
 

@@ -67,8 +67,8 @@ class PearlCLI(ConfiguredCLI):
             given = str(requeued)
         if given is not None and is_fit and is_shared(given):
             raise ValueError(
-                f"ckpt_path must be a checkpoint of a run on this machine, got {given}: an agent on the Hub has neither "
-                "replay nor optimizers, so its training cannot be resumed"
+                f"ckpt_path must be a checkpoint of a run on this machine, got {given}: an agent on the Hub cannot be "
+                "trained further, because it has neither replay nor optimizers"
             )
         if given is not None:
             path = checkpoint_file(given, runs / config.name)

@@ -27,8 +27,9 @@ class OpponentTasks(DerkTasks):
     Args:
         styles: Opponents to train against, names for ``pearl_lightning.derk.opponents.make_opponent``: scripted
             opponents, ``checkpoint:runs/NAME/checkpoints/last.ckpt``, ``checkpoint:hf://OWNER/NAME`` (an agent on the
-            Hugging Face Hub), ``server:ws://127.0.0.1:8789`` (an agent server of gym-derk), the ``module.Class`` of a custom opponent, or ``selves:hard`` (past versions of the learner,
-            see ``SelfPlayPool``; they change during training, so they are not in the held-out tasks).
+            Hugging Face Hub), ``server:ws://127.0.0.1:8789`` (an agent server of gym-derk), the ``module.Class`` of a
+            custom opponent, or ``selves:hard`` (past versions of the learner, see ``SelfPlayPool``; they change during
+            training, so they are not in the held-out tasks).
         new_styles: Opponents of the second test split; none of them may be in ``styles``.
         own_items: Items that the learner's agents may hold, by slot (``ITEMS_BY_SLOT``). A slot that is missing here
             may hold any of its items.
