@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 import re
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +20,14 @@ from huggingface_hub import constants
 from pearl_lightning import hub as hub_module
 from pearl_lightning import load_agent
 from pearl_lightning.cli import main
+from pearl_lightning.derk.commands import league
+from pearl_lightning.derk.opponents import make_opponent
+from pearl_lightning.derk.opponents.checkpoint import CheckpointOpponent
+from pearl_lightning.derk.tasks import OpponentTasks
 from pearl_lightning.hub import download
+from pearl_lightning.trained import SHIPPED
+
+pytestmark = pytest.mark.slow
 
 Refused = Callable[[str], str]
 
@@ -30,7 +38,7 @@ def refused(capfd: pytest.CaptureFixture[str]) -> Refused:
 
     def line(name: str) -> str:
         assert main(["evaluate", name]) == 1
-        (told,) = [line for line in capfd.readouterr().err.splitlines() if line.startswith("pearl:")]
+        (told,) = capfd.readouterr().err.splitlines()
         return told.removeprefix("pearl: error: ")
 
     return line
@@ -68,9 +76,19 @@ def test_other_commands_take_it(pushed: FakeHub, capfd: pytest.CaptureFixture[st
     assert json.loads(Path("exported/agent.json").read_text())["observation_features"] == 2
     for command in ("watch", "serve"):  # both find its environment
         assert main([command, "hf://me/agent"]) == 1
-    watch, serve = capfd.readouterr().err.splitlines()[-2:]
+    watch, serve = capfd.readouterr().err.splitlines()
     assert watch.endswith("needs an environment that draws pictures, but PointRobot does not")
     assert "env must be Derk's Gym to be served, got PointRobot in" in serve
+
+
+def test_it_is_an_opponent_of_derks_gym(hub: FakeHub) -> None:
+    settings = SHIPPED.with_suffix(".yaml").read_bytes()
+    hub.put("me/derk", {"agent.ckpt": SHIPPED.read_bytes(), "agent.yaml": settings})
+    tasks = OpponentTasks(styles=["checkpoint:hf://me/derk"], train_tasks=1, validation_tasks=0, test_tasks=0)
+    expected = load_agent(SHIPPED).state_dict()
+    for opponent in (make_opponent(tasks[0].opponent), league._player("hf://me/derk")):
+        assert isinstance(opponent, CheckpointOpponent)
+        assert all(torch.equal(value, expected[name]) for name, value in opponent.agent.state_dict().items())
 
 
 def test_training_cannot_be_resumed_from_it_but_its_tasks_are_played(
@@ -116,15 +134,18 @@ def test_other_refusals_of_the_hub_are_explained(pushed: FakeHub, refused: Refus
 def test_a_repository_of_something_else_is_refused(file: str, pushed: FakeHub, refused: Refused) -> None:
     files = pushed.files("me/agent")
     pushed.put("me/other", {name: content for name, content in files.items() if name != file})
-    assert (
-        refused("hf://me/other")
-        == f"hf://me/other has no file {file}: it must be a repository that pearl push has written"
-    )
+    told = f"hf://me/other has no file {file}: it must be a repository that pearl push has written"
+    assert refused("hf://me/other") == told
 
 
 def test_a_hub_that_cannot_be_reached_is_named(hub: FakeHub, refused: Refused) -> None:
     hub.close()
     assert refused("hf://me/agent").startswith(f"{hub.url} cannot be reached: ")
+
+
+def test_the_offline_mode_is_named(hub: FakeHub, refused: Refused, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    assert refused("hf://me/agent") == "HF_HUB_OFFLINE forbids requests, and me/agent is not in the cache"
 
 
 def test_a_hub_that_does_not_answer_is_given_up(
@@ -140,7 +161,7 @@ def test_a_hub_that_does_not_answer_is_given_up(
 def test_without_the_package_the_extra_is_named(
     hub: FakeHub, refused: Refused, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "huggingface_hub", None)
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
     monkeypatch.setattr("pearl_lightning.missing.find_spec", lambda name: None)
     assert refused("hf://me/agent") == "hub needs huggingface_hub: pip install 'pearl-lightning[hub]'"
 
@@ -210,9 +231,8 @@ def test_a_checkpoint_that_names_foreign_code_is_refused(
     key: str, foreign: str, pushed: FakeHub, refused: Refused
 ) -> None:
     weights = torch.load(download("hf://me/agent"), weights_only=True)
-    weights["hyper_parameters"][key] = {"_class_path": f"{foreign}.Env", "encoder": {"class_path": f"{foreign}.Env"}}[
-        key
-    ]
+    path = f"{foreign}.Env"
+    weights["hyper_parameters"][key] = path if key == "_class_path" else {"class_path": path}
     torch.save(weights, "other.ckpt")
     replaced(pushed, "agent.ckpt", Path("other.ckpt").read_bytes())
     assert f"its settings contain '{foreign}.Env'" in refused("hf://me/agent")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -11,11 +12,22 @@ import torch
 import yaml
 from fake_hub import READER, FakeHub
 from huggingface_hub import ModelCard
+from PIL import Image
 
 from pearl_lightning import load_agent
 from pearl_lightning.cli import main
 from pearl_lightning.evaluation import AdaptationTable
 
+DRAWN = """
+import numpy as np
+from pearl_lightning.envs.point_robot import PointRobot
+
+
+class Drawn(PointRobot):
+    def picture(self):
+        return np.zeros((20, 120, 3), np.uint8)
+"""
+pytestmark = pytest.mark.slow
 FILES = {"README.md", "adaptation.json", "agent.ckpt", "agent.yaml", "config.yaml", "tasks.json"}
 PLAYED = ["--episodes", "2", "--matches", "1", "--png", "a.png", "--csv", "a.csv"]
 
@@ -87,6 +99,22 @@ def test_the_card_is_one_that_the_hub_understands(shared_files: Path) -> None:
     assert values["gain, last minus first"] == pytest.approx(table.gain.mean, abs=1e-4)
     assert "pearl evaluate hf://me/agent\n" in card.text
     assert "adaptation.gif" not in card.text
+
+
+def test_a_clip_is_drawn_and_foreign_code_is_announced(
+    one_update: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "drawing.py").write_text(DRAWN)
+    monkeypatch.syspath_prepend(tmp_path)
+    config = one_update / "config.yaml"
+    config.write_text(re.sub(r"class_path: \S*PointRobot", "class_path: drawing.Drawn", config.read_text()))
+    assert main(["push", str(one_update), "me/drawn", "--out", str(tmp_path / "files")]) == 0
+    assert "hf://me/drawn will be refused, because it contains 'drawing.Drawn'" in capfd.readouterr().out
+    with Image.open(tmp_path / "files" / "adaptation.gif") as clip:
+        assert clip.n_frames > 2
+    card = (tmp_path / "files" / "README.md").read_text()
+    assert "(adaptation.gif)" in card
+    assert "hf download me/drawn --local-dir drawn\npearl evaluate drawn/agent.ckpt\n" in card
 
 
 def test_nothing_of_this_machine_and_of_training_is_shared(shared_files: Path, one_update: Path) -> None:
