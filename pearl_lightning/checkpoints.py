@@ -12,6 +12,8 @@ from typing import Any
 import torch
 from pytorch_lightning import LightningModule
 
+from pearl_lightning.hub import download, is_shared
+
 INSTANTIATOR = "pytorch_lightning.cli.instantiate_module"
 """Function with which Lightning rebuilds a module from hyperparameters in config format."""
 
@@ -20,13 +22,17 @@ def checkpoint_file(given: str, named_run: Path | None = None) -> Path:
     """Find the checkpoint that a command-line argument names.
 
     Args:
-        given: A ``.ckpt`` file; the folder of a run, for its ``last.ckpt``; or, with ``named_run``, ``last`` or
-            ``best``.
+        given: A ``.ckpt`` file; the folder of a run, for its ``last.ckpt``; ``hf://OWNER/NAME[@REVISION]``, which is
+            downloaded; or, with ``named_run``, ``last`` or ``best``.
         named_run: Folder of the run that ``last`` and ``best`` refer to.
 
     Raises:
         FileNotFoundError: The checkpoint does not exist.
+        OSError: It cannot be downloaded.
+        ValueError: A downloaded checkpoint is refused.
     """
+    if is_shared(given):
+        return download(given)
     path = Path(given)
     if named_run is not None and given in ("last", "best") and not path.exists():
         path = named_run / "checkpoints" / f"{given}.ckpt"
@@ -37,11 +43,11 @@ def checkpoint_file(given: str, named_run: Path | None = None) -> Path:
     return path
 
 
-def load_checkpoint(path: Path) -> dict[str, Any]:
+def load_checkpoint(path: Path | str) -> dict[str, Any]:
     """Load a checkpoint of this library to the CPU.
 
     Args:
-        path: A ``.ckpt`` file, or the folder of a run, for its ``last.ckpt``.
+        path: A ``.ckpt`` file, the folder of a run, for its ``last.ckpt``, or ``hf://OWNER/NAME[@REVISION]``.
 
     Raises:
         FileNotFoundError: The file does not exist.

@@ -10,6 +10,7 @@ DISTRIBUTIONS = {
     "Box2D": "gymnasium[box2d]",
     "av": "pearl-lightning[video]",
     "comet_ml": "comet-ml",
+    "huggingface_hub": "pearl-lightning[hub]",
     "metaworld": "pearl-lightning[metaworld]",
     "mujoco": "pearl-lightning[mujoco]",
     "numba_cuda": "pearl-lightning[gpu]",

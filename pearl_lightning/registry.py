@@ -61,6 +61,10 @@ COMMANDS = {
         "pearl_lightning.commands.export:run",
         "write policy and encoder as .pt2 and ONNX: pearl export runs/NAME/checkpoints/last.ckpt",
     ),
+    "push": Command(
+        "pearl_lightning.commands.push:run",
+        "upload an agent and its results to the Hugging Face Hub: pearl push runs/NAME OWNER/NAME",
+    ),
     "tasks": Command("pearl_lightning.commands.tasks:run", "list the tasks of a config by split: pearl tasks derk"),
     "configs": Command("pearl_lightning.commands.configs:run", "list the ready-made configs and how to combine them"),
     "init": Command(

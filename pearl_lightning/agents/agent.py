@@ -13,7 +13,7 @@ from pytorch_lightning.callbacks import GradientAccumulationScheduler
 from torch import Tensor
 
 from pearl_lightning.action_space import ActionSpace
-from pearl_lightning.checkpoints import load_checkpoint
+from pearl_lightning.checkpoints import checkpoint_file, load_checkpoint
 from pearl_lightning.inference.belief import Belief
 from pearl_lightning.randomness import make_generator
 
@@ -106,16 +106,17 @@ class Agent(LightningModule, ABC):
         """Do nothing: ``AdaptationEvaluation`` plays the test tasks."""
 
 
-def load_agent(path: Path) -> Agent:
+def load_agent(path: Path | str) -> Agent:
     """Load the agent of a checkpoint of ``pearl fit`` to the CPU, in evaluation mode.
 
     Args:
-        path: A ``.ckpt`` file, or the folder of a run, for its ``last.ckpt``.
+        path: A ``.ckpt`` file, the folder of a run, for its ``last.ckpt``, or ``hf://OWNER/NAME[@REVISION]``.
 
     Raises:
         FileNotFoundError: The file does not exist.
         ValueError: The file is not a checkpoint of an ``Agent``.
     """
+    path = checkpoint_file(str(path))
     class_path = load_checkpoint(path)["hyper_parameters"]["_class_path"]
     module, _, name = class_path.rpartition(".")
     agent_class = getattr(import_module(module), name, None)

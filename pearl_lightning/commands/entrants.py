@@ -11,6 +11,7 @@ from pearl_lightning.commands.config_files import find_config
 from pearl_lightning.commands.parser import PearlParser
 from pearl_lightning.commands.playing import evaluated_deterministically
 from pearl_lightning.commands.stored_tasks import STORED_TASKS
+from pearl_lightning.hub import PREFIX, shared_name
 from pearl_lightning.registry import scripts
 from pearl_lightning.trained import SHIPPED
 
@@ -44,6 +45,11 @@ class Entrant:
     configs: tuple[Path, ...]
     folder: Path
     overlay: tuple[Path, ...] = ()
+
+    @property
+    def source(self) -> str:
+        """Name for results: ``hf://OWNER/NAME@COMMIT``, the path of a checkpoint, or the name."""
+        return self.name if self.checkpoint is None else shared_name(self.checkpoint) or str(self.checkpoint)
 
     def is_deterministic(self, asked: bool | None) -> bool:
         """Whether to play the policy's mode: the option ``asked`` if given, else as in the run's evaluations.
@@ -91,26 +97,29 @@ def entrants(names: Sequence[str], configs: Sequence[str], overlay: Sequence[Pat
     """
     given = [find_config(config) for config in configs]
     names = names or [str(SHIPPED)]
-    found = {name: entrant(Path(name), given, overlay) for name in names if not needs_no_checkpoint(name)}
+    found = {name: entrant(name, given, overlay) for name in names if not needs_no_checkpoint(name)}
     if not found and not given:
         raise ValueError(f"--config must be given if no checkpoint plays: {names[0]} needs an environment (data.env)")
     first = next(iter(found.values()), Entrant(names[0], None, tuple(given), Path("runs") / names[0], tuple(overlay)))
     return [found.get(name) or replace(first, name=name, checkpoint=None) for name in names]
 
 
-def entrant(checkpoint: Path, given: Sequence[Path], overlay: Sequence[Path]) -> Entrant:
+def entrant(checkpoint: str, given: Sequence[Path], overlay: Sequence[Path]) -> Entrant:
     """Return the player of a checkpoint or of a run's last checkpoint; its config is the run's unless one is given."""
     from pearl_lightning.checkpoints import checkpoint_file
 
-    checkpoint = checkpoint_file(str(checkpoint))
-    name, folder, config = run_of(checkpoint)
-    return Entrant(name, checkpoint, tuple(given or [config]), folder, tuple(overlay))
+    path = checkpoint_file(checkpoint)
+    name, folder, config = run_of(path)
+    return Entrant(name, path, tuple(given or [config]), folder, tuple(overlay))
 
 
 def run_of(checkpoint: Path) -> tuple[str, Path, Path]:
     """Name, folder and config of the run of a checkpoint."""
     if checkpoint == SHIPPED:  # results must not be written to the package
         return "shipped", Path("runs") / "shipped", SHIPPED.with_suffix(".yaml")
+    if (shared := shared_name(checkpoint)) is not None:  # nor to the cache of downloads
+        repo = Path(shared.removeprefix(PREFIX).partition("@")[0])
+        return repo.name, Path("runs") / "hub" / repo, checkpoint.with_suffix(".yaml")
     if checkpoint.parent.name in ("checkpoints", "snapshots"):
         folder = checkpoint.parent.parent
         return folder.name, folder, _config_of(checkpoint, folder)
@@ -118,7 +127,7 @@ def run_of(checkpoint: Path) -> tuple[str, Path, Path]:
 
 
 def _config_of(checkpoint: Path, folder: Path) -> Path:
-    """Config in the checkpoint's folder, else of the run that contains it, else of the run that it names."""
+    """Config of the same name, else in the folder, else of the run that contains it, else of the run that it names."""
     runs = [above for above in folder.absolute().parents if (above / STORED_TASKS).is_file()]
     if not (folder / "config.yaml").is_file() and checkpoint.is_file():
         from pearl_lightning.checkpoints import load_checkpoint
@@ -126,7 +135,8 @@ def _config_of(checkpoint: Path, folder: Path) -> Path:
         named = load_checkpoint(checkpoint).get("run_folder")
         runs += [Path(named)] if named else []
     configs = [run / "config.yaml" for run in (folder, *runs)]
-    return next((config for config in configs if config.is_file()), configs[0])
+    own = checkpoint.with_suffix(".yaml")  # beside an agent that pearl push has written
+    return next((config for config in (own, *configs) if config.is_file()), configs[0])
 
 
 def add_checkpoint_argument(parser: PearlParser) -> None:
@@ -136,5 +146,6 @@ def add_checkpoint_argument(parser: PearlParser) -> None:
         type=str,
         nargs="?",
         default=str(SHIPPED),
-        help="A .ckpt of pearl fit on Derk's Gym, or a run's folder; by default the agent of this package.",
+        help="A .ckpt of pearl fit on Derk's Gym, a run's folder, or hf://OWNER/NAME; by default the agent of this "
+        "package.",
     )

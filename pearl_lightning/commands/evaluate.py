@@ -158,7 +158,7 @@ def _print_and_write(result: AdaptationResult, evaluation: _Evaluation, options:
     print(format_table(result.table()))
     entrant, is_sampled = evaluation.entrant, not evaluation.deterministic
     settings = {
-        "checkpoint": str(entrant.checkpoint or entrant.name),
+        "checkpoint": entrant.source,
         "config": str(entrant.configs[0]),
         "split": options.tasks,
         "backend": evaluation.backend,
@@ -220,7 +220,7 @@ def _print_modes(entered: Sequence[Entrant], modes: Sequence[bool]) -> None:
         return
     for entrant, mode in zip(entered, modes, strict=True):
         if entrant.checkpoint is not None:
-            print(f"{entrant.checkpoint} plays {'its mode' if mode else 'samples'}, as in its run's evaluations")
+            print(f"{entrant.source} plays {'its mode' if mode else 'samples'}, as in its run's evaluations")
     print("Use --deterministic or --sampled to play all policies in the same way.")
 
 
@@ -243,9 +243,9 @@ def _parser() -> PearlParser:
         "checkpoints",
         type=str,
         nargs="*",
-        help="A .ckpt of pearl fit or a run's folder, or several to compare on the same matches. random plays uniform "
-        "legal actions; the name of a scripted opponent of Derk's Gym, such as sniper, plays that opponent. By "
-        "default the agent of this package.",
+        help="A .ckpt of pearl fit, a run's folder or hf://OWNER/NAME, or several to compare on the same matches. "
+        "random plays uniform legal actions; the name of a scripted opponent of Derk's Gym, such as sniper, plays that "
+        "opponent. By default the agent of this package.",
     )
     add_config_argument(parser)
     parser.add_argument(

@@ -48,7 +48,7 @@ def _parser() -> PearlParser:
         "checkpoint",
         type=str | None,
         nargs="?",
-        help="A .ckpt of pearl fit, or a run's folder; by default the agent of this package.",
+        help="A .ckpt of pearl fit, a run's folder, or hf://OWNER/NAME; by default the agent of this package.",
     )
     parser.add_argument(
         "--out",

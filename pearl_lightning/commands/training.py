@@ -41,6 +41,7 @@ from pearl_lightning.commands.runs import (
     resumed_folder,
 )
 from pearl_lightning.commands.stored_tasks import STORED_TASKS
+from pearl_lightning.hub import is_shared
 from pearl_lightning.loggers import MetricsCsv, TensorBoardEvents
 
 
@@ -64,6 +65,11 @@ class PearlCLI(ConfiguredCLI):
         if given is None and is_fit and (requeued := requeued_checkpoint(runs, config.name, args)):
             print(f"pearl: SLURM has requeued this job: resuming {requeued}", file=sys.stderr)
             given = str(requeued)
+        if given is not None and is_fit and is_shared(given):
+            raise ValueError(
+                f"ckpt_path must be a checkpoint of a run on this machine, got {given}: an agent on the Hub cannot be "
+                "trained further, because it has neither replay nor optimizers"
+            )
         if given is not None:
             path = checkpoint_file(given, runs / config.name)
             config.ckpt_path, self.checkpoint = str(path), load_checkpoint(path)

@@ -28,7 +28,7 @@ def run(arguments: list[str]) -> None:
 
         video_codec()  # raises an error before the episodes if the video cannot be written
     overlay, split_name = family_overlay(options.tasks)
-    player = entrant(Path(options.checkpoint), [Path(config) for config in options.config or []], overlay)
+    player = entrant(options.checkpoint, [Path(config) for config in options.config or []], overlay)
     env = make_env(
         player.configs,
         options.backend,

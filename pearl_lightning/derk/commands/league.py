@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pearl_lightning.commands.outputs import output_file
 from pearl_lightning.commands.parser import PearlParser, quiet
+from pearl_lightning.hub import is_shared
 from pearl_lightning.progress_bar import progress_bar
 
 if TYPE_CHECKING:
@@ -55,7 +56,8 @@ def _player(given: str) -> Opponent:
 
     if given.startswith("selves:"):
         raise ValueError(f"players must not change, got {given}: its pool is filled during training only")
-    return make_opponent(f"checkpoint:{given}" if given.endswith(".ckpt") and ":" not in given else given)
+    is_checkpoint = is_shared(given) or (given.endswith(".ckpt") and ":" not in given)
+    return make_opponent(f"checkpoint:{given}" if is_checkpoint else given)
 
 
 def _names(players: list[str]) -> list[str]:
@@ -74,7 +76,9 @@ def _parser() -> PearlParser:
         description="Play every player against every other, home and away, without adaptation. Print a cross table "
         "and Elo ratings.",
     )
-    parser.add_argument("players", type=str, nargs="+", help="A .ckpt of pearl fit, or the name of an opponent.")
+    parser.add_argument(
+        "players", type=str, nargs="+", help="A .ckpt of pearl fit, hf://OWNER/NAME, or the name of an opponent."
+    )
     parser.add_argument("--matches", type=int, default=8, help="Number of matches per pair and side, at least 1.")
     parser.add_argument(
         "--backend", type=Literal["simulator", "game"], default="simulator", help="Backend for the matches."

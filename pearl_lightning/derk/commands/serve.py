@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
-from pathlib import Path
 
 from pearl_lightning.commands.config_files import find_config
 from pearl_lightning.commands.entrants import add_checkpoint_argument, entrant
@@ -24,7 +23,7 @@ def run(arguments: list[str]) -> None:
     from pearl_lightning.derk.env import DerkEnv
     from pearl_lightning.derk.remote_player import RemotePlayer
 
-    served = entrant(Path(options.checkpoint), [find_config(config) for config in options.config or []], ())
+    served = entrant(options.checkpoint, [find_config(config) for config in options.config or []], ())
     env = make_env(served.configs, arenas=1)
     if not isinstance(env, DerkEnv):
         raise ValueError(f"env must be Derk's Gym to be served, got {type(env).__name__} in {served.configs[-1]}")

@@ -1,8 +1,6 @@
-"""Trained agents as opponents: ``checkpoint:runs/NAME/checkpoints/last.ckpt`` wherever a task names one."""
+"""Trained agents as opponents: ``checkpoint:runs/NAME/checkpoints/last.ckpt`` or ``checkpoint:hf://OWNER/NAME``."""
 
 from __future__ import annotations
-
-from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -20,7 +18,8 @@ class CheckpointOpponent(Opponent):
     It plays samples of its policy, as in training.
 
     Args:
-        path: A ``.ckpt`` of ``pearl fit`` on Derk's Gym, trained on the game's observations without additions.
+        path: A ``.ckpt`` of ``pearl fit`` on Derk's Gym, or ``hf://OWNER/NAME[@REVISION]``, trained on the game's
+            observations without additions.
 
     Raises:
         FileNotFoundError: The file does not exist.
@@ -28,7 +27,7 @@ class CheckpointOpponent(Opponent):
     """
 
     def __init__(self, path: str) -> None:
-        self.agent = load_agent(Path(path))
+        self.agent = load_agent(path)
         if (self.agent.observation_features, self.agent.action_space) != (OBSERVATION_FEATURES, ACTION_SPACE):
             raise ValueError(
                 f"an opponent sees {OBSERVATION_FEATURES} numbers and acts in Derk's Gym, but the agent of {path} sees "

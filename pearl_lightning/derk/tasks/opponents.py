@@ -26,8 +26,9 @@ class OpponentTasks(DerkTasks):
 
     Args:
         styles: Opponents to train against: names for ``pearl_lightning.derk.opponents.make_opponent``. A name is that
-            of a scripted opponent, ``checkpoint:runs/NAME/checkpoints/last.ckpt``, ``server:ws://127.0.0.1:8789`` (an
-            agent server of gym-derk), or the ``module.Class`` of a custom opponent. ``selves:hard`` names past
+            of a scripted opponent, ``checkpoint:runs/NAME/checkpoints/last.ckpt``, ``checkpoint:hf://OWNER/NAME`` (an
+            agent on the Hugging Face Hub), ``server:ws://127.0.0.1:8789`` (an agent server of gym-derk), or the
+            ``module.Class`` of a custom opponent. ``selves:hard`` names past
             versions of the learner (see ``SelfPlayPool``), which change during training and are not in held-out tasks.
         new_styles: Opponents of the second test split; none of them may be in ``styles``.
         own_items: Items that the learner's agents may hold, by slot (``ITEMS_BY_SLOT``). A slot that is missing here
