@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 from pytorch_lightning import LightningModule, Trainer
@@ -10,6 +9,7 @@ from pytorch_lightning.callbacks import ProgressBar
 from tqdm import tqdm
 
 from pearl_lightning.experience.data import env_data
+from pearl_lightning.progress_bar import redraws_lines
 
 _FORMAT = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed} spent, {remaining} left{postfix}]"
 
@@ -18,7 +18,7 @@ class UpdateProgress(ProgressBar):
     """Shows updates, remaining time, environment steps and the last returns on one line.
 
     Args:
-        seconds: Time in seconds between two redraws on a terminal, at least 0.
+        seconds: Time in seconds between two redraws on a terminal or in a notebook, at least 0.
         log_seconds: Time in seconds between two lines if the output is a file or a pipe, at least 0.
 
     Raises:
@@ -47,7 +47,7 @@ class UpdateProgress(ProgressBar):
             total=trainer.max_steps if is_bounded else None,
             bar_format=_FORMAT if is_bounded else None,
             initial=trainer.global_step,
-            mininterval=self.seconds if sys.stderr.isatty() else self.log_seconds,
+            mininterval=self.seconds if redraws_lines() else self.log_seconds,
             smoothing=0,  # remaining time by the mean speed of the run, because collections interrupt the updates
             disable=not self._enabled,
             dynamic_ncols=True,

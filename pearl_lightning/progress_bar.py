@@ -1,4 +1,4 @@
-"""Progress bar of a long task on a terminal."""
+"""Progress bar of a long task on a terminal or in a notebook."""
 
 from __future__ import annotations
 
@@ -9,9 +9,16 @@ from contextlib import contextmanager
 from tqdm import tqdm
 
 
+def redraws_lines() -> bool:
+    """Whether stderr is a terminal or the output of a notebook cell, where a carriage return starts the line again."""
+    return sys.stderr.isatty() or type(sys.stderr).__module__ == "ipykernel.iostream"
+
+
 @contextmanager
 def progress_bar(name: str, unit: str, enabled: bool = True) -> Iterator[Callable[[int, int], None]]:
-    """Show a progress bar with speed and remaining time on stderr until the end; nothing if stderr is not a terminal.
+    """Show a progress bar with speed and remaining time on stderr until the end.
+
+    Nothing is shown if stderr is a file or a pipe.
 
     Args:
         name: Name of the task.
@@ -21,7 +28,7 @@ def progress_bar(name: str, unit: str, enabled: bool = True) -> Iterator[Callabl
     Yields:
         A function that takes the number of finished units and their total.
     """
-    hidden = not (enabled and sys.stderr.isatty())
+    hidden = not (enabled and redraws_lines())
     with tqdm(desc=name, unit=f" {unit}", leave=False, dynamic_ncols=True, disable=hidden) as bar:
 
         def show(done: int, total: int) -> None:

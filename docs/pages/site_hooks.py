@@ -15,6 +15,7 @@ import derk_tables
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files, InclusionLevel
 from mkdocs.structure.pages import Page
+from notebook_page import notebook_page
 
 ROOT = Path(__file__).parent.parent.parent
 """The repository."""
@@ -95,6 +96,8 @@ def _outside(folder: Path, target: str) -> Path | None:
 
 
 def _shown(path: Path) -> str:
+    if path.suffix == ".ipynb":
+        return notebook_page(path)
     language = {".py": "python", ".yaml": "yaml"}.get(path.suffix, "text")
     return f"# {path.relative_to(ROOT)}\n\n~~~~ {language}\n{path.read_text(encoding='utf-8')}~~~~\n"
 

@@ -70,6 +70,14 @@ def test_fit_shows_updates_and_evaluations(tiny_config: Path, tmp_path: Path) ->
     assert set(evaluations) == {"0/8", "4/8", "8/8"}
 
 
+def test_a_notebook_shows_the_bars_too(tiny_config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Terminal, "isatty", lambda self: False)
+    monkeypatch.setattr(Terminal, "__module__", "ipykernel.iostream")  # of the output of a cell
+    monkeypatch.chdir(tmp_path)
+    screen = watch("evaluate", "random", "--config", str(tiny_config), "--episodes", "1", "--matches", "1")
+    assert screen.bars("evaluation-random")[-1] == "2/2"
+
+
 def test_bars_start_once_the_environment_is_prepared(
     tiny_config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

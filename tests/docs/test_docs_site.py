@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 import subprocess
 import sys
@@ -90,6 +91,20 @@ def test_links_to_files_outside_of_docs_lead_to_their_text(site: Path) -> None:
     (target,) = re.findall(r'href="([^"]*examples/sweep\.py[^"]*)"', text)
     shown = (site / "guides" / target).resolve().read_text()
     assert "suggest_float" in shown
+
+
+def test_the_notebook_is_a_page_with_its_figures_and_its_match(site: Path) -> None:
+    text = (site / "index.html").read_text()
+    (target,) = re.findall(r'href="((?!https:)[^"]*examples/quickstart\.ipynb[^"]*)"', text)
+    shown = (site / target).read_text()
+    notebook = json.loads((ROOT / "examples" / "quickstart.ipynb").read_text(encoding="utf-8"))
+    data = [output.get("data", {}) for cell in notebook["cells"] for output in cell.get("outputs", [])]
+    figures = [each["image/png"].strip() for each in data if "image/png" in each]
+    assert len(figures) == 3
+    assert re.findall(r'src="data:image/png;base64,([^"]+)"', shown) == figures
+    (match,) = ["".join(each["text/html"]) for each in data if "text/html" in each]
+    assert match in shown
+    assert "seed_everything" in shown
 
 
 def test_settings_link_to_the_reference(site: Path) -> None:

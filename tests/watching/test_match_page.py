@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import time
+from collections.abc import Callable
+from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +16,7 @@ from pyppeteer.page import Page
 
 from benchmarks.pictures import in_browser
 from pearl_lightning.derk.interface import BOUNTY_KEYS
-from pearl_lightning.derk.watching import MatchRecord
+from pearl_lightning.derk.watching import MatchRecord, MatchView
 from pearl_lightning.derk.watching.page import match_page
 from tests.watching.small_matches import small_records
 
@@ -69,9 +72,47 @@ def test_the_page_needs_nothing_else_and_its_names_are_only_text(page: str) -> N
     assert "<title>a &lt;b&gt;bold&lt;/b&gt;" in page
 
 
-def test_no_episode_is_refused() -> None:
+@pytest.mark.parametrize("make", [match_page, MatchView])
+def test_no_episode_is_refused(make: Callable[..., Any]) -> None:
     with pytest.raises(ValueError, match="records must contain at least one episode, got none"):
-        match_page([], "nothing", "nobody")
+        make([], "nothing", "nobody")
+
+
+def test_a_notebook_shows_the_page_in_a_frame(page: str, records: list[MatchRecord]) -> None:
+    view, found = MatchView(records, TITLE, AGENT), []
+
+    class Tags(HTMLParser):
+        def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+            found.append((tag, dict(attrs)))
+
+    Tags().feed(view._repr_html_())
+    [(tag, attributes)] = found
+    assert (tag, attributes["title"], attributes["srcdoc"]) == ("iframe", TITLE, page)
+    assert attributes["sandbox"] == "allow-scripts"  # no access to the notebook around it
+    assert view.page == page
+    assert len(repr(view)) < 100
+
+
+@pytest.mark.page
+def test_a_browser_plays_the_page_in_the_frame(records: list[MatchRecord], tmp_path: Path) -> None:
+    path = tmp_path / "notebook.html"
+    path.write_text(f"<!doctype html>{MatchView(records, 'a match', AGENT)._repr_html_()}", encoding="utf-8")
+
+    async def look(notebook: Page) -> list[bytes]:
+        """Pictures before and after the keys of the last episode and of play; another process draws the frame."""
+        pictures = [await notebook.screenshot()]
+        await notebook.mouse.click(300, 300)
+        await notebook.keyboard.press(str(len(records)))
+        await notebook.keyboard.press("Space")
+        deadline = time.monotonic() + 30
+        while len(pictures) < 4 and time.monotonic() < deadline:
+            picture = await notebook.screenshot()
+            pictures += [picture] if picture != pictures[-1] else []
+        return pictures
+
+    pictures, complaints = in_browser(path, look)
+    assert complaints == []
+    assert len(pictures) == 4  # it moves
 
 
 @pytest.mark.page
