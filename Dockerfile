@@ -12,7 +12,7 @@ RUN SETUPTOOLS_SCM_PRETEND_VERSION="$VERSION" PIP_EXTRA_INDEX_URL=https://downlo
     pip install --no-cache-dir --constraint /tmp/source/constraints.txt "/tmp/source[mujoco,video]" \
     && rm -r /tmp/source
 
-RUN useradd --create-home pearl
+RUN useradd --create-home --uid 1000 pearl
 USER pearl
 WORKDIR /home/pearl
 CMD ["pearl", "doctor"]
