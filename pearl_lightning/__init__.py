@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pearl_lightning.inference.context import ContextLayout
     from pearl_lightning.trained import shipped_agent
 
-__version__ = "0.1.0"
+    __version__: str
 
 _FOLDER = Path(__file__).parent
 if not (_FOLDER / "callbacks").is_dir():  # in an archive without symbolic links, the folder is beside the package
@@ -83,6 +83,10 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     """Import a public name when it is used: torch and Lightning take seconds."""
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("pearl-lightning")
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

@@ -46,7 +46,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Generator[None, None, None]:
     """Print the line below everything else."""
     yield
-    reports = terminalreporter.getreports("skipped")
+    reports = [report for report in terminalreporter.getreports("skipped") if isinstance(report, pytest.TestReport)]
     found = [value for report in reports for name, value in report.user_properties if name == SKIPPED]
     if not found:
         return

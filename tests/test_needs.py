@@ -87,6 +87,13 @@ def test_without_a_browser_its_tests_are_skipped_and_named_with_the_install_comm
     )
 
 
+def test_a_module_that_is_skipped_for_another_reason_is_not_named(suite: pytest.Pytester) -> None:
+    suite.makepyfile(test_other="import pytest\n\npytest.importorskip('nowhere')")
+    result = suite.runpytest_inprocess()
+    result.assert_outcomes(passed=4, skipped=1)
+    assert "Install with" not in result.stdout.str()
+
+
 def test_a_browser_that_does_not_start_is_none(suite: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     put_browser(suite.path, monkeypatch, "#!/bin/sh\nexit 4\n")
     result = suite.runpytest_inprocess()
