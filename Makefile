@@ -11,7 +11,7 @@ install: .venv/.installed
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
-# Five minutes of meta-training in the simulator of Derk's Gym, then a table of adaptation, a curve and a match page.
+# About four minutes of meta-training in the simulator of Derk's Gym, then a table of adaptation, a curve and a match page.
 train: install
 	$(BIN)/pearl fit --config quickstart
 

@@ -27,14 +27,17 @@ def _curves(data: Path) -> Curves:
 
 def finding(data: Path) -> list[str]:
     """Main result as one sentence."""
-    runs = [curve for seeds in _curves(data).values() for curve in seeds.values()]
-    if not runs:
+    curves = _curves(data)
+    if not curves:
         return ["No family has been run yet."]
-    adapted = sum(curve.gain.low > 0 for curve in runs)
-    return [
-        f"The return rises measurably from the first to the last episode of a new task in {adapted} of {len(runs)} "
-        "runs: the 95 % interval of the gain is above 0."
-    ]
+    adapted = {family: all(curve.gain.low > 0 for curve in seeds.values()) for family, seeds in curves.items()}
+    names, others = (
+        " and ".join(f"`{name}`" for name in adapted if adapted[name] is expected) for expected in (True, False)
+    )
+    rises = "the return rises measurably from the first to the last episode of a held-out task"
+    if not names:
+        return [f"In no family, {rises} in every run."]
+    return [f"In every run of {names}, {rises}{f', but not in every run of {others}' if others else ''}."]
 
 
 def returns(data: Path) -> list[str]:

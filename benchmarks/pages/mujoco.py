@@ -50,10 +50,11 @@ def finding(data: Path) -> list[str]:
     if not compared:
         return ["No family with a published curve has been run yet."]
     reached = [FAMILIES[family].title for family, is_reached in compared.items() if is_reached]
+    share = "all compared families" if len(reached) == len(compared) else f"{len(reached)} of {len(compared)} families"
     names = f" ({', '.join(reached)})" if reached else ""
     return [
-        "After the same number of environment steps, this library's mean return is at least that of published PEARL in "
-        f"{len(reached)} of {len(compared)} families{names}."
+        f"In {share}{names}, this library's mean return is at least that of published PEARL after the same number of "
+        "environment steps."
     ]
 
 

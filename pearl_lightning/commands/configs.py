@@ -43,7 +43,7 @@ def run(arguments: list[str]) -> None:
     """Print the ready-made configs by group, and how to combine them."""
     PlainParser(
         prog="pearl configs",
-        description="The ready-made configs: environments, and overlays that change some of their settings.",
+        description="List the ready-made configs: environments, and overlays that change some of their settings.",
     ).parse_args(arguments)
     width = max(map(len, ready_made()))
     for heading, configs in groups().items():
@@ -56,7 +56,7 @@ def run_init(arguments: list[str]) -> None:
     parser = PlainParser(
         prog="pearl init", description="Copy a ready-made config for editing. Existing files are not overwritten."
     )
-    parser.add_argument("name", metavar="NAME", help="A name in the list of pearl configs, such as derk or bounties.")
+    parser.add_argument("name", metavar="NAME", help="Name of a config as pearl configs lists it, such as derk.")
     parser.add_argument(
         "--to", type=Path, metavar="FILE", help="Path of the copy; by default the same name in the current folder."
     )

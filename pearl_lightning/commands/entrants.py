@@ -140,12 +140,11 @@ def _config_of(checkpoint: Path, folder: Path) -> Path:
 
 
 def add_checkpoint_argument(parser: PearlParser) -> None:
-    """Add a checkpoint of Derk's Gym as the command's positional argument."""
+    """Add a checkpoint as the command's positional argument; by default the agent of the package."""
     parser.add_argument(
         "checkpoint",
         type=str,
         nargs="?",
         default=str(SHIPPED),
-        help="A .ckpt of pearl fit on Derk's Gym, a run's folder, or hf://OWNER/NAME; by default the agent of this "
-        "package.",
+        help="A .ckpt of pearl fit, a run's folder, or hf://OWNER/NAME; by default the agent of this package.",
     )

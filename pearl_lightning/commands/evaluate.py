@@ -237,7 +237,7 @@ def _variant(options: Any, is_sampled: bool) -> str:
 
 def _parser() -> PearlParser:
     parser = PearlParser(
-        prog="pearl evaluate", description="Evaluate the adaptation of checkpoints to the test tasks or another split."
+        prog="pearl evaluate", description="Measure how checkpoints adapt to the test tasks or to another split."
     )
     parser.add_argument(
         "checkpoints",
@@ -267,7 +267,7 @@ def _parser() -> PearlParser:
     parser.add_argument(
         "--wrong_context",
         action="store_true",
-        help="Control experiment: each belief reads the episodes of another task.",
+        help="Control experiment: each belief reads the episodes of another task, of another kind if tasks have kinds.",
     )
     parser.add_argument("--seed", type=int, default=_USUAL["seed"], help="Seed of starts and samples.")
     _add_derk_arguments(parser)
@@ -279,12 +279,12 @@ def _add_derk_arguments(parser: PearlParser) -> None:
     parser.add_argument(
         "--backend",
         type=Literal["simulator", "game", "both"] | None,
-        help="Backend for Derk's Gym, or both to compare them; by default the config's.",
+        help="Backend of Derk's Gym, or both to compare them; by default that of the config.",
     )
     parser.add_argument(
         "--side",
         type=Literal["home", "away", "both"] | None,
-        help="Team of Derk's Gym to play, or both in turn; by default the config's.",
+        help="Team of Derk's Gym to play, or both in turn; by default that of the config.",
     )
 
 

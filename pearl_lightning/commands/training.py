@@ -258,11 +258,18 @@ def run(command: str, arguments: list[str]) -> None:
     )
 
 
+_WORK = {
+    "fit": "Meta-train an agent.",
+    "validate": "Play the validation tasks with a checkpoint.",
+    "test": "Play the test tasks with a checkpoint.",
+}
+
+
 def _help(command: str) -> dict[str, str]:
     """First part of the help of a command."""
     return {
         "usage": f"pearl {command} --config NAME [--config NAME ...] [--ckpt_path FILE] [--OPTION VALUE ...]",
-        "description": "NAME is a config file or the name of a ready-made config (see pearl configs). A config can "
-        "contain all options; later configs override earlier ones. "
+        "description": f"{_WORK[command]} NAME is a config file or the name of a ready-made config (see pearl "
+        "configs). A config can contain all options; later configs override earlier ones. "
         f"To list the settings of a class: pearl {command} --model.help {PEARL.__name__}",
     }

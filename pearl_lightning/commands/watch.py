@@ -77,7 +77,9 @@ def _parser() -> PearlParser:
     parser.add_argument(
         "--backend",
         type=Literal["simulator", "game"] | None,
-        help="Backend for Derk's Gym: by default the simulator, or the real game with pictures of its page.",
+        help="Backend of Derk's Gym: the simulator (the default) or game, which films the page of the real game.",
     )
-    parser.add_argument("--side", type=Literal["home", "away"] | None, help="Team to play; by default the config's.")
+    parser.add_argument(
+        "--side", type=Literal["home", "away"] | None, help="Team to play; by default that of the config."
+    )
     return parser
