@@ -189,3 +189,11 @@ def test_the_first_cell_installs_the_package_with_one_pip_line_if_it_is_missing(
         assert name == "pip"
         assert found
         assert Requirement(found[1]).name == "pearl-lightning"
+
+
+def test_the_links_into_the_repository_exist(stored: NotebookNode) -> None:
+    text = "\n".join(cell.source for cell in stored.cells if cell.cell_type == "markdown")
+    linked = re.findall(r"/pearl-lightning/blob/main/([\w./-]+)\)", text)
+    root = Path(__file__).parents[1]
+    assert linked
+    assert not [path for path in linked if not (root / path).is_file()]
