@@ -313,7 +313,7 @@ def test_a_file_keeps_the_layout_that_earlier_versions_wrote() -> None:
 
 @pytest.mark.parametrize("name", ["families", "ablations"])
 def test_the_results_of_earlier_versions_are_read_and_written_alike(name: str) -> None:
-    path = Path(__file__).parent.parent / "docs" / "results" / f"{name}.json"
+    path = Path(__file__).parent.parent / "docs" / "results" / "data" / f"{name}.json"
     tables = [table for each in json.loads(path.read_text()) for table in each["tables"].values()]
     assert tables
     assert [json.dumps(AdaptationTable.from_json(each).to_json()) for each in tables] == list(map(json.dumps, tables))

@@ -253,7 +253,7 @@ def test_the_files_say_what_a_player_needs_and_name_no_place(written: list[Path]
         "latent_dim": LATENT,
         "action": {"low": [-1.0, -1.0, 0.0], "high": [1.0, 1.0, 1.0], "choices": [4, 8]},
         "context_features": 2 * FEATURES + 15 + 1,
-        "context": {"stride": 5, "salient": 9, "next_observation": True, "reward_scale": 3.0},
+        "context": {"stride": 5, "reward_of": "stride", "salient": 9, "next_observation": True, "reward_scale": 3.0},
         "condition": "SampledCondition",
         "observe_every": 4,
         "resample_every": 10,
