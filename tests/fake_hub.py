@@ -57,7 +57,7 @@ class FakeHub:
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     def files(self, repo: str) -> dict[str, bytes]:
-        """What the last commit of a repository holds."""
+        """Return the files of the last commit of a repository."""
         return list(self.repos[repo].commits.values())[-1]
 
     def put(self, repo: str, files: dict[str, bytes]) -> str:

@@ -23,7 +23,7 @@ IMPORTED = (
     "torch.utils.tensorboard",
     "matplotlib.backends.backend_agg",
 )
-"""What a small run imports."""
+"""Modules that a small run imports."""
 SCRIPT = Path(sys.executable).parent / "pearl"
 
 

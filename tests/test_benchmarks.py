@@ -1,4 +1,4 @@
-"""What the comparisons of docs/results change between two runs, and how they put runs together."""
+"""The comparisons of docs/results: the settings that differ between two runs, and how runs are combined."""
 
 from __future__ import annotations
 

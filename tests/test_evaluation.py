@@ -148,7 +148,7 @@ def test_every_match_starts_from_the_prior_and_takes_in_every_episode() -> None:
 
 
 class RewardEncoder(CountingEncoder):
-    """Its mean is the sum of the rewards it has read."""
+    """An encoder whose mean is the sum of the rewards that it has read."""
 
     def update(self, state: torch.Tensor, context: torch.Tensor, played: torch.Tensor | None = None) -> torch.Tensor:
         return state + context[..., -1:].sum(dim=1)

@@ -229,7 +229,7 @@ def test_continuous_actions_have_no_logits(tmp_path: Path) -> None:
 
 
 def test_samples_of_the_player_are_of_the_policy(tmp_path: Path) -> None:
-    """Of 20,000 draws, the choices' shares are their probabilities, and the Gaussian's median is its mean."""
+    """In 20,000 draws, the shares of choices are their probabilities, and the Gaussian's median is its mean."""
     agent = small_agent(ContextFreeEncoder)
     export_agent(agent, tmp_path)
     rows = 20_000

@@ -42,7 +42,7 @@ def stored() -> NotebookNode:
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """Where the notebook runs, and where the tests store its agent."""
+    """Folders in which the notebook runs and the tests store its agent."""
     return tmp_path_factory.mktemp("empty"), tmp_path_factory.mktemp("agent")
 
 

@@ -19,7 +19,7 @@ def commands() -> list[str]:
 
 
 def help_of(command: str) -> str:
-    """What ``pearl COMMAND --help`` prints."""
+    """Return the output of ``pearl COMMAND --help``."""
     columns = os.environ.get("COLUMNS")
     os.environ["COLUMNS"] = WIDTH
     printed = io.StringIO()

@@ -23,6 +23,8 @@ MEDIAN = 18
 """Largest median of a page, and of the docstrings of a folder."""
 ABBREVIATION = re.compile(r"(?:^|[\s(])(?:e\.g|i\.e|cf|[Ee]qs?|[Ff]igs?|[Ss]ecs?|[Aa]pp|approx|vs|pp?|[Nn]o)\.\s*$")
 """An end after which a sentence goes on, even before a number or a capital letter."""
+FRAGMENT = re.compile(r"(?:Of|Its|Whose|Who|What)\b")
+"""A start of a docstring, or of an entry in it, that has no subject or no verb."""
 UNIT = re.compile(r"(?<=\d) (?=[A-Za-z]\.\s)")
 """The space before a unit of one letter, which is not an initial."""
 
@@ -47,10 +49,13 @@ def words(sentence: str) -> int:
 
 
 def findings(found: Iterable[Passage], vocabulary: Iterable[Banned]) -> list[str]:
-    """What breaks a rule in passages, in the order of files."""
+    """Return a line for each violation in passages, in the order of the files."""
     lengths: dict[str, list[int]] = defaultdict(list)
     lines = []
-    vocabulary = list(vocabulary)
+    vocabulary, found = list(vocabulary), list(found)
+    for passage in found:
+        if passage.is_prose and passage.path.endswith(".py") and (start := FRAGMENT.match(passage.text)):
+            lines.append(f"{passage.path}:{passage.line}: a docstring must not start with '{start[0]}': {passage.text}")
     for sentence in (each for passage in found for each in sentences(passage)):
         length, where = words(sentence.text), f"{sentence.path}:{sentence.line}"
         if sentence.is_prose and length:
@@ -66,13 +71,13 @@ def findings(found: Iterable[Passage], vocabulary: Iterable[Banned]) -> list[str
 
 
 def check(files: Iterable[Path]) -> list[str]:
-    """What breaks a rule in files."""
+    """Return a line for each violation in files."""
     vocabulary = banned(PAGE.read_text(encoding="utf-8"))
     return findings((passage for path in files for passage in passages(path)), vocabulary)
 
 
 def _group(path: str) -> str:
-    """What shares a median: a page, or a folder of Python files."""
+    """Return the unit that a median covers: a page, or the folder of a Python file."""
     return path if path.endswith(".md") else str(PurePath(path).parent)
 
 

@@ -11,7 +11,7 @@ PAGE = Path(__file__).parent.parent / "contributing" / "vocabulary.md"
 """The page whose table is read."""
 CODE = re.compile(r"`[^`]*`")
 ENDINGS = "(?:s|es|d|ed|ing)?"
-"""What may follow a word that ends in the table without it."""
+"""Endings that a use of a word may have although the table lists the word without them."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def pattern(phrase: str) -> re.Pattern[str]:
 
 
 def banned(page: str) -> list[Banned]:
-    """What the table of a page replaces.
+    """Return the words and phrases that the table of a page forbids.
 
     A cell of the last column lists phrases in backticks. ``(except ...)`` after one of them lists, also in backticks,
     phrases in which it may stand, and parts of paths, which contain a slash or end in ``.md``.

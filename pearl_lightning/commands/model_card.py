@@ -25,7 +25,7 @@ _FILES = {
 
 @dataclass(frozen=True, kw_only=True)
 class ModelCard:
-    """What a model card contains.
+    """Content of a model card.
 
     Args:
         repo: Repository, ``OWNER/NAME``.

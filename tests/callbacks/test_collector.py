@@ -1,4 +1,4 @@
-"""What a collection iteration plays, stores, marks and counts, and when it happens."""
+"""A collection iteration: when it happens, and the episodes that it plays, stores, marks and counts."""
 
 from __future__ import annotations
 

@@ -107,7 +107,7 @@ def test_the_seconds_of_a_resumed_run_are_added_up(monkeypatch: pytest.MonkeyPat
 
 
 class Sleeper:
-    """Its work takes as long as it is told."""
+    """Work that advances a clock by a given time."""
 
     def __init__(self, clock: list[float]) -> None:
         self.clock = clock

@@ -1,4 +1,4 @@
-"""What tests name in configs: callbacks that disturb a run or look into it, and who demonstrates."""
+"""Classes that tests name in configs: callbacks that disturb or inspect a run, and a demonstrator."""
 
 from __future__ import annotations
 

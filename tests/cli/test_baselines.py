@@ -38,7 +38,7 @@ data: {class_path: RolloutDataModule, init_args: {minibatches: 1, epochs: 1}}
 CLASSES = {"ppo": PPO, "evolution": EvolutionStrategy}
 EPISODE = 4 * 20  # steps of four arenas
 ENV_STEPS = {"ppo": 3 * EPISODE, "evolution": 12 * EPISODE}
-"""Of twelve updates: four to an iteration, or one."""
+"""Updates per iteration, in runs of twelve updates."""
 
 
 @pytest.fixture(params=OVERLAYS)

@@ -1,4 +1,4 @@
-"""What a shell offers after ``pearl ...``, asked of the shell itself."""
+"""The completions that a shell offers after ``pearl ...``; the tests run the shell itself."""
 
 from __future__ import annotations
 

@@ -67,7 +67,7 @@ CONFIGS = {
 
 @pytest.fixture
 def made(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """What the command line handed to ``Trainer.fit`` in place of training."""
+    """The arguments with which the command line called ``Trainer.fit``; nothing is trained."""
     parts: dict[str, Any] = {}
 
     def fit(

@@ -1,4 +1,4 @@
-"""What a user gets wrong comes back as one line that names it."""
+"""Each wrong input gives an error of one line that names it."""
 
 from __future__ import annotations
 

@@ -240,7 +240,7 @@ def test_a_checkpoint_that_names_foreign_code_is_refused(
 
 
 def test_a_local_copy_of_a_refused_agent_is_trusted(pushed: FakeHub, tmp_path: Path) -> None:
-    """What the refusal proposes: the user downloads the files, and names the local checkpoint."""
+    """The error proposes this way: download the files, and name the local checkpoint."""
     copy = tmp_path / "copy"
     copy.mkdir()
     for name, content in pushed.files("me/agent").items():

@@ -1,4 +1,4 @@
-"""Where commands write: what cannot be written is refused before anything is played."""
+"""Output paths of commands: a path that cannot be written is refused before anything is played."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is long says how far it is: to a terminal with the time left, to nobody elsewhere."""
+"""Progress bars of long work: a terminal shows them with the time left; other outputs do not."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Terminal(io.StringIO):
 
 
 def watch(*arguments: str) -> Terminal:
-    """What ``pearl`` shows whoever sits before it."""
+    """The terminal output of ``pearl``."""
     with contextlib.redirect_stderr(Terminal()) as screen:
         assert main(list(arguments)) == 0
     return screen

@@ -1,4 +1,4 @@
-"""Where runs write: one process per folder, a folder that can be made, and SLURM's requeue."""
+"""The folder of a run: it can be created, one process uses it, and SLURM may requeue its job."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run leaves behind, what it says, and how its checkpoint is evaluated."""
+"""The files and messages of a run, and the evaluation of its checkpoint."""
 
 from __future__ import annotations
 

@@ -98,7 +98,7 @@ def test_a_run_against_its_past_resumes_exactly(
 
 
 def pool_state(run: Path, checkpoint: dict[str, Any]) -> dict[str, Any]:
-    """What a checkpoint's side directory holds of the pool."""
+    """Content of the pool in a checkpoint's side directory."""
     state = torch.load(
         run / "checkpoints" / checkpoint["pearl_replay"]["side"] / "rank-0" / "random.pt", weights_only=True
     )

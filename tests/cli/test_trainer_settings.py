@@ -1,4 +1,4 @@
-"""What settings of Lightning's trainer do in a run: they act as they say, or are refused in words that help."""
+"""Settings of Lightning's trainer have their documented effect in a run, or are refused with advice."""
 
 from __future__ import annotations
 

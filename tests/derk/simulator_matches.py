@@ -30,12 +30,12 @@ UNSCALED = {"killEnemyStatue": 0.0, "killEnemyUnit": 0.0, "timeScaling": 1.0}
 """No bounty pays; those merged over it pay the same at any time."""
 
 Actions = Mapping[int, Mapping[str, float]]
-"""What each member does, by name; everything else is 0."""
+"""Action of each member, by name; all other numbers are 0."""
 
 
 @dataclass(frozen=True)
 class Unit:
-    """Where a Derkling starts, what it holds and what pays it.
+    """Start, items and rewards of a Derkling.
 
     Args:
         x, y, z: Metres.
@@ -55,11 +55,11 @@ class Unit:
 
 
 PARKED = {member: Unit(65.0 + 1.5 * place, 83.0) for place, member in enumerate(DERKLINGS)}
-"""Where the Derklings stand that a test does not mention: far away, on the game's main plain."""
+"""Places of the Derklings that a test does not mention: far away, on the main plain."""
 
 
 class History:
-    """What was after each step of a part of a match."""
+    """States after each step of a part of a match."""
 
     def __init__(self) -> None:
         self.states: list[MatchState] = []

@@ -124,7 +124,7 @@ def small_agent(features: int = OBSERVATION_FEATURES, **settings: Any) -> PEARL:
 
 
 def posterior(player: RemotePlayer) -> tuple[torch.Tensor, torch.Tensor]:
-    """What a player believes of each team."""
+    """Belief of a player about each team."""
     posterior = player.player.belief.posterior()
     assert posterior is not None
     return posterior

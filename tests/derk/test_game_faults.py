@@ -221,7 +221,7 @@ def test_nothing_is_left_of_a_game_whose_owner_was_killed() -> None:
 
 @pytest.mark.game
 def test_an_owner_that_ends_without_closing_leaves_nothing_and_no_notice_on_the_screen(tmp_path: Path) -> None:
-    """Its place for temporary files has a longer path than the browser's sockets may have."""
+    """The path of the folder for temporary files is longer than the browser's sockets allow."""
     long = tmp_path / ("long" * 20)
     long.mkdir()
     with owner_of_a_game("", long) as owner:

@@ -1,4 +1,4 @@
-"""What the running game plays, against the rules of gym-derk 1.1.1 as measured (none of them is in our code)."""
+"""Matches of the running game follow the measured rules of gym-derk 1.1.1 (the library contains none)."""
 
 import math
 from collections.abc import Callable

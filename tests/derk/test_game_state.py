@@ -1,4 +1,4 @@
-"""What the game tells of its state, read from its JSON; no game is played."""
+"""The state in the game's JSON is read correctly; no game is played."""
 
 from typing import Any
 

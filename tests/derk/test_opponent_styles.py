@@ -23,7 +23,7 @@ SHOOTERS = (("Pistol", None, None),) * AGENTS
 
 @dataclass(frozen=True)
 class Match:
-    """What happened in 32 matches, step by step.
+    """Record of 32 matches, step by step.
 
     Args:
         position: ``[step, arena, member, 3]``.

@@ -26,7 +26,7 @@ def seen(**values: float) -> Tensor:
 
 
 def act(observation: Tensor, seed: int = 0) -> dict[str, float]:
-    """What the attacker's first agent does, by action name."""
+    """Actions of the attacker's first agent, by name."""
     action = AttackerOpponent()(observation, torch.Generator().manual_seed(seed))[0, 0]
     return dict(zip(ACTION_KEYS, action.tolist(), strict=True))
 

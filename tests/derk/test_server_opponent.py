@@ -39,7 +39,7 @@ class TwoOpponents(DerkTasks):
 
 
 class Notes:
-    """What an agent saw of its sessions; its actions count its steps."""
+    """An agent that records its sessions; its actions count its steps."""
 
     def __init__(self) -> None:
         self.teams: list[int] = []
@@ -110,7 +110,7 @@ def test_every_episode_is_a_session_of_its_own() -> None:
 
 
 def test_a_random_agent_of_gym_derks_plays_in_the_simulator() -> None:
-    """Its units move though ours stand still, and so are not where they are when they are idle, too."""
+    """The server's units move although ours stand still, so their places differ from those of idle units."""
     with gym_derk_server(random_agent) as address:
         tasks = TwoOpponents(f"server:{address}")
         env = DerkEnv(arenas=2, tasks=tasks, backend_options={"threads": 1, "episode_ticks": 160})
@@ -150,7 +150,7 @@ def test_what_is_no_address_is_refused(address: str) -> None:
 
 
 def ask(address: str, calls: int = 1) -> torch.Tensor:
-    """What a server plays, and again after a step."""
+    """Actions of a server, at the start and after a step."""
     opponent = ServerOpponent(address, timeout=1.0)
     generator = torch.Generator()
     opponent.begin(2, generator)

@@ -1,4 +1,4 @@
-"""What SimulatorBackend promises beyond the rules: repeatability, its modes, and refusals."""
+"""Promises of SimulatorBackend beyond the rules: repeatability, modes, and errors."""
 
 from __future__ import annotations
 
@@ -182,7 +182,7 @@ def test_a_placed_interleaved_match_is_seen_before_it_is_played() -> None:
 
 
 def test_eight_steps_of_a_tick_are_a_step_of_eight_ticks() -> None:
-    """Where shots start from the pose of the tick and an action is held, that is."""
+    """This holds if shots start from the pose of the tick and an action is held."""
     coarse = fight(turbo=False, substeps=8, episode_ticks=240)
     fine = fight(turbo=False, substeps=1, episode_ticks=240)
     generator = torch.Generator().manual_seed(0)

@@ -1,4 +1,4 @@
-"""What pays whom, and who wins: sections 10, 11 and 13 of the rules."""
+"""Rewards of events, and the winner: sections 10, 11 and 13 of the rules."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def talons(x: float, y: float = 60.0, **bounties: float) -> Unit:
 
 
 def strike(match: Match, hitpoints: float, *attackers: int, target: int = 5) -> dict[int, float]:
-    """What everybody earns by a strike of the talons at a target left with ``hitpoints``."""
+    """Rewards of all agents for a strike of the talons at a target with ``hitpoints``."""
     match.play(20, {attacker: CAST_AT_ENEMY for attacker in attackers})
     match["hitpoints", target] = hitpoints
     history = match.play(1)

@@ -44,7 +44,7 @@ class Screen(io.StringIO):
 
 
 def shown(monkeypatch: pytest.MonkeyPatch, is_terminal: bool, parts: dict[str, float]) -> tuple[str, float]:
-    """What appears while parts take some seconds each, and the seconds that are told afterwards."""
+    """Messages while parts take some seconds each, and the seconds in the last message."""
     screen = Screen(is_terminal)
     monkeypatch.setattr(sys, "stderr", screen)
     monkeypatch.setattr(compiling, "PATIENCE", 0.05)

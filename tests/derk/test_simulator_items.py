@@ -1,4 +1,4 @@
-"""What items do and when: sections 6 and 7 of the rules; the numbered rows are those of their section 14."""
+"""Effects of items and their times: sections 6 and 7 of the rules; numbered rows are in section 14."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What agents observe: section 9 of the rules."""
+"""Observations of agents: section 9 of the rules."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What each family hides, what its splits share (nothing of it), and what an agent sees of it."""
+"""Task families: each hides one thing, its splits share no task, and no observation reveals the task."""
 
 from __future__ import annotations
 

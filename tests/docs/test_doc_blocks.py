@@ -1,4 +1,4 @@
-"""What the documentation shows works: Python runs, commands and their options exist, configs parse."""
+"""The blocks of the documentation work: Python runs, commands and options exist, configs parse."""
 
 from __future__ import annotations
 

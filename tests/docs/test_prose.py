@@ -46,6 +46,17 @@ def test_a_sentence_of_41_words_is_found_where_it_begins() -> None:
     assert line.startswith("docs/page.md:5: 41 words, at most 40: Read `pearl fit quickly` word")
 
 
+@pytest.mark.parametrize("word", ["Of", "Its", "Whose", "Who", "What"])
+def test_a_docstring_or_an_entry_that_starts_with_a_fragment_is_found(word: str) -> None:
+    module = f'"""{word} reads.\n\nArgs:\n    name: {word} writes.\n    other: The writer {word.lower()} writes.\n"""\n'
+    lines = found_in(module, "room/a.py")
+    assert lines == [
+        f"room/a.py:1: a docstring must not start with '{word}': {word} reads.",
+        f"room/a.py:4: a docstring must not start with '{word}': {word} writes.",
+    ]
+    assert found_in(f"{word} reads.\n") == []  # a page
+
+
 def test_the_median_is_that_of_a_page_or_of_a_folder_of_code() -> None:
     page = long_sentence(18) + "\n" + long_sentence(19)
     assert found_in(page) == ["docs/page.md:1: median 18.5 words, at most 18"]

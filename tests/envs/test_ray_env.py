@@ -57,7 +57,7 @@ def spread(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RayEnv]:
 
 @pytest.fixture
 def orders(spread: RayEnv) -> Path:
-    """Where the workers look for what is to break."""
+    """The folder in which workers look for instructions to break."""
     return Path(spread.workers.make_env.keywords["orders"])  # type: ignore[attr-defined]
 
 
@@ -82,7 +82,7 @@ def fight(observation: Tensor, step: int) -> Tensor:
 
 
 def local_episode(make_env: Callable[[], MetaEnv], seeds: list[int], tasks: list[int], act: Any) -> TensorDict:
-    """What environments of this process play, each with its seed and its share of the tasks and of the actions."""
+    """Episodes of environments in this process, each with its seed and its share of the tasks and actions."""
     parts = []
     for number, seed in enumerate(seeds):
         env = make_env()

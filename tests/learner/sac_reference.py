@@ -16,7 +16,7 @@ from pearl_lightning.networks.critics import CriticEnsemble
 
 
 def constant_noise(*shape: Any, **_: Any) -> Tensor:
-    """What every Gaussian draw gives where a test replaces the noise: the same, whoever draws, in any order."""
+    """The value of every Gaussian draw in a test that replaces the noise; all draws are equal."""
     size = torch.Size(shape if isinstance(shape[0], int) else shape[0])
     return torch.linspace(-1.0, 0.6, size[-1]).expand(size)
 

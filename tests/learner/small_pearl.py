@@ -77,7 +77,7 @@ def meta_batch(space: ActionSpace, seed: int = 0, agents: int = 2, steps: int = 
 
 
 def read(pearl: PEARL, batch: TensorDict) -> Tensor:
-    """What the encoder reads of a meta-batch ``[task, transition, feature]``."""
+    """The encoder's input from a meta-batch ``[task, transition, feature]``."""
     return pearl.context.encoder_input(pearl.context.of_meta_batch(batch)[0])
 
 

@@ -1,4 +1,4 @@
-"""What the encoder reads of episodes, against plain loops over their steps."""
+"""The encoder's input from episodes equals that of plain loops over their steps."""
 
 from __future__ import annotations
 

@@ -78,7 +78,7 @@ def test_a_limit_outside_its_range_is_refused(limit: float) -> None:
 
 
 def test_ppo_is_clipped_by_lightnings_own_setting() -> None:
-    """Its one optimizer is Lightning's to step, so ``trainer.gradient_clip_val`` reaches it."""
+    """Lightning steps PPO's only optimizer, so ``trainer.gradient_clip_val`` has an effect."""
     norms: list[float] = []
 
     class Watched(PPO):

@@ -198,7 +198,7 @@ def test_losses_equal_their_definition_written_as_loops(space: ActionSpace, sac:
 
 
 def test_reconstruction_teaches_the_encoder_and_nobody_else(space: ActionSpace) -> None:
-    """Its loss is the squared error of rewards and changes that the encoder reads."""
+    """The loss of ``Reconstruction`` is the squared error of rewards and changes that the encoder reads."""
     torch.manual_seed(0)
     make = partial(Reconstruction, hidden=(16,), reward_weight=2.0, observation_weight=0.5)
     pearl = small_pearl(space, belief=BeliefConfig(context=ContextLayout(reward_scale=3.0)), auxiliary=[make])

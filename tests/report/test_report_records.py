@@ -1,4 +1,4 @@
-"""What is read from a run's folder, whole, at work, killed or damaged."""
+"""The records of a run's folder: finished, running, killed or damaged."""
 
 from __future__ import annotations
 

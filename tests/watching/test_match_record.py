@@ -1,4 +1,4 @@
-"""What is kept of a match is what was played."""
+"""The record of a match contains what was played."""
 
 from __future__ import annotations
 
