@@ -34,7 +34,7 @@ class Store(Protocol):
 class UpdateLoader:
     """A stream of batches with a length: one epoch has ``updates_per_epoch`` batches.
 
-    The sampler's only state is that of the store, which checkpoints contain, so a run can be resumed within an epoch.
+    The loader's only state is that of the store, which checkpoints contain, so a run can be resumed within an epoch.
     """
 
     def __init__(self, data: EnvDataModule) -> None:
