@@ -139,3 +139,18 @@ def test_an_unknown_name_is_told_those_like_it(
 def test_a_missing_name_is_said_on_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["init"]) == 1
     assert capsys.readouterr().err == "pearl: error: the following arguments are required: NAME\n"
+
+
+def settings(value: object, path: str = "") -> set[str]:
+    """Paths of all values in a config."""
+    if isinstance(value, dict):
+        return {each for name, part in value.items() for each in settings(part, f"{path}.{name}")}
+    return {path}
+
+
+@pytest.mark.parametrize("family", ["cheetah_vel", "ant_goal", "humanoid_dir"])
+def test_a_family_of_many_tasks_keeps_the_sizes_and_schedule_of_the_reference_preset(family: str) -> None:
+    folder = Path(__file__).parents[2] / "configs"
+    paths = (folder / "reference_locomotion.yaml", folder / "mujoco" / f"{family}.yaml")
+    reference, own = (settings(yaml.safe_load(path.read_text(encoding="utf-8"))) for path in paths)
+    assert reference & own == {".name"}
