@@ -47,6 +47,8 @@ class EpisodePlayer(ABC):
     ) -> None:
         """Receive the result of the last action.
 
+        A player may keep the tensors that it receives, so their memory must not be used again before the episode ends.
+
         Args:
             reward: Rewards ``[arena, agent]``.
             next_observation: Observations after the action ``[arena, agent, feature]``.
@@ -100,9 +102,7 @@ class Player(EpisodePlayer):
         self._observations: list[Tensor] = []
         self._actions: list[Tensor] = []
         self._rewards: list[Tensor] = []
-        self._is_running: Tensor | None = None  # arenas whose episode has not ended; None: all of them
-        self._played: list[Tensor] = []
-        self._done: list[Tensor] = []
+        self._is_running: list[Tensor | None] = [None]  # before each step; None: in all arenas
 
     def act(self, observation: Tensor) -> Tensor:
         if self._is_due(self.agent.observe_every):
@@ -111,19 +111,16 @@ class Player(EpisodePlayer):
             self._condition = self.belief.condition(self.generator)
         action = self.agent.act(observation, self._condition, self.deterministic, self.generator)
         if self._is_recording:
-            self._observations = self._observations or [observation.clone()]
+            self._observations = self._observations or [observation]
             self._actions.append(action)
         return action
 
     def observe(self, reward: Tensor, next_observation: Tensor, is_running: Tensor | None = None) -> None:
         self._steps += 1
-        if self._is_recording:  # copies, because an environment may reuse the memory
-            self._rewards.append(reward.clone())
-            self._observations.append(next_observation.clone())
-            everywhere = torch.ones(len(reward), dtype=torch.bool, device=reward.device)
-            self._played.append(everywhere if self._is_running is None else self._is_running)
-            self._done.append(~everywhere if is_running is None else ~is_running)
-            self._is_running = is_running
+        if self._is_recording:
+            self._rewards.append(reward)
+            self._observations.append(next_observation)
+            self._is_running.append(is_running)
 
     def end(self) -> None:
         if self.remembers and self._rewards:
@@ -141,13 +138,16 @@ class Player(EpisodePlayer):
 
     def _update_belief(self, done: bool) -> None:
         observations = torch.stack(self._observations, dim=1)
-        named = {"action": self._actions, "reward": self._rewards, "played": self._played, "done": self._done}
+        named = {"action": self._actions, "reward": self._rewards}
         parts = {name: torch.stack(values, dim=1) for name, values in named.items()}
         parts |= {"observation": observations[:, :-1], "next_observation": observations[:, 1:]}
+        everywhere = torch.ones(len(observations), dtype=torch.bool, device=observations.device)
+        running = torch.stack([everywhere if each is None else each for each in self._is_running], dim=1)
+        parts |= {"played": running[:, :-1], "done": ~running[:, 1:]}
         parts["done"][:, -1] |= done
         self.belief.observe(TensorDict(parts, batch_size=parts["done"].shape))
         self._observations, self._actions, self._rewards = self._observations[-1:], [], []
-        self._played, self._done = [], []
+        self._is_running = self._is_running[-1:]
         self._condition = None
 
 

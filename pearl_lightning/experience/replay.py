@@ -10,6 +10,7 @@ from tensordict import TensorDict, TensorDictBase
 from torch import Tensor
 from torchrl.data import LazyTensorStorage, ReplayBuffer
 
+from pearl_lightning.experience.finite import is_finite
 from pearl_lightning.experience.samplers import RecentContextSampler, TaskWriter, TransitionSampler
 from pearl_lightning.experience.steps import steps_of
 from pearl_lightning.randomness import restore_generator
@@ -95,7 +96,7 @@ class TaskReplay:
         if lowest < 0 or highest >= self.writer.tasks:
             raise ValueError(f"only train tasks [0, {self.writer.tasks}) are stored, got [{lowest}, {highest}]")
         for name in ("observation", "action", "reward", "training_reward"):
-            if not torch.isfinite(episodes[name]).all():
+            if not is_finite(episodes[name]):
                 raise ValueError(f"episodes must be finite, but {name} is not")
         self.writer.update = update
         stored = episodes.exclude("outcome").set("is_context", torch.full(episodes.shape, is_context))
