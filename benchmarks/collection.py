@@ -7,8 +7,8 @@ An agent plays whole episodes in every arena, as the collector plays them. The C
 * environment: the rest of a step, such as the opponents of Derk's Gym,
 * recording: the rest, that is, the rows of the episode and the update of the belief.
 
-With ``--against``, another commit of the repository plays in a second process, in turns with this one, so that both have
-the same load of the machine. A ratio is the median of the ratios of the rounds.
+With ``--against``, another commit of the repository plays in a second process, in turns with this one, so that both
+have the same load of the machine. A ratio is the median of the ratios of the rounds.
 """
 
 from __future__ import annotations
@@ -60,7 +60,8 @@ class Playing:
 
     def episode(self, case: str, arenas: int) -> dict[str, float]:
         """Play one episode in every arena; return agent steps, CPU seconds, and CPU seconds by part."""
-        assert self.process.stdin is not None and self.process.stdout is not None
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
         self.process.stdin.write(json.dumps([case, arenas]) + "\n")
         self.process.stdin.flush()
         answer = self.process.stdout.readline()

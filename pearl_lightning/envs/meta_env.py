@@ -18,7 +18,6 @@ from pearl_lightning.action_space import ActionSpace
 from pearl_lightning.envs.tasks import TaskDistribution
 from pearl_lightning.randomness import restore_generator
 
-
 _STAYING = ("observation", "outcome", "terminated", "truncated")
 """Parts of the result of an arena's last step that stay while other arenas go on; the others become 0."""
 

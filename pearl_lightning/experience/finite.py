@@ -7,5 +7,8 @@ from torch import Tensor
 
 
 def is_finite(values: Tensor) -> bool:
-    """Whether all numbers are finite. This reads them once, where ``isfinite`` would also write as many truth values."""
-    return bool(torch.isfinite(torch.stack(values.aminmax())).all()) if values.numel() else True
+    """Whether all numbers are finite.
+
+    The sum is tried first, because it is several times faster. It is finite unless a number is not, or it overflows.
+    """
+    return bool(torch.isfinite(values.sum())) or bool(torch.isfinite(values).all())

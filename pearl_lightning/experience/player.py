@@ -7,11 +7,12 @@ from collections.abc import Callable
 from typing import Protocol
 
 import torch
-from tensordict import TensorDict
+from tensordict import TensorDict, TensorDictBase
 from torch import Tensor
 
 from pearl_lightning.action_space import ActionSpace
 from pearl_lightning.envs.demonstrator import Demonstrator
+from pearl_lightning.experience.steps import steps_of
 from pearl_lightning.inference.belief import Belief
 
 
@@ -55,8 +56,13 @@ class EpisodePlayer(ABC):
             is_running: Whether the episode has not ended yet in each arena ``[arena]``; true for all by default.
         """
 
-    def end(self) -> None:  # noqa: B027
-        """Finish the episode."""
+    def end(self, episode: TensorDictBase | None = None) -> None:  # noqa: B027
+        """Finish the episode.
+
+        Args:
+            episode: Rows of the episode (see ``play_episode``), if the caller has them. A player that learns from the
+                whole episode then need not put it together again.
+        """
 
     def drop(self) -> None:
         """Discard the steps of an episode that was lost. The episode is played again from the start."""
@@ -106,7 +112,7 @@ class Player(EpisodePlayer):
 
     def act(self, observation: Tensor) -> Tensor:
         if self._is_due(self.agent.observe_every):
-            self._update_belief(done=False)
+            self._update_belief(self._recorded(done=False))
         if self._condition is None or self._is_due(self.agent.resample_every):
             self._condition = self.belief.condition(self.generator)
         action = self.agent.act(observation, self._condition, self.deterministic, self.generator)
@@ -122,9 +128,10 @@ class Player(EpisodePlayer):
             self._observations.append(next_observation)
             self._is_running.append(is_running)
 
-    def end(self) -> None:
+    def end(self, episode: TensorDictBase | None = None) -> None:
         if self.remembers and self._rewards:
-            self._update_belief(done=True)
+            steps = None if episode is None else steps_of(episode)[:, self._steps - len(self._rewards) : self._steps]
+            self._update_belief(self._recorded(done=True) if steps is None else steps)
         elif not self.remembers:
             self.belief = self._first_belief
         self._start()
@@ -136,7 +143,8 @@ class Player(EpisodePlayer):
     def _is_due(self, every: int | None) -> bool:
         return every is not None and self._steps > 0 and self._steps % every == 0
 
-    def _update_belief(self, done: bool) -> None:
+    def _recorded(self, done: bool) -> TensorDict:
+        """Steps ``[arena, step]`` that are not in the belief yet; with ``done``, the episode is over after them."""
         observations = torch.stack(self._observations, dim=1)
         named = {"action": self._actions, "reward": self._rewards}
         parts = {name: torch.stack(values, dim=1) for name, values in named.items()}
@@ -145,7 +153,10 @@ class Player(EpisodePlayer):
         running = torch.stack([everywhere if each is None else each for each in self._is_running], dim=1)
         parts |= {"played": running[:, :-1], "done": ~running[:, 1:]}
         parts["done"][:, -1] |= done
-        self.belief.observe(TensorDict(parts, batch_size=parts["done"].shape))
+        return TensorDict(parts, batch_size=parts["done"].shape)
+
+    def _update_belief(self, steps: TensorDict) -> None:
+        self.belief.observe(steps)
         self._observations, self._actions, self._rewards = self._observations[-1:], [], []
         self._is_running = self._is_running[-1:]
         self._condition = None
@@ -168,7 +179,7 @@ class FunctionPlayer(EpisodePlayer):
         self._step += 1
         return action
 
-    def end(self) -> None:
+    def end(self, episode: TensorDictBase | None = None) -> None:
         self._step = 0
 
 

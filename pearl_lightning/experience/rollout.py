@@ -33,7 +33,7 @@ def play_episode(env: MetaEnv, player: EpisodePlayer, attempts: int = 3) -> Tens
     for attempt in range(attempts):
         try:
             episode = _play_once(env, player)
-            player.end()
+            player.end(episode)
             return episode
         except EpisodeLost:
             player.drop()
@@ -69,8 +69,9 @@ def _play_into(rows: _Rows, env: MetaEnv, player: EpisodePlayer) -> None:
         is_running = ~env.ended if torch.is_tensor(result["terminated"]) else None
         player.observe(rows.reward[step], rows.observation[step + 1], is_running)
         if env.is_over:
-            rows.pad(step + 1)
             break
+    if env.has_outcome:
+        rows.parts["outcome"][-1] = result["outcome"]
 
 
 class _Rows:
@@ -85,7 +86,7 @@ class _Rows:
         self.shape = (env.horizon + 1, env.arenas)
         agents = (*self.shape, env.agents)
         self.task, self.device = task, env.device
-        self.observation = torch.zeros(*agents, env.features, device=env.device)
+        self.observation = torch.empty(*agents, env.features, device=env.device)
         self.action = torch.zeros(*agents, env.action_space.width, device=env.device)
         self.reward = torch.zeros(agents, device=env.device)
         self.parts = {
@@ -100,7 +101,9 @@ class _Rows:
             self.parts["outcome"] = torch.zeros(self.shape, device=env.device)
         if env.events:
             self.parts["events"] = torch.zeros(*agents, env.events, device=env.device)
-        self._written = [name for name in ("reward", "training_reward", "events") if name in self.parts]
+        self._last = 0  # last row with an observation; the memory after it is not set yet, which takes time
+        self._steps_everywhere = 0  # number of first steps that were played in every arena
+        self._paid = [name for name in ("reward", "training_reward", "events") if name in self.parts]
 
     def write(self, step: int, result: dict[str, Tensor | bool], is_running: Tensor | None) -> None:
         """Write the result of a step.
@@ -110,24 +113,23 @@ class _Rows:
             result: Result of ``MetaEnv.play_step``.
             is_running: Whether the step was played in each arena ``[arena]``; None for all of them.
         """
-        for name in self._written:
+        for name in self._paid:
             if name in result:
                 self.parts[name][step] = result[name]
-        self.observation[step + 1] = result["observation"]
-        self.parts["played"][step] = True if is_running is None else is_running
+        self._last = step + 1
+        self.observation[self._last] = result["observation"]
         if is_running is not None:
+            self.parts["played"][step] = is_running
             self.parts["terminated"][step] = result["terminated"] & is_running
-        elif result["terminated"] is not False:
+            return
+        self._steps_everywhere = step + 1
+        if result["terminated"] is not False:
             self.parts["terminated"][step] = result["terminated"]
-        if "outcome" in result:
-            self.parts["outcome"][-1] = result["outcome"]
-
-    def pad(self, end: int) -> None:
-        """Repeat the observation after the last step, number ``end``, in the rows after it."""
-        self.observation[end + 1 :] = self.observation[end]
 
     def by_arena(self) -> TensorDict:
-        """The rows ``[arena, row]``, not copied."""
+        """The rows ``[arena, row]``, not copied. The rows after the last step repeat its observation."""
+        self.parts["played"][: self._steps_everywhere] = True
+        self.observation[self._last + 1 :] = self.observation[self._last]
         parts = {name: part.transpose(0, 1) for name, part in self.parts.items()}
         parts["task"] = self.task.unsqueeze(1).expand(-1, self.shape[0])
         return TensorDict(parts, batch_size=self.shape[::-1], device=self.device)
