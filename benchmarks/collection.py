@@ -7,6 +7,8 @@ An agent plays whole episodes in every arena, as the collector plays them. The C
 * environment: the rest of a step, such as the opponents of Derk's Gym,
 * recording: the rest, that is, the rows of the episode and the update of the belief.
 
+An evaluation plays the same arenas, and its CPU time per agent step is compared with that of collection.
+
 With ``--against``, another commit of the repository plays in a second process, in turns with this one, so that both
 have the same load of the machine. A ratio is the median of the ratios of the rounds.
 """
@@ -30,18 +32,20 @@ CASES = ("derk", "cheetah", "point_robot")
 ARENAS = (64, 512, 2048)
 PARTS = ("policy", "simulator", "environment", "recording")
 ROOT = Path(__file__).parent.parent
+Play = Callable[[], dict[str, float]]
+"""Function that plays and returns agent steps, CPU seconds and, for an episode, CPU seconds by part."""
 
 
 def serve() -> None:
-    """Play an episode for every line of standard input, a JSON list of case and arenas; answer with a line of JSON."""
-    playing: dict[tuple[str, int], Callable[[], dict[str, float]]] = {}
+    """Answer every line of standard input, a JSON list of case, arenas and what to play, with a line of JSON."""
+    playing: dict[tuple[str, int], dict[str, Play]] = {}
     answers, sys.stdout = sys.stdout, sys.stderr
     for line in sys.stdin:
-        case, arenas = json.loads(line)
+        case, arenas, what = json.loads(line)
         if (case, arenas) not in playing:
             playing.clear()  # one environment at a time
-            playing[case, arenas] = make_player(case, arenas)
-        print(json.dumps(playing[case, arenas]()), file=answers, flush=True)
+            playing[case, arenas] = make_plays(case, arenas)
+        print(json.dumps(playing[case, arenas][what]()), file=answers, flush=True)
 
 
 class Playing:
@@ -58,11 +62,11 @@ class Playing:
             command, cwd=checkout, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
 
-    def episode(self, case: str, arenas: int) -> dict[str, float]:
-        """Play one episode in every arena; return agent steps, CPU seconds, and CPU seconds by part."""
+    def play(self, case: str, arenas: int, what: str) -> dict[str, float]:
+        """Play an ``episode`` in every arena, or an ``evaluation``; return agent steps and CPU seconds by part."""
         assert self.process.stdin is not None
         assert self.process.stdout is not None
-        self.process.stdin.write(json.dumps([case, arenas]) + "\n")
+        self.process.stdin.write(json.dumps([case, arenas, what]) + "\n")
         self.process.stdin.flush()
         answer = self.process.stdout.readline()
         if not answer:
@@ -95,28 +99,35 @@ def measure(sides: Sequence[Playing], case: str, arenas: int, rounds: int) -> di
         arenas: Number of arenas.
         rounds: Number of episodes of each side, after one that is not counted.
     """
-    played = [[side.episode(case, arenas) for side in sides] for _ in range(rounds + 1)][1:]
+    played, evaluations = [], []
+    for _ in range(rounds + 1):
+        played.append([side.play(case, arenas, "episode") for side in sides])
+        evaluations.append(sides[0].play(case, arenas, "evaluation"))
+    del played[0], evaluations[0]
     rates = [[each["steps"] / each["seconds"] for each in pair] for pair in played]
     figures: dict[str, Any] = {"agent_steps_per_cpu_second": [statistics.median(r) for r in zip(*rates, strict=True)]}
     figures["microseconds_per_agent_step"] = [
         {part: 1e6 * statistics.median(e[part] / e["steps"] for e in side) for part in PARTS}
         for side in zip(*played, strict=True)
     ]
+    costs = [(each["seconds"] / each["steps"]) * own[0] for each, own in zip(evaluations, rates, strict=True)]
+    figures["evaluation_cost"] = statistics.median(costs)  # relative to an agent step of collection
     if len(sides) == 2:
         figures["ratio"] = statistics.median(own / other for own, other in rates)
     return figures
 
 
-def make_player(case: str, arenas: int) -> Callable[[], dict[str, float]]:
-    """Return a function that plays an episode in every arena and returns agent steps and CPU seconds by part."""
+def make_plays(case: str, arenas: int) -> dict[str, Play]:
+    """Return functions that play an ``episode`` in every arena and an ``evaluation`` of two episodes."""
     import torch
 
+    from pearl_lightning.evaluation import evaluate_adaptation
     from pearl_lightning.experience.player import Player
     from pearl_lightning.experience.rollout import play_episode
 
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    env, agent, simulator, step = made(case, arenas)
+    env, agent, simulator, step = make_case(case, arenas)
     env.set_seed(0)
     generator = torch.Generator().manual_seed(0)
     seconds = dict.fromkeys(PARTS, 0.0)
@@ -136,10 +147,10 @@ def make_player(case: str, arenas: int) -> Callable[[], dict[str, float]]:
     if engine is not None:
         setattr(engine, step, timed(getattr(engine, step), "simulator"))
     env.advance = timed(env.advance, "environment")
-    player = Player(agent, arenas, generator=generator)
-    player.act = timed(player.act, "policy")  # type: ignore[method-assign]
 
-    def play() -> dict[str, float]:
+    def episode() -> dict[str, float]:
+        player = Player(agent, arenas, generator=generator)
+        player.act = timed(player.act, "policy")  # type: ignore[method-assign]
         seconds.update(dict.fromkeys(PARTS, 0.0))
         start, cpu_start = time.perf_counter(), time.process_time()
         rows = play_episode(env, player)
@@ -152,10 +163,15 @@ def make_player(case: str, arenas: int) -> Callable[[], dict[str, float]]:
         shares = {part: cpu_seconds * each / whole for part, each in parts.items()}
         return {"steps": steps, "seconds": cpu_seconds, **shares}
 
-    return play
+    def evaluation() -> dict[str, float]:
+        start = time.process_time()
+        result = evaluate_adaptation(env, agent, range(min(arenas, 64)), episodes=2, matches=max(1, arenas // 64))
+        return {"steps": result.env_steps * env.agents, "seconds": time.process_time() - start}
+
+    return {"episode": episode, "evaluation": evaluation}
 
 
-def made(case: str, arenas: int) -> tuple[Any, Any, Callable[[], Any], str]:
+def make_case(case: str, arenas: int) -> tuple[Any, Any, Callable[[], Any], str]:
     """Environment, agent, a function that returns the simulator, and the name of the simulator's step."""
     from pearl_lightning.agents.pearl import PEARL
     from pearl_lightning.inference.belief import BeliefConfig
@@ -219,6 +235,7 @@ def description(found: dict[str, Any]) -> str:
         + " µs per agent step)"
         for rate, each in zip(rates, parts, strict=True)
     ]
+    texts[0] += f", an evaluation takes {found['evaluation_cost']:.2f} x as long"
     return "; before: ".join(texts) + (f"; ratio {found['ratio']:.2f}" if "ratio" in found else "")
 
 

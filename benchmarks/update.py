@@ -3,6 +3,9 @@
 The update is ``PEARL.training_step`` without Lightning: losses, one backward pass, all optimizers and the target
 network. ``torch.utils.flop_counter`` counts the floating-point operations of its matrix products, forward and backward.
 Their rate is compared with that of a large square product, which is timed in turns with the update.
+
+``--config NAME`` measures a shipped config instead, such as ``derk`` or ``quickstart``, as ``pearl fit`` trains it: the
+time from one update to the next, with sampling, Lightning and logging.
 """
 
 from __future__ import annotations
@@ -10,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -23,6 +27,8 @@ from torch.optim import Adam, Optimizer
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks.stopwatch import GEMM_SIZE, Stopwatch, square_product
+from pearl_lightning import cli
 from pearl_lightning.agents.objectives import total_loss
 from pearl_lightning.agents.optimizers import Optimizers
 from pearl_lightning.agents.pearl import PEARL
@@ -37,8 +43,6 @@ from pearl_lightning.networks.critics import CriticEnsemble
 TASKS, TRANSITIONS, HIDDEN = 16, 256, (300, 300, 300)
 CONTEXT_STRIDE = 5
 """Stride as in configs/derk_game.yaml: an episode gives 30 steps x 3 agents = 90 factors."""
-GEMM_SIZE = 1024
-"""Number of rows and columns of the square product."""
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
@@ -112,12 +116,6 @@ def median_seconds(entries: dict[str, Callable[[], Any]], rounds: int, device: s
     return {name: statistics.median(values) for name, values in seconds.items()}
 
 
-def square_product(dtype: torch.dtype, device: str, size: int) -> Callable[[], Tensor]:
-    """Return a function that computes a product of square matrices."""
-    square = torch.randn(size, size, device=device).to(dtype)
-    return lambda: square @ square
-
-
 def measure(rounds: int, device: str) -> dict[str, Any]:
     """Measure operations, times and rates; bf16 only if its products are not slower than those of fp32."""
     batch = make_batch().to(device)
@@ -147,6 +145,30 @@ def measure(rounds: int, device: str) -> dict[str, Any]:
     return figures
 
 
+def measure_config(config: str, updates: int, threads: int) -> dict[str, Any]:
+    """Train a shipped config for some updates; return the time of an update, and its share of the GEMM rate."""
+    with tempfile.TemporaryDirectory() as folder:
+        options = ["--runs_dir", folder, "--threads", str(threads), "--trainer.max_steps", str(updates)]
+        options += [
+            "--trainer.callbacks=[{class_path: benchmarks.stopwatch.Stopwatch}]",
+            "--trainer.limit_val_batches=0",
+        ]
+        options += ["--evaluation=null", "--checkpoint=null", "--trainer.enable_progress_bar=false"]
+        options += ["--collector.initial_iterations=1", f"--collector.every_n_updates={updates + 1}"]
+        if cli.main(["fit", "--config", config, *options]):
+            raise RuntimeError(f"{config} could not be trained")
+    seconds = {name: statistics.median(times) for name, times in Stopwatch.times.items()}
+    rate = 2 * GEMM_SIZE**3 / seconds["product"]
+    return {
+        "config": config,
+        "threads": threads,
+        "gflop": Stopwatch.flop / 1e9,
+        "milliseconds": 1e3 * seconds["update"],
+        "gemm_gflop_per_second": rate / 1e9,
+        "share_of_gemm_rate": Stopwatch.flop / seconds["update"] / rate,
+    }
+
+
 def print_profile() -> None:
     """Print the time of each operation in an fp32 update."""
     learner = make_learner()
@@ -165,11 +187,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--rounds", type=int, default=15, help="timed updates of each kind")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--threads", type=int, default=0, help="number of threads of torch; 0 for its default")
+    parser.add_argument("--config", help="shipped config to train instead, such as derk")
+    parser.add_argument("--updates", type=int, default=100, help="updates of --config")
     parser.add_argument("--profile", action="store_true", help="also print the time of each operation")
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     options = parser.parse_args(arguments)
     if options.threads:
         torch.set_num_threads(options.threads)
+    if options.config is not None:
+        found = measure_config(options.config, options.updates, torch.get_num_threads())
+        print(
+            f"{found['config']}: {found['gflop']:.2f} GFLOP and {found['milliseconds']:.1f} ms per update, "
+            f"{found['share_of_gemm_rate']:.1%} of the GEMM rate ({found['gemm_gflop_per_second']:.1f} GFLOP/s, "
+            f"{found['threads']} threads)"
+        )
+        if options.json is not None:
+            options.json.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+        return
     figures = measure(options.rounds, options.device)
     print(f"{figures['gflop']:.2f} GFLOP per update on {options.device}, {figures['threads']} threads")
     for name in figures["milliseconds"]:

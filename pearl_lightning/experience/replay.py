@@ -163,17 +163,21 @@ class TaskReplay:
         stored = self._stored()
         index, where = self.transition_sampler.sample(self.buffer.storage, count)
         steps = where["left"].clamp_max(self.n_steps)  # fewer if the episode ends before
-        agent = torch.randint(stored["reward"].shape[-1], index.shape, generator=self.generator)
+        agents = stored["reward"].shape[-1]
+        agent = torch.randint(agents, index.shape, generator=self.generator)
         ahead = torch.arange(self.n_steps).expand(*index.shape, -1)
         in_episode = ahead < steps.unsqueeze(-1)
         window = index.unsqueeze(-1) + torch.where(in_episode, ahead, 0)
-        rewards = self._rewards("training_reward", window, tasks, sources) * in_episode.unsqueeze(-1)
+        # rows of one agent each, because a row of all agents is several times as long
+        first, last, each = index * agents + agent, (index + steps) * agents + agent, window * agents + agent[..., None]
+        by_agent = {name: stored[name].flatten(0, 1) for name in ("observation", "action")}
+        weights = None if self.event_weights is None else self.event_weights[tasks.unsqueeze(1), agent].unsqueeze(2)
         return TensorDict(
             {
-                "observation": _of_agent(stored["observation"][index], agent),
-                "action": _of_agent(stored["action"][index], agent),
-                "reward": _of_agent(rewards.transpose(2, 3), agent),
-                "next_observation": _of_agent(stored["observation"][index + steps], agent),
+                "observation": by_agent["observation"][first],
+                "action": by_agent["action"][first],
+                "reward": self._rewards("training_reward", each, weights, tasks != sources) * in_episode,
+                "next_observation": by_agent["observation"][last],
                 "steps": steps,
                 "terminated": stored["terminated"][index + steps - 1],
             },
@@ -183,32 +187,34 @@ class TaskReplay:
     def _draw_context(self, episodes: int, tasks: Tensor, sources: Tensor) -> tuple[TensorDict, dict[str, Tensor]]:
         """Steps of whole context episodes ``[task, episode, step]``, and their age."""
         index, diagnostics = self.context_sampler.sample(self.buffer.storage, episodes)
-        context = self._stored().select("observation", "action", "played")[index]
-        context["reward"] = self._rewards("reward", index, tasks, sources)
+        stored = self._stored()
+        context = stored.select("observation", "action", "played")[index]
+        agents = stored["reward"].shape[-1]
+        each = index.unsqueeze(-1) * agents + torch.arange(agents)
+        weights = None if self.event_weights is None else self.event_weights[tasks, None, None]
+        context["reward"] = self._rewards("reward", each, weights, tasks != sources)
         return steps_of(context), diagnostics
 
     def _stored(self) -> TensorDictBase:
         """All rows of the storage, not copied."""
         return self.buffer.storage.get(slice(None))
 
-    def _rewards(self, name: str, index: Tensor, tasks: Tensor, sources: Tensor) -> Tensor:
-        """Rewards ``[task, ..., agent]`` at the rows ``index``; relabelled where the source is another task.
+    def _rewards(self, name: str, each: Tensor, weights: Tensor | None, is_relabelled: Tensor) -> Tensor:
+        """Rewards ``[task, ...]``; of other tasks' episodes, the rewards that their events have in the own task.
 
         Args:
             name: Name of the stored reward.
-            index: Rows of the storage ``[task, ...]``.
-            tasks: Tasks whose rewards are needed ``[task]``.
-            sources: Tasks that the rows belong to ``[task]``.
+            each: Indices of the rewards of single agents ``[task, ...]``: row times number of agents plus agent.
+            weights: Rewards of the events in the own task ``[task, ..., event]``; needed to relabel.
+            is_relabelled: Whether the episodes are those of another task ``[task]``.
         """
         stored = self._stored()
-        rewards: Tensor = stored[name][index]
-        if torch.equal(tasks, sources):
+        rewards: Tensor = stored[name].flatten()[each]
+        if not is_relabelled.any():
             return rewards
-        assert self.event_weights is not None
-        weights = self.event_weights[tasks]
-        weights = weights.reshape(len(tasks), *[1] * (index.ndim - 1), *weights.shape[1:])
-        is_other = (tasks != sources).reshape(-1, *[1] * index.ndim)
-        return torch.where(is_other, (stored["events"][index] * weights).sum(dim=-1), rewards)
+        assert weights is not None
+        of_events = (stored["events"].flatten(0, 1)[each] * weights).sum(dim=-1)
+        return torch.where(is_relabelled.reshape(-1, *[1] * (each.ndim - 1)), of_events, rewards)
 
     def save(self, folder: Path) -> None:
         """Write the stored rows as memory-maps, and the state of the writer and the generator, to a new folder.
@@ -240,9 +246,3 @@ def _check_positive(**sizes: int) -> None:
     for name, size in sizes.items():
         if size < 1:
             raise ValueError(f"{name} must be at least 1, got {size}")
-
-
-def _of_agent(values: Tensor, agent: Tensor) -> Tensor:
-    """Select one agent per transition: ``[task, transition, agent, ...]`` to ``[task, transition, ...]``."""
-    chosen = agent.reshape(*agent.shape, *[1] * (values.ndim - 2)).expand(*agent.shape, 1, *values.shape[3:])
-    return values.gather(2, chosen).squeeze(2)
