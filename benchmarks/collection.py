@@ -223,7 +223,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for side in sides:
             side.close()
     if options.json is not None:
-        options.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+        from benchmarks.figures_file import write_figures  # imports torch, which the two processes import themselves
+
+        write_figures(options.json, {"against": options.against, "cases": figures})
 
 
 def description(found: dict[str, Any]) -> str:

@@ -1,15 +1,23 @@
-"""Callback that times the updates of a run beside a matrix product, for ``python -m benchmarks.update --config``."""
+"""Times of the updates of a shipped config beside a matrix product, for ``python -m benchmarks.update --config``."""
 
 from __future__ import annotations
 
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, ClassVar
 
 import torch
 from pytorch_lightning import Callback
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
+
+from pearl_lightning import cli
 
 GEMM_SIZE = 1024
 """Number of rows and columns of the square product."""
@@ -54,3 +62,37 @@ class Stopwatch(Callback):
         self.product()
         self.last = time.perf_counter()
         self.times["product"].append(self.last - start)
+
+
+def measure_config(config: str, updates: int, threads: int) -> dict[str, Any]:
+    """Train a shipped config for some updates; return the time of an update, and its share of the GEMM rate."""
+    with tempfile.TemporaryDirectory() as folder:
+        options = ["--runs_dir", folder, "--threads", str(threads), "--trainer.max_steps", str(updates)]
+        options += ["--trainer.callbacks=[{class_path: benchmarks.stopwatch.Stopwatch}]"]
+        options += ["--trainer.limit_val_batches=0", "--evaluation=null", "--checkpoint=null"]
+        options += ["--collector.initial_iterations=1", f"--collector.every_n_updates={updates + 1}"]
+        if cli.main(["fit", "--config", config, *options, "--trainer.enable_progress_bar=false"]):
+            raise RuntimeError(f"{config} could not be trained")
+    seconds = {name: statistics.median(times) for name, times in Stopwatch.times.items()}
+    rate = 2 * GEMM_SIZE**3 / seconds["product"]
+    return {
+        "config": config,
+        "threads": threads,
+        "gflop": Stopwatch.flop / 1e9,
+        "milliseconds": 1e3 * seconds["update"],
+        "gemm_gflop_per_second": rate / 1e9,
+        "share_of_gemm_rate": Stopwatch.flop / seconds["update"] / rate,
+        "spin_count": os.environ.get("GOMP_SPINCOUNT"),  # how long threads wait before they give up their core
+    }
+
+
+@contextmanager
+def busy_programs(count: int) -> Iterator[None]:
+    """Run ``count`` other processes, each of which needs a core all the time."""
+    programs = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(count)]
+    try:
+        yield
+    finally:
+        for program in programs:
+            program.kill()
+            program.wait()

@@ -11,9 +11,7 @@ time from one update to the next, with sampling, Lightning and logging.
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -27,8 +25,8 @@ from torch.optim import Adam, Optimizer
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.stopwatch import GEMM_SIZE, Stopwatch, square_product
-from pearl_lightning import cli
+from benchmarks.figures_file import write_figures
+from benchmarks.stopwatch import GEMM_SIZE, busy_programs, measure_config, square_product
 from pearl_lightning.agents.objectives import total_loss
 from pearl_lightning.agents.optimizers import Optimizers
 from pearl_lightning.agents.pearl import PEARL
@@ -145,30 +143,6 @@ def measure(rounds: int, device: str) -> dict[str, Any]:
     return figures
 
 
-def measure_config(config: str, updates: int, threads: int) -> dict[str, Any]:
-    """Train a shipped config for some updates; return the time of an update, and its share of the GEMM rate."""
-    with tempfile.TemporaryDirectory() as folder:
-        options = ["--runs_dir", folder, "--threads", str(threads), "--trainer.max_steps", str(updates)]
-        options += [
-            "--trainer.callbacks=[{class_path: benchmarks.stopwatch.Stopwatch}]",
-            "--trainer.limit_val_batches=0",
-        ]
-        options += ["--evaluation=null", "--checkpoint=null", "--trainer.enable_progress_bar=false"]
-        options += ["--collector.initial_iterations=1", f"--collector.every_n_updates={updates + 1}"]
-        if cli.main(["fit", "--config", config, *options]):
-            raise RuntimeError(f"{config} could not be trained")
-    seconds = {name: statistics.median(times) for name, times in Stopwatch.times.items()}
-    rate = 2 * GEMM_SIZE**3 / seconds["product"]
-    return {
-        "config": config,
-        "threads": threads,
-        "gflop": Stopwatch.flop / 1e9,
-        "milliseconds": 1e3 * seconds["update"],
-        "gemm_gflop_per_second": rate / 1e9,
-        "share_of_gemm_rate": Stopwatch.flop / seconds["update"] / rate,
-    }
-
-
 def print_profile() -> None:
     """Print the time of each operation in an fp32 update."""
     learner = make_learner()
@@ -187,22 +161,25 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--rounds", type=int, default=15, help="timed updates of each kind")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--threads", type=int, default=0, help="number of threads of torch; 0 for its default")
-    parser.add_argument("--config", help="shipped config to train instead, such as derk")
-    parser.add_argument("--updates", type=int, default=100, help="updates of --config")
+    parser.add_argument("--config", nargs="+", help="shipped configs to train instead, such as derk")
+    parser.add_argument("--updates", type=int, default=100, help="updates of each config")
+    parser.add_argument("--busy", type=int, default=0, help="other programs that keep a core busy, with --config")
     parser.add_argument("--profile", action="store_true", help="also print the time of each operation")
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     options = parser.parse_args(arguments)
     if options.threads:
         torch.set_num_threads(options.threads)
     if options.config is not None:
-        found = measure_config(options.config, options.updates, torch.get_num_threads())
-        print(
-            f"{found['config']}: {found['gflop']:.2f} GFLOP and {found['milliseconds']:.1f} ms per update, "
-            f"{found['share_of_gemm_rate']:.1%} of the GEMM rate ({found['gemm_gflop_per_second']:.1f} GFLOP/s, "
-            f"{found['threads']} threads)"
-        )
+        with busy_programs(options.busy):
+            found = [measure_config(each, options.updates, torch.get_num_threads()) for each in options.config]
+        for each in found:
+            print(
+                f"{each['config']}: {each['gflop']:.2f} GFLOP and {each['milliseconds']:.1f} ms per update, "
+                f"{each['share_of_gemm_rate']:.1%} of the GEMM rate ({each['gemm_gflop_per_second']:.1f} GFLOP/s, "
+                f"{each['threads']} threads, {options.busy} busy programs)"
+            )
         if options.json is not None:
-            options.json.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+            write_figures(options.json, {"busy": options.busy, "updates": found})
         return
     figures = measure(options.rounds, options.device)
     print(f"{figures['gflop']:.2f} GFLOP per update on {options.device}, {figures['threads']} threads")
@@ -218,7 +195,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.profile:
         print_profile()
     if options.json is not None:
-        options.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+        write_figures(options.json, figures)
 
 
 if __name__ == "__main__":

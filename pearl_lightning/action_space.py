@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import one_hot
 
 if TYPE_CHECKING:
     from torchrl.data import Bounded
@@ -92,9 +91,9 @@ class ActionSpace:
         if not self.choices:
             return action
         parts = [action[..., : self.continuous]]
-        parts += [
-            one_hot(action[..., self.continuous + i].long(), n).to(action.dtype) for i, n in enumerate(self.choices)
-        ]
+        for number, options in enumerate(self.choices, self.continuous):  # torch's one_hot would wait for a GPU
+            options_of_choice = torch.arange(options, dtype=action.dtype, device=action.device)
+            parts.append((action[..., number : number + 1] == options_of_choice).to(action.dtype))
         return torch.cat(parts, dim=-1)
 
     def joint_index(self, action: Tensor) -> Tensor:

@@ -19,7 +19,7 @@ from pearl_lightning.envs.tasks import TaskDistribution
 from pearl_lightning.randomness import restore_generator
 
 _STAYING = ("observation", "outcome", "terminated", "truncated")
-"""Parts of the result of an arena's last step that stay while other arenas go on; the others become 0."""
+"""Parts of the result of an arena's last step that stay while others still play; the rest becomes 0."""
 
 
 class EpisodeLost(RuntimeError):
@@ -237,7 +237,7 @@ class MetaEnv(EnvBase):
         return self._end_one_by_one(result, is_last)
 
     def _end_one_by_one(self, result: dict[str, Any], is_last: bool) -> dict[str, Tensor | bool]:
-        """Complete the result of a step after which some arenas may have ended while others go on."""
+        """Complete the result of a step after which some arenas may have ended and others not."""
         for name in ("terminated", "truncated"):
             given = torch.as_tensor(result[name], dtype=torch.bool, device=self.device)
             result[name] = given.reshape(-1).expand(self.arenas)

@@ -163,6 +163,8 @@ class GaussianBelief(Belief):
 
     def _read(self, steps: TensorDictBase) -> tuple[Tensor, Tensor | None]:
         """Input of the encoder ``[arena, transition, feature]``, and which transitions were played."""
+        if "played" in steps.keys() and bool(steps["played"].all()):  # noqa: SIM118
+            steps = steps.exclude("played")
         context = self.reader.encoder_input(self.reader.transitions(steps).to(self._state.device))
         played = self.reader.played(steps)
         return context, None if played is None else played.to(context.device)

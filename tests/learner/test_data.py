@@ -28,7 +28,12 @@ def ready(seed: int = 0, rank: int = 0, observe_every: int | None = None, **sett
         **({"context_episodes": (1, 3)} | settings),
     )
     agent = SimpleNamespace(observe_every=observe_every)
-    data.trainer = SimpleNamespace(global_rank=rank, global_step=0, lightning_module=agent)
+    data.trainer = SimpleNamespace(
+        global_rank=rank,
+        global_step=0,
+        lightning_module=agent,
+        strategy=SimpleNamespace(root_device=torch.device("cpu")),
+    )
     data.setup("fit")
     data.env.set_tasks(range(6))
     for _ in range(3):
