@@ -42,9 +42,7 @@ def collection(data: Path) -> list[str]:
 def evaluation(data: Path) -> list[str]:
     """Sentence on the cost of an evaluation."""
     costs = [found["evaluation_cost"] for _, _, found in _collected(data)]
-    return [
-        f"An agent step of an evaluation takes {min(costs):.2f} to {max(costs):.2f} times as long as one of collection."
-    ]
+    return [f"An evaluation takes {min(costs):.2f} to {max(costs):.2f} times as long per agent step as collection."]
 
 
 def _collected(data: Path) -> list[tuple[str, int, dict[str, Any]]]:

@@ -17,7 +17,7 @@ from pearl_lightning.experience.replay import TaskReplay
 from pearl_lightning.randomness import make_generator
 
 Data = TypeVar("Data", bound="EnvDataModule")
-ReplayDevice = Literal["auto", "cpu", "agent"]
+ReplayDevice = Literal["cpu", "agent", "auto"]
 
 
 class Store(Protocol):
@@ -153,7 +153,7 @@ class MetaBatchDataModule(EnvDataModule):
         recent_context: int = 4,
         relabelled: float = 0.0,
         n_steps: int = 1,
-        replay_device: ReplayDevice = "auto",
+        replay_device: ReplayDevice = "cpu",
     ) -> None:
         super().__init__(env, updates_per_epoch)
         if replay_device not in get_args(ReplayDevice):
