@@ -7,7 +7,6 @@ the same run, with ``GameBackend`` and 64 arenas.
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -17,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from benchmarks.figures_file import write_figures
 from pearl_lightning.derk.backends.game import GameBackend, GameUnavailable
 from pearl_lightning.derk.backends.simulator import SimulatorBackend
 from pearl_lightning.derk.backends.simulator.state import MatchState
@@ -128,7 +128,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         figures |= {"game_agent_steps_per_s": game, "ratio_to_game": ratio}
         print(f"the game at {GAME_ARENAS} arenas: {game:.0f} agent steps/s; the simulator is {ratio:.0f} x as fast")
     if options.json is not None:
-        options.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+        write_figures(options.json, figures)
 
 
 if __name__ == "__main__":

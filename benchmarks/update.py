@@ -3,12 +3,14 @@
 The update is ``PEARL.training_step`` without Lightning: losses, one backward pass, all optimizers and the target
 network. ``torch.utils.flop_counter`` counts the floating-point operations of its matrix products, forward and backward.
 Their rate is compared with that of a large square product, which is timed in turns with the update.
+
+``--config NAME`` measures a shipped config instead, such as ``derk`` or ``quickstart``, as ``pearl fit`` trains it: the
+time from one update to the next, with sampling, Lightning and logging.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -23,6 +25,8 @@ from torch.optim import Adam, Optimizer
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks.figures_file import write_figures
+from benchmarks.stopwatch import GEMM_SIZE, busy_programs, measure_config, square_product
 from pearl_lightning.agents.objectives import total_loss
 from pearl_lightning.agents.optimizers import Optimizers
 from pearl_lightning.agents.pearl import PEARL
@@ -37,8 +41,6 @@ from pearl_lightning.networks.critics import CriticEnsemble
 TASKS, TRANSITIONS, HIDDEN = 16, 256, (300, 300, 300)
 CONTEXT_STRIDE = 5
 """Stride as in configs/derk_game.yaml: an episode gives 30 steps x 3 agents = 90 factors."""
-GEMM_SIZE = 1024
-"""Number of rows and columns of the square product."""
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
@@ -112,12 +114,6 @@ def median_seconds(entries: dict[str, Callable[[], Any]], rounds: int, device: s
     return {name: statistics.median(values) for name, values in seconds.items()}
 
 
-def square_product(dtype: torch.dtype, device: str, size: int) -> Callable[[], Tensor]:
-    """Return a function that computes a product of square matrices."""
-    square = torch.randn(size, size, device=device).to(dtype)
-    return lambda: square @ square
-
-
 def measure(rounds: int, device: str) -> dict[str, Any]:
     """Measure operations, times and rates; bf16 only if its products are not slower than those of fp32."""
     batch = make_batch().to(device)
@@ -165,11 +161,26 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--rounds", type=int, default=15, help="timed updates of each kind")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--threads", type=int, default=0, help="number of threads of torch; 0 for its default")
+    parser.add_argument("--config", nargs="+", help="shipped configs to train instead, such as derk")
+    parser.add_argument("--updates", type=int, default=100, help="updates of each config")
+    parser.add_argument("--busy", type=int, default=0, help="other programs that keep a core busy, with --config")
     parser.add_argument("--profile", action="store_true", help="also print the time of each operation")
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     options = parser.parse_args(arguments)
     if options.threads:
         torch.set_num_threads(options.threads)
+    if options.config is not None:
+        with busy_programs(options.busy):
+            found = [measure_config(each, options.updates, torch.get_num_threads()) for each in options.config]
+        for each in found:
+            print(
+                f"{each['config']}: {each['gflop']:.2f} GFLOP and {each['milliseconds']:.1f} ms per update, "
+                f"{each['share_of_gemm_rate']:.1%} of the GEMM rate ({each['gemm_gflop_per_second']:.1f} GFLOP/s, "
+                f"{each['threads']} threads, {options.busy} busy programs)"
+            )
+        if options.json is not None:
+            write_figures(options.json, {"busy": options.busy, "updates": found})
+        return
     figures = measure(options.rounds, options.device)
     print(f"{figures['gflop']:.2f} GFLOP per update on {options.device}, {figures['threads']} threads")
     for name in figures["milliseconds"]:
@@ -184,7 +195,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.profile:
         print_profile()
     if options.json is not None:
-        options.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+        write_figures(options.json, figures)
 
 
 if __name__ == "__main__":

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import one_hot
 
 if TYPE_CHECKING:
     from torchrl.data import Bounded
@@ -79,12 +79,11 @@ class ActionSpace:
         device: torch.device | str = "cpu",
     ) -> Tensor:
         """Sample legal actions ``[*shape, width]`` uniformly; the generator must be on ``device``."""
-        uniform = torch.rand(*shape, self.continuous, generator=generator, device=device)
-        bounds = enumerate(
-            zip(self.low, self.high, strict=True)
-        )  # numbers, because a tensor would have to be copied to the GPU
-        columns = [low + uniform[..., i : i + 1] * (high - low) for i, (low, high) in bounds]
-        columns += [torch.randint(n, (*shape, 1), generator=generator, device=device).float() for n in self.choices]
+        low, span = _low_and_span(self, torch.device(device))
+        columns = [torch.rand(*shape, self.continuous, generator=generator, device=device).mul_(span).add_(low)]
+        for options in self.choices:
+            draw = torch.randint(options, (*shape, 1), generator=generator, device=device, dtype=torch.float32)
+            columns.append(draw)
         return torch.cat(columns, dim=-1)
 
     def encode(self, action: Tensor) -> Tensor:
@@ -92,9 +91,9 @@ class ActionSpace:
         if not self.choices:
             return action
         parts = [action[..., : self.continuous]]
-        parts += [
-            one_hot(action[..., self.continuous + i].long(), n).to(action.dtype) for i, n in enumerate(self.choices)
-        ]
+        for number, options in enumerate(self.choices, self.continuous):  # torch's one_hot would wait for a GPU
+            options_of_choice = torch.arange(options, dtype=action.dtype, device=action.device)
+            parts.append((action[..., number : number + 1] == options_of_choice).to(action.dtype))
         return torch.cat(parts, dim=-1)
 
     def joint_index(self, action: Tensor) -> Tensor:
@@ -107,3 +106,10 @@ class ActionSpace:
     def state(self) -> dict[str, Any]:
         """Return the fields as plain lists, for a checkpoint."""
         return {"low": list(self.low), "high": list(self.high), "choices": list(self.choices)}
+
+
+@lru_cache(64)
+def _low_and_span(space: ActionSpace, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Lower bounds and ranges ``[continuous]``. They are kept, because their transfer to a GPU would wait for it."""
+    low, high = torch.tensor(space.low), torch.tensor(space.high)
+    return low.to(device), (high - low).to(device)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 import torch
 import yaml
 
-from benchmarks import curves, environments, locomotion, parameters, point_robot
+from benchmarks import collection, curves, environments, locomotion, parameters, point_robot, update
 from benchmarks.ablations import ABLATIONS, PLACES
 from benchmarks.families import OTHERS, budget, check_budget
 from benchmarks.family_measures import at_equal_seconds, pool_seeds
@@ -290,3 +291,28 @@ def test_collection_and_the_plain_loop_are_measured_in_turns(tmp_path: Path, mon
     rates = json.loads((tmp_path / "rates.json").read_text())["pendulum"]
     assert set(rates) == {"collection", "loop", "ratio"}
     assert all(rate > 0 for rate in rates.values())
+
+
+def test_the_parts_of_collection_are_all_of_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "set_num_threads", lambda _: None)
+    plays = collection.make_plays("point_robot", 4)
+    played, evaluated = plays["episode"](), plays["evaluation"]()
+    assert (played["steps"], evaluated["steps"]) == (4 * 20, 2 * 4 * 20)
+    assert played["simulator"] == 0.0
+    assert min(played["policy"], played["environment"], played["recording"]) > 0
+    assert sum(played[part] for part in collection.PARTS) == pytest.approx(played["seconds"])
+
+
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="needs the repository's commits")
+def test_another_commit_plays_in_turns_in_a_process_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+    collection.main(["--cases", "point_robot", "--arenas", "2", "--rounds", "1", "--against", "HEAD"])
+    shown = capsys.readouterr().out
+    ratio = float(re.search(r"; ratio ([\d.]+)$", shown)[1])  # type: ignore[index]
+    assert 0.2 < ratio < 5  # the same code, apart from what is not committed
+
+
+def test_the_share_of_the_gemm_rate_follows_from_counted_operations_and_times() -> None:
+    found = update.measure_config("point_robot", 30, 1)
+    expected = found["gflop"] / (found["milliseconds"] / 1e3) / found["gemm_gflop_per_second"]
+    assert found["share_of_gemm_rate"] == pytest.approx(expected)
+    assert 0 < found["share_of_gemm_rate"] < 1

@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import partial
 
-from benchmarks.pages import ablations, adaptation, environments, families, gymnasium, mujoco, point_robot, tables
+from benchmarks.pages import (
+    ablations,
+    adaptation,
+    environments,
+    families,
+    gymnasium,
+    mujoco,
+    point_robot,
+    speed,
+    tables,
+)
 from benchmarks.pages.blocks import Builder
 from benchmarks.pages.figures import Plot
 
@@ -32,6 +42,12 @@ BUILDERS: Mapping[str, Builder] = {
     "gymnasium-missing": gymnasium.missing,
     "gymnasium-families": gymnasium.families,
     "gymnasium-commands": gymnasium.commands,
+    "speed-machine": speed.machine,
+    "speed-collection": speed.collection,
+    "speed-evaluation": speed.evaluation,
+    "speed-updates": speed.updates,
+    "speed-busy": speed.busy,
+    "speed-simulator": speed.simulator,
 }
 _STYLES = ("known_styles", "new_styles")
 

@@ -10,7 +10,6 @@ from typing import Any
 import torch
 from tensordict import TensorDict, TensorDictBase
 from torch import Tensor, nn
-from torch.nn.functional import log_softmax
 from torch.optim import SGD, Optimizer
 
 from pearl_lightning.action_space import ActionSpace
@@ -124,6 +123,5 @@ class EvolutionStrategy(OnPolicyAgent):
             own = weights[:, first : first + (inputs + 1) * width].unflatten(1, (inputs + 1, width))
             hidden = torch.baddbmm(own[:, -1:], hidden.relu() if layer else hidden, own[:, :-1])
             first += (inputs + 1) * width
-        mean, *choices = hidden.split([self.action_space.continuous, *self.action_space.choices], dim=-1)
-        log_choices = tuple(log_softmax(choice, dim=-1) for choice in choices)
-        return HybridTanhGaussian(mean, torch.zeros_like(mean), log_choices, self.action_space).mode()
+        mean, logits = hidden.split([self.action_space.continuous, sum(self.action_space.choices)], dim=-1)
+        return HybridTanhGaussian(mean, torch.zeros_like(mean), logits, self.action_space).mode()

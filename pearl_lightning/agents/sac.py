@@ -82,9 +82,11 @@ class HybridSAC(nn.Module):
         self, observation: Tensor, condition: Tensor, deterministic: bool, generator: torch.Generator | None
     ) -> Tensor:
         """Actions ``[arena, agent, width]``; the agents of an arena share its condition ``[arena, width]``."""
-        shared = condition.unsqueeze(1).expand(-1, observation.shape[1], -1)
-        policy = self.actor(observation.to(condition.device), shared)
-        return (policy.mode() if deterministic else policy.sample(generator)).to(observation.device)
+        with torch.inference_mode():
+            shared = condition.unsqueeze(1).expand(-1, observation.shape[1], -1)
+            policy = self.actor(observation.to(condition.device), shared)
+            action = policy.mode() if deterministic else policy.sample(generator)
+        return action.to(observation.device, copy=True)  # a normal tensor: one of inference could not be changed
 
     def parameter_groups(self) -> list[list[nn.Parameter]]:
         """Learned parameters, one list per optimizer."""

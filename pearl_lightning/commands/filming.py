@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from PIL import Image, ImageDraw, ImageFont
+from tensordict import TensorDictBase
 from torch import Tensor
 
 from pearl_lightning.envs.meta_env import MetaEnv
@@ -88,8 +89,8 @@ class Film(EpisodePlayer):
         self.rewards.append(self.rewards[-1] + float(reward.sum()))
         self._take()
 
-    def end(self) -> None:
-        self.player.end()
+    def end(self, episode: TensorDictBase | None = None) -> None:
+        self.player.end(episode)
 
     def drop(self) -> None:
         """Discard the pictures as well: the episode is played again from the start."""

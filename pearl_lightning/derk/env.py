@@ -213,6 +213,9 @@ class DerkEnv(MetaEnv):
 
     def _opponent_actions(self, observation: Tensor) -> Tensor:
         """Actions of the opponents ``[arena, agent, 5]``. Each distinct opponent is called once, with its arenas."""
+        if len(self._opponent_arenas) == 1:
+            (name,) = self._opponent_arenas
+            return self.opponents[name](observation, self._opponent_generator)
         action = torch.empty(self.arenas, AGENTS, ACTION_SPACE.width, device=self.device)
         for name, arenas in self._opponent_arenas.items():
             action[arenas] = self.opponents[name](observation[arenas], self._opponent_generator)

@@ -18,6 +18,9 @@ from pearl_lightning.action_space import ActionSpace
 from pearl_lightning.envs.tasks import TaskDistribution
 from pearl_lightning.randomness import restore_generator
 
+_STAYING = ("observation", "outcome", "terminated", "truncated")
+"""Parts of the result of an arena's last step that stay while others still play; the rest becomes 0."""
+
 
 class EpisodeLost(RuntimeError):
     """Raised if the environment breaks during an episode: discard the episode, reset, and play it again."""
@@ -92,7 +95,7 @@ class MetaEnv(EnvBase):
         self._upcoming = torch.arange(arenas) % len(tasks)  # tasks of the next episode
         self._current = self._upcoming  # tasks of the running episode
         self._steps = 0  # of the running episode
-        self._last: TensorDict | None = None  # result of the last step, if arenas may end one by one
+        self._last: dict[str, Tensor] | None = None  # result of the last step, if arenas end one by one
         self.ended = torch.zeros(arenas, dtype=torch.bool)
         """Whether the running episode is over in each arena ``[arena]``."""
         self.is_over = True
@@ -207,33 +210,50 @@ class MetaEnv(EnvBase):
         return self._pack({"observation": observation, "terminated": False, "truncated": False})
 
     def _step(self, tensordict: TensorDictBase) -> TensorDictBase:
-        result = self.advance(tensordict["agents", "action"])
-        self._steps += 1
+        result = self.play_step(tensordict["agents", "action"])
         stepped = self._pack(result)
         stepped["agents", "reward"] = result["reward"].unsqueeze(-1)  # type: ignore[union-attr]
-        if self._last is not None:
-            self._freeze(stepped, self._last)
-        if self._steps == self.horizon:
-            stepped["truncated"] |= ~stepped["done"]
-            stepped["done"] = torch.ones_like(stepped["done"])
-        if torch.is_tensor(result["terminated"]) or torch.is_tensor(result["truncated"]):
-            self._last, self.ended = stepped.clone(), stepped["done"].squeeze(-1).clone()
-            self.is_over = bool(stepped["done"].all())
-        else:
-            self.is_over = bool(result["terminated"] or result["truncated"] or self._steps == self.horizon)
         return stepped
 
-    @staticmethod
-    def _freeze(stepped: TensorDict, last: TensorDict) -> None:
-        """Replace the results of arenas that had ended before this step: nothing happens there any more."""
-        ended = last["done"].squeeze(-1)
-        for name in ("observation", "reward", "training_reward", "events"):
-            if (key := ("agents", name)) in stepped.keys(include_nested=True):
-                frozen = last[key] if name == "observation" else torch.zeros_like(stepped[key])
-                stepped[key] = torch.where(ended.view(-1, *[1] * (stepped[key].ndim - 1)), frozen, stepped[key])
-        for name in ("terminated", "truncated", "done", "outcome"):
-            if name in stepped.keys():  # noqa: SIM118  (a TensorDict iterates over its rows)
-                stepped[name] = torch.where(ended.unsqueeze(-1), last[name], stepped[name])
+    def play_step(self, action: Tensor) -> dict[str, Tensor | bool]:
+        """Play one step as TorchRL's ``step`` does, without its dictionaries, which cost more than a small environment.
+
+        Args:
+            action: Actions ``[arena, agent, action]``.
+
+        Returns:
+            The result of ``advance``. In an arena that had ended before, nothing happens: its observation, outcome and
+            end are those of its last step, and everything else is 0. At the horizon, ``truncated`` is true where the
+            episode has not terminated.
+        """
+        result = self.advance(action)
+        self._steps += 1
+        is_last = self._steps == self.horizon
+        terminated, truncated = result["terminated"], result["truncated"]
+        if self._last is None and not torch.is_tensor(terminated) and not torch.is_tensor(truncated):
+            result["truncated"] = bool(truncated or (is_last and not terminated))
+            self.is_over = bool(terminated or result["truncated"])
+            return result
+        return self._end_one_by_one(result, is_last)
+
+    def _end_one_by_one(self, result: dict[str, Any], is_last: bool) -> dict[str, Tensor | bool]:
+        """Complete the result of a step after which some arenas may have ended and others not."""
+        for name in ("terminated", "truncated"):
+            given = torch.as_tensor(result[name], dtype=torch.bool, device=self.device)
+            result[name] = given.reshape(-1).expand(self.arenas)
+        if self.has_outcome and "outcome" not in result:
+            result["outcome"] = torch.zeros(self.arenas, device=self.device)
+        if self._last is not None:
+            for name, value in result.items():
+                ended = self.ended.view(-1, *[1] * (value.ndim - 1))
+                result[name] = torch.where(ended, self._last.get(name, torch.zeros_like(value)), value)
+        done = result["terminated"] | result["truncated"]
+        if is_last:
+            result["truncated"] = result["truncated"] | ~done
+            done = torch.ones_like(done)
+        self._last = {name: result[name].clone() for name in _STAYING if name in result}
+        self.ended, self.is_over = done, bool(done.all())
+        return result
 
     def _pack(self, result: dict[str, Any]) -> TensorDict:
         zeros = torch.zeros(self.arenas, self.agents, device=self.device)

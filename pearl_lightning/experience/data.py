@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, TypeVar
+from typing import Any, ClassVar, Literal, Protocol, TypeVar, get_args
 
 import torch
 from pytorch_lightning import LightningDataModule, LightningModule, Trainer
@@ -17,6 +17,7 @@ from pearl_lightning.experience.replay import TaskReplay
 from pearl_lightning.randomness import make_generator
 
 Data = TypeVar("Data", bound="EnvDataModule")
+ReplayDevice = Literal["cpu", "agent", "auto"]
 
 
 class Store(Protocol):
@@ -135,6 +136,8 @@ class MetaBatchDataModule(EnvDataModule):
             task. The environment must count events, and the tasks must define ``event_weights``.
         n_steps: Number of rewards summed before the critics' estimate (n-step returns). A larger number propagates late
             rewards faster, but evaluates actions of an older policy.
+        replay_device: Device that stores the episodes and draws the meta-batches: ``cpu``, ``agent`` for the device of
+            the agent, or ``auto`` for the device of the agent if a full replay takes at most half of its free memory.
     """
 
     collector = "EpisodeCollector"
@@ -150,8 +153,12 @@ class MetaBatchDataModule(EnvDataModule):
         recent_context: int = 4,
         relabelled: float = 0.0,
         n_steps: int = 1,
+        replay_device: ReplayDevice = "cpu",
     ) -> None:
         super().__init__(env, updates_per_epoch)
+        if replay_device not in get_args(ReplayDevice):
+            raise ValueError(f"replay_device must be one of {', '.join(get_args(ReplayDevice))}, got {replay_device}")
+        self.replay_device = replay_device
         for name, size in (("meta_batch", meta_batch), ("transitions", transitions), ("n_steps", n_steps)):
             if size < 1:
                 raise ValueError(f"{name} must be at least 1, got {size}")
@@ -182,22 +189,34 @@ class MetaBatchDataModule(EnvDataModule):
         return self.store
 
     def make_store(self, rank: int) -> TaskReplay:
+        device = self._device_of_replay()
         return TaskReplay(
             tasks=len(self.env.tasks.train),
             episodes_per_task=self.episodes_per_task,
             horizon=self.env.horizon,
             recent_context=self.recent_context,
-            generator=make_generator("replay", rank),
+            generator=make_generator("replay", rank, device),
+            shape_generator=make_generator("context lengths", rank),
             relabelled=self.relabelled,
             event_weights=self.event_weights,
             n_steps=self.n_steps,
             descriptors=standardized(self.env.tasks.descriptors()),
+            device=device,
         )
+
+    def _device_of_replay(self) -> torch.device:
+        device = torch.device("cpu") if self.trainer is None else self.trainer.strategy.root_device
+        if device.type == "cpu" or self.replay_device == "cpu":
+            return torch.device("cpu")
+        env, rows = self.env, len(self.env.tasks.train) * self.episodes_per_task * (self.env.horizon + 1)
+        numbers = env.agents * (env.features + env.action_space.width + 2 + env.events) + 1
+        needed, free = 4 * rows * numbers, torch.cuda.mem_get_info(device)[0]
+        return torch.device("cpu") if self.replay_device == "auto" and needed > free / 2 else device
 
     def sample(self) -> TensorDict:
         """Draw a meta-batch (see ``TaskReplay.sample``)."""
         smallest, largest = self.context_episodes
-        uniform = float(torch.rand((), generator=self.replay.generator))
+        uniform = float(torch.rand((), generator=self.replay.shape_generator))
         episodes = int(smallest * ((largest + 1) / smallest) ** uniform)  # floor of a log-uniform number
         update = self.trainer.global_step if self.trainer is not None else None
         batch, self.diagnostics = self.replay.sample(
@@ -214,7 +233,7 @@ class MetaBatchDataModule(EnvDataModule):
         every = getattr(self.trainer.lightning_module, "observe_every", None) if self.trainer is not None else None
         if every is None:
             return None
-        updates = int(torch.randint(-(-self.env.horizon // every), (), generator=self.replay.generator)) + 1
+        updates = int(torch.randint(-(-self.env.horizon // every), (), generator=self.replay.shape_generator)) + 1
         return min(every * updates, self.env.horizon)
 
 

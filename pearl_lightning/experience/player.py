@@ -7,11 +7,12 @@ from collections.abc import Callable
 from typing import Protocol
 
 import torch
-from tensordict import TensorDict
+from tensordict import TensorDict, TensorDictBase
 from torch import Tensor
 
 from pearl_lightning.action_space import ActionSpace
 from pearl_lightning.envs.demonstrator import Demonstrator
+from pearl_lightning.experience.steps import steps_of
 from pearl_lightning.inference.belief import Belief
 
 
@@ -47,14 +48,21 @@ class EpisodePlayer(ABC):
     ) -> None:
         """Receive the result of the last action.
 
+        A player may keep the tensors that it receives, so their memory must not be used again before the episode ends.
+
         Args:
             reward: Rewards ``[arena, agent]``.
             next_observation: Observations after the action ``[arena, agent, feature]``.
             is_running: Whether the episode has not ended yet in each arena ``[arena]``; true for all by default.
         """
 
-    def end(self) -> None:  # noqa: B027
-        """Finish the episode."""
+    def end(self, episode: TensorDictBase | None = None) -> None:  # noqa: B027
+        """Finish the episode.
+
+        Args:
+            episode: Rows of the episode (see ``play_episode``), if the caller has them. A player that learns from the
+                whole episode then need not put it together again.
+        """
 
     def drop(self) -> None:
         """Discard the steps of an episode that was lost. The episode is played again from the start."""
@@ -100,34 +108,30 @@ class Player(EpisodePlayer):
         self._observations: list[Tensor] = []
         self._actions: list[Tensor] = []
         self._rewards: list[Tensor] = []
-        self._is_running: Tensor | None = None  # arenas whose episode has not ended; None: all of them
-        self._played: list[Tensor] = []
-        self._done: list[Tensor] = []
+        self._is_running: list[Tensor | None] = [None]  # before each step; None: in all arenas
 
     def act(self, observation: Tensor) -> Tensor:
         if self._is_due(self.agent.observe_every):
-            self._update_belief(done=False)
+            self._update_belief(self._recorded(done=False))
         if self._condition is None or self._is_due(self.agent.resample_every):
             self._condition = self.belief.condition(self.generator)
         action = self.agent.act(observation, self._condition, self.deterministic, self.generator)
         if self._is_recording:
-            self._observations = self._observations or [observation.clone()]
+            self._observations = self._observations or [observation]
             self._actions.append(action)
         return action
 
     def observe(self, reward: Tensor, next_observation: Tensor, is_running: Tensor | None = None) -> None:
         self._steps += 1
-        if self._is_recording:  # copies, because an environment may reuse the memory
-            self._rewards.append(reward.clone())
-            self._observations.append(next_observation.clone())
-            everywhere = torch.ones(len(reward), dtype=torch.bool, device=reward.device)
-            self._played.append(everywhere if self._is_running is None else self._is_running)
-            self._done.append(~everywhere if is_running is None else ~is_running)
-            self._is_running = is_running
+        if self._is_recording:
+            self._rewards.append(reward)
+            self._observations.append(next_observation)
+            self._is_running.append(is_running)
 
-    def end(self) -> None:
+    def end(self, episode: TensorDictBase | None = None) -> None:
         if self.remembers and self._rewards:
-            self._update_belief(done=True)
+            steps = None if episode is None else steps_of(episode)[:, self._steps - len(self._rewards) : self._steps]
+            self._update_belief(self._recorded(done=True) if steps is None else steps)
         elif not self.remembers:
             self.belief = self._first_belief
         self._start()
@@ -139,15 +143,22 @@ class Player(EpisodePlayer):
     def _is_due(self, every: int | None) -> bool:
         return every is not None and self._steps > 0 and self._steps % every == 0
 
-    def _update_belief(self, done: bool) -> None:
+    def _recorded(self, done: bool) -> TensorDict:
+        """Steps ``[arena, step]`` that are not in the belief yet; with ``done``, the episode is over after them."""
         observations = torch.stack(self._observations, dim=1)
-        named = {"action": self._actions, "reward": self._rewards, "played": self._played, "done": self._done}
+        named = {"action": self._actions, "reward": self._rewards}
         parts = {name: torch.stack(values, dim=1) for name, values in named.items()}
         parts |= {"observation": observations[:, :-1], "next_observation": observations[:, 1:]}
+        everywhere = torch.ones(len(observations), dtype=torch.bool, device=observations.device)
+        running = torch.stack([everywhere if each is None else each for each in self._is_running], dim=1)
+        parts |= {"played": running[:, :-1], "done": ~running[:, 1:]}
         parts["done"][:, -1] |= done
-        self.belief.observe(TensorDict(parts, batch_size=parts["done"].shape))
+        return TensorDict(parts, batch_size=parts["done"].shape)
+
+    def _update_belief(self, steps: TensorDict) -> None:
+        self.belief.observe(steps)
         self._observations, self._actions, self._rewards = self._observations[-1:], [], []
-        self._played, self._done = [], []
+        self._is_running = self._is_running[-1:]
         self._condition = None
 
 
@@ -168,7 +179,7 @@ class FunctionPlayer(EpisodePlayer):
         self._step += 1
         return action
 
-    def end(self) -> None:
+    def end(self, episode: TensorDictBase | None = None) -> None:
         self._step = 0
 
 

@@ -10,6 +10,7 @@ from tensordict import TensorDict, TensorDictBase
 from torch import Tensor
 from torchrl.data import LazyTensorStorage, ReplayBuffer
 
+from pearl_lightning.experience.finite import is_finite
 from pearl_lightning.experience.samplers import RecentContextSampler, TaskWriter, TransitionSampler
 from pearl_lightning.experience.steps import steps_of
 from pearl_lightning.randomness import restore_generator
@@ -32,13 +33,16 @@ class TaskReplay:
         episodes_per_task: Number of episodes kept per task.
         horizon: Number of steps in an episode.
         recent_context: Number of a task's last context episodes that the encoder may read.
-        generator: Generator that draws tasks, transitions and context.
+        generator: Generator that draws tasks, transitions and context, on ``device``.
+        shape_generator: Generator on the CPU that draws the numbers that decide shapes, such as that of context
+            episodes. The replay only saves and restores it.
         relabelled: Share of a meta-batch's tasks that learn from another task's episodes, with the rewards of their own
             task: hindsight relabelling (Li et al. 2020, "Generalized hindsight"), here of the context too.
         event_weights: Reward of each task for each event ``[task, agent, event]``; required for relabelling. Episodes
             must then contain ``events``.
         n_steps: Number of rewards summed before the critics' estimate (n-step returns).
         descriptors: Descriptor of each task ``[task, number]``; if given, meta-batches contain it.
+        device: Device on which episodes are stored and drawn. A draw never waits for a GPU.
     """
 
     def __init__(
@@ -53,6 +57,8 @@ class TaskReplay:
         event_weights: Tensor | None = None,
         n_steps: int = 1,
         descriptors: Tensor | None = None,
+        device: torch.device | str = "cpu",
+        shape_generator: torch.Generator | None = None,
     ) -> None:
         _check_positive(
             tasks=tasks, episodes_per_task=episodes_per_task, recent_context=recent_context, n_steps=n_steps
@@ -61,13 +67,16 @@ class TaskReplay:
             raise ValueError(f"relabelled must be in [0, 1], got {relabelled}")
         if relabelled and event_weights is None:
             raise ValueError(f"relabelled must be 0 without event_weights, got {relabelled}")
-        self.generator, self.relabelled, self.event_weights = generator, relabelled, event_weights
-        self.n_steps, self.descriptors = n_steps, descriptors
-        self.writer = TaskWriter(tasks, episodes_per_task, horizon + 1)
+        self.device, self.generator = torch.device(device), generator
+        self.relabelled, self.n_steps = relabelled, n_steps
+        self.shape_generator = torch.Generator() if shape_generator is None else shape_generator
+        self.event_weights = None if event_weights is None else event_weights.to(device)
+        self.descriptors = None if descriptors is None else descriptors.to(device)
+        self.writer = TaskWriter(tasks, episodes_per_task, horizon + 1, device)
         self.transition_sampler = TransitionSampler(self.writer, generator)
         self.context_sampler = RecentContextSampler(self.writer, generator, recent_context)
         self.buffer = ReplayBuffer(
-            storage=LazyTensorStorage(tasks * episodes_per_task * (horizon + 1)),
+            storage=LazyTensorStorage(tasks * episodes_per_task * (horizon + 1), device=self.device),
             sampler=self.transition_sampler,
             writer=self.writer,
             batch_size=1,
@@ -88,14 +97,13 @@ class TaskReplay:
         Raises:
             ValueError: The number of rows is wrong, a task is not a train task, or a number is not finite.
         """
-        episodes = episodes.to("cpu")
         if episodes.shape[1] != self.writer.rows:
             raise ValueError(f"episodes must have {self.writer.rows} rows, got {episodes.shape[1]}")
         lowest, highest = (int(bound) for bound in episodes["task"].aminmax())
         if lowest < 0 or highest >= self.writer.tasks:
             raise ValueError(f"only train tasks [0, {self.writer.tasks}) are stored, got [{lowest}, {highest}]")
         for name in ("observation", "action", "reward", "training_reward"):
-            if not torch.isfinite(episodes[name]).all():
+            if not is_finite(episodes[name]):
                 raise ValueError(f"episodes must be finite, but {name} is not")
         self.writer.update = update
         stored = episodes.exclude("outcome").set("is_context", torch.full(episodes.shape, is_context))
@@ -125,7 +133,7 @@ class TaskReplay:
             - ``transitions`` ``[task, transition]``: observation, action, reward ``[..., step]``, steps (number of
                 played steps), next_observation (after the last of them) and terminated (whether it was terminated).
             - ``context`` ``[task, episode, step]`` of whole episodes: observation, next_observation, action, reward and
-                played, which is false for padding after the end of an episode.
+                played, which is false for padding after the end of an episode; it is left out if there is no padding.
             - ``beginning`` ``[task, step]``: the same of one more episode, if ``beginning`` is given.
             - ``descriptor`` ``[task, number]``, if the tasks have descriptors.
 
@@ -147,14 +155,15 @@ class TaskReplay:
 
     def _draw_tasks(self, count: int) -> tuple[Tensor, Tensor]:
         """Tasks of a meta-batch ``[task]``, and the task whose episodes each of them reads: its own, or another one."""
-        with_data = (self.writer.written > 0).nonzero().flatten()
+        with_data = self.writer.stored.with_data
         if len(with_data) == 0:
             raise RuntimeError(nothing_collected("EpisodeCollector"))
-        tasks = with_data[torch.randperm(len(with_data), generator=self.generator)[:count]]
+        generator, device = self.generator, self.device
+        tasks = with_data[torch.randperm(len(with_data), generator=generator, device=device)[:count]]
         if not self.relabelled:
             return tasks, tasks
-        others = with_data[torch.randint(len(with_data), tasks.shape, generator=self.generator)]
-        is_relabelled = torch.rand(tasks.shape, generator=self.generator) < self.relabelled
+        others = with_data[torch.randint(len(with_data), tasks.shape, generator=generator, device=device)]
+        is_relabelled = torch.rand(tasks.shape, generator=generator, device=device) < self.relabelled
         return tasks, torch.where(is_relabelled, others, tasks)
 
     def _draw_transitions(self, count: int, tasks: Tensor, sources: Tensor) -> TensorDict:
@@ -162,17 +171,21 @@ class TaskReplay:
         stored = self._stored()
         index, where = self.transition_sampler.sample(self.buffer.storage, count)
         steps = where["left"].clamp_max(self.n_steps)  # fewer if the episode ends before
-        agent = torch.randint(stored["reward"].shape[-1], index.shape, generator=self.generator)
-        ahead = torch.arange(self.n_steps).expand(*index.shape, -1)
+        agents = stored["reward"].shape[-1]
+        agent = torch.randint(agents, index.shape, generator=self.generator, device=self.device)
+        ahead = torch.arange(self.n_steps, device=self.device).expand(*index.shape, -1)
         in_episode = ahead < steps.unsqueeze(-1)
         window = index.unsqueeze(-1) + torch.where(in_episode, ahead, 0)
-        rewards = self._rewards("training_reward", window, tasks, sources) * in_episode.unsqueeze(-1)
+        # rows of one agent each, because a row of all agents is several times as long
+        first, last, each = index * agents + agent, (index + steps) * agents + agent, window * agents + agent[..., None]
+        by_agent = {name: stored[name].flatten(0, 1) for name in ("observation", "action")}
+        weights = None if self.event_weights is None else self.event_weights[tasks.unsqueeze(1), agent].unsqueeze(2)
         return TensorDict(
             {
-                "observation": _of_agent(stored["observation"][index], agent),
-                "action": _of_agent(stored["action"][index], agent),
-                "reward": _of_agent(rewards.transpose(2, 3), agent),
-                "next_observation": _of_agent(stored["observation"][index + steps], agent),
+                "observation": by_agent["observation"][first],
+                "action": by_agent["action"][first],
+                "reward": self._rewards("training_reward", each, weights, tasks != sources) * in_episode,
+                "next_observation": by_agent["observation"][last],
                 "steps": steps,
                 "terminated": stored["terminated"][index + steps - 1],
             },
@@ -182,32 +195,37 @@ class TaskReplay:
     def _draw_context(self, episodes: int, tasks: Tensor, sources: Tensor) -> tuple[TensorDict, dict[str, Tensor]]:
         """Steps of whole context episodes ``[task, episode, step]``, and their age."""
         index, diagnostics = self.context_sampler.sample(self.buffer.storage, episodes)
-        context = self._stored().select("observation", "action", "played")[index]
-        context["reward"] = self._rewards("reward", index, tasks, sources)
-        return steps_of(context), diagnostics
+        stored = self._stored()
+        context = stored.select("observation", "action", "played")[index]
+        agents = stored["reward"].shape[-1]
+        each = index.unsqueeze(-1) * agents + torch.arange(agents, device=self.device)
+        weights = None if self.event_weights is None else self.event_weights[tasks, None, None]
+        context["reward"] = self._rewards("reward", each, weights, tasks != sources)
+        steps = steps_of(context)
+        return steps.exclude("played") if self.writer.stored.are_whole else steps, diagnostics
 
     def _stored(self) -> TensorDictBase:
         """All rows of the storage, not copied."""
         return self.buffer.storage.get(slice(None))
 
-    def _rewards(self, name: str, index: Tensor, tasks: Tensor, sources: Tensor) -> Tensor:
-        """Rewards ``[task, ..., agent]`` at the rows ``index``; relabelled where the source is another task.
+    def _rewards(self, name: str, each: Tensor, weights: Tensor | None, is_relabelled: Tensor) -> Tensor:
+        """Rewards ``[task, ...]``; an episode of another task gets the rewards of its events in the task itself.
 
         Args:
             name: Name of the stored reward.
-            index: Rows of the storage ``[task, ...]``.
-            tasks: Tasks whose rewards are needed ``[task]``.
-            sources: Tasks that the rows belong to ``[task]``.
+            each: Indices of the rewards of single agents ``[task, ...]``: row times number of agents plus agent.
+            weights: Reward of each event in the task ``[task, ..., event]``; needed to relabel.
+            is_relabelled: Whether the episodes are those of another task ``[task]``.
         """
         stored = self._stored()
-        rewards: Tensor = stored[name][index]
-        if torch.equal(tasks, sources):
+        rewards: Tensor = stored[name].flatten()[each]
+        if not self.relabelled or weights is None:
             return rewards
-        assert self.event_weights is not None
-        weights = self.event_weights[tasks]
-        weights = weights.reshape(len(tasks), *[1] * (index.ndim - 1), *weights.shape[1:])
-        is_other = (tasks != sources).reshape(-1, *[1] * index.ndim)
-        return torch.where(is_other, (stored["events"][index] * weights).sum(dim=-1), rewards)
+        of_events = (stored["events"].flatten(0, 1)[each] * weights).sum(dim=-1)
+        return torch.where(is_relabelled.reshape(-1, *[1] * (each.ndim - 1)), of_events, rewards)
+
+    def _generators(self) -> dict[str, torch.Generator]:
+        return {"generator": self.generator, "shape_generator": self.shape_generator}
 
     def save(self, folder: Path) -> None:
         """Write the stored rows as memory-maps, and the state of the writer and the generator, to a new folder.
@@ -216,32 +234,28 @@ class TaskReplay:
             OSError: The disk does not have enough free space.
         """
         folder.mkdir(parents=True)
-        torch.save(self.writer.state_dict() | {"generator": self.generator.get_state()}, folder / "index.pt")
+        generators = {name: generator.get_state() for name, generator in self._generators().items()}
+        torch.save(self.writer.state_dict() | generators, folder / "index.pt")
         if len(self):
             rows = self.buffer.storage.get(slice(self.writer.used * self.writer.rows))
             free = shutil.disk_usage(folder).free
             if rows.bytes() >= free:  # writing to a memory-map on a full disk would end the process by SIGBUS
                 raise OSError(f"No space left on device: the replay needs {rows.bytes()} bytes, {free} are free")
-            rows.memmap(str(folder / "rows"))
+            rows.cpu().memmap(str(folder / "rows"))
 
     def load(self, folder: Path) -> None:
         """Restore what ``save`` wrote; nothing is unpickled."""
         state = torch.load(folder / "index.pt", weights_only=True)
-        generator = state.pop("generator")
+        generators = {name: state.pop(name) for name in self._generators()}
         self.writer.load_state_dict(state)
-        restore_generator(self.generator, generator, "the replay")
+        for name, generator in self._generators().items():
+            restore_generator(generator, generators[name], "the replay")
         if len(self):
             rows = TensorDict.load_memmap(str(folder / "rows"))
-            self.buffer.storage.set(torch.arange(len(rows)), rows)
+            self.buffer.storage.set(torch.arange(len(rows), device=self.device), rows.to(self.device))
 
 
 def _check_positive(**sizes: int) -> None:
     for name, size in sizes.items():
         if size < 1:
             raise ValueError(f"{name} must be at least 1, got {size}")
-
-
-def _of_agent(values: Tensor, agent: Tensor) -> Tensor:
-    """Select one agent per transition: ``[task, transition, agent, ...]`` to ``[task, transition, ...]``."""
-    chosen = agent.reshape(*agent.shape, *[1] * (values.ndim - 2)).expand(*agent.shape, 1, *values.shape[3:])
-    return values.gather(2, chosen).squeeze(2)

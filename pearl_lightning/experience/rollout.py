@@ -7,6 +7,7 @@ from tensordict import TensorDict, TensorDictBase
 from torch import Tensor
 
 from pearl_lightning.envs.meta_env import EpisodeLost, MetaEnv
+from pearl_lightning.experience.finite import is_finite
 from pearl_lightning.experience.player import EpisodePlayer
 
 
@@ -32,7 +33,7 @@ def play_episode(env: MetaEnv, player: EpisodePlayer, attempts: int = 3) -> Tens
     for attempt in range(attempts):
         try:
             episode = _play_once(env, player)
-            player.end()
+            player.end(episode)
             return episode
         except EpisodeLost:
             player.drop()
@@ -43,59 +44,95 @@ def play_episode(env: MetaEnv, player: EpisodePlayer, attempts: int = 3) -> Tens
 
 def _play_once(env: MetaEnv, player: EpisodePlayer) -> TensorDict:
     state = env.reset()
-    shape = (env.arenas, env.horizon + 1)
-    rows = TensorDict(
-        {
-            "observation": torch.zeros(*shape, env.agents, env.features),
-            "action": torch.zeros(*shape, env.agents, env.action_space.width),
-            "reward": torch.zeros(*shape, env.agents),
-            "training_reward": torch.zeros(*shape, env.agents),
-            "terminated": torch.zeros(*shape, dtype=torch.bool),
-            "played": torch.zeros(*shape, dtype=torch.bool),
-            "task": state["task"].unsqueeze(1).expand(shape).clone(),
-        },
-        batch_size=shape,
-        device=env.device,
-    )
-    if env.has_outcome:
-        rows["outcome"] = torch.zeros(shape, device=env.device)
-    if env.events:
-        rows["events"] = torch.zeros(*shape, env.agents, env.events, device=env.device)
+    rows = _Rows(env, state["task"])
+    rows.observation[0] = state["agents", "observation"]
     try:
-        _play_into(rows, env, player, state["agents", "observation"])
+        _play_into(rows, env, player)
     except EpisodeLost:
         raise
     except Exception as error:  # a policy that reads NaN can raise any error
-        _require_finite(rows, env, error)
+        _require_finite(rows.by_arena(), env, error)
         raise
-    _require_finite(rows, env)
-    return rows
+    episode = rows.by_arena()
+    _require_finite(episode, env)
+    return episode
 
 
-def _play_into(rows: TensorDict, env: MetaEnv, player: EpisodePlayer, observation: Tensor) -> None:
+def _play_into(rows: _Rows, env: MetaEnv, player: EpisodePlayer) -> None:
     """Fill the rows by playing from the first observation to the end of the episode."""
-    training_reward = ("agents", "training_reward" if env.has_training_reward else "reward")
-    rows["observation"][:, 0] = observation
-    is_running = torch.ones(env.arenas, dtype=torch.bool, device=env.device)
+    is_running: Tensor | None = None  # None: in all arenas
     for step in range(env.horizon):
-        action = player.act(observation)
-        rows["action"][:, step] = action
-        result = env.step(TensorDict({"agents": {"action": action}}, batch_size=[env.arenas]))["next"]
-        rows["reward"][:, step] = result["agents", "reward"].squeeze(-1)
-        rows["training_reward"][:, step] = result[training_reward].squeeze(-1)
-        if env.events:
-            rows["events"][:, step] = result["agents", "events"]
-        rows["terminated"][:, step] = result["terminated"].squeeze(-1) & is_running
-        rows["played"][:, step] = is_running
-        observation = result["agents", "observation"]
-        rows["observation"][:, step + 1] = observation
-        is_running = ~result["done"].squeeze(-1)
-        player.observe(rows["reward"][:, step], observation, is_running)
+        action = player.act(rows.observation[step])
+        rows.action[step] = action
+        result = env.play_step(action)
+        rows.write(step, result, is_running)
+        is_running = ~env.ended if torch.is_tensor(result["terminated"]) else None
+        player.observe(rows.reward[step], rows.observation[step + 1], is_running)
         if env.is_over:
             break
-    rows["observation"][:, step + 2 :] = observation.unsqueeze(1)  # padding repeats the last observation
     if env.has_outcome:
-        rows["outcome"][:, -1] = result["outcome"].squeeze(-1)
+        rows.parts["outcome"][-1] = result["outcome"]
+
+
+class _Rows:
+    """Rows of an episode, ordered by step: then a step writes to memory in one piece, and players can keep its parts.
+
+    Args:
+        env: Environment that is played.
+        task: Task of each arena ``[arena]``.
+    """
+
+    def __init__(self, env: MetaEnv, task: Tensor) -> None:
+        self.shape = (env.horizon + 1, env.arenas)
+        agents = (*self.shape, env.agents)
+        self.task, self.device = task, env.device
+        self.observation = torch.empty(*agents, env.features, device=env.device)
+        self.action = torch.zeros(*agents, env.action_space.width, device=env.device)
+        self.reward = torch.zeros(agents, device=env.device)
+        self.parts = {
+            "observation": self.observation,
+            "action": self.action,
+            "reward": self.reward,
+            "training_reward": torch.zeros(agents, device=env.device) if env.has_training_reward else self.reward,
+            "terminated": torch.zeros(self.shape, dtype=torch.bool, device=env.device),
+            "played": torch.zeros(self.shape, dtype=torch.bool, device=env.device),
+        }
+        if env.has_outcome:
+            self.parts["outcome"] = torch.zeros(self.shape, device=env.device)
+        if env.events:
+            self.parts["events"] = torch.zeros(*agents, env.events, device=env.device)
+        self._last = 0  # last row with an observation; the memory after it is not set yet, which takes time
+        self._steps_everywhere = 0  # number of first steps that were played in every arena
+        self._paid = [name for name in ("reward", "training_reward", "events") if name in self.parts]
+
+    def write(self, step: int, result: dict[str, Tensor | bool], is_running: Tensor | None) -> None:
+        """Write the result of a step.
+
+        Args:
+            step: Number of the step.
+            result: Result of ``MetaEnv.play_step``.
+            is_running: Whether the step was played in each arena ``[arena]``; None for all of them.
+        """
+        for name in self._paid:
+            if name in result:
+                self.parts[name][step] = result[name]
+        self._last = step + 1
+        self.observation[self._last] = result["observation"]
+        if is_running is not None:
+            self.parts["played"][step] = is_running
+            self.parts["terminated"][step] = result["terminated"] & is_running
+            return
+        self._steps_everywhere = step + 1
+        if result["terminated"] is not False:
+            self.parts["terminated"][step] = result["terminated"]
+
+    def by_arena(self) -> TensorDict:
+        """The rows ``[arena, row]``, not copied. The rows after the last step repeat its observation."""
+        self.parts["played"][: self._steps_everywhere] = True
+        self.observation[self._last + 1 :] = self.observation[self._last]
+        parts = {name: part.transpose(0, 1) for name, part in self.parts.items()}
+        parts["task"] = self.task.unsqueeze(1).expand(-1, self.shape[0])
+        return TensorDict(parts, batch_size=self.shape[::-1], device=self.device)
 
 
 _IN_ORDER = ("observation", "action", "reward", "training_reward", "events", "outcome")
@@ -109,9 +146,9 @@ def _require_finite(rows: TensorDictBase, env: MetaEnv, cause: Exception | None 
     step would wait for the GPU. Rows that have not been played are 0.
     """
     names = [name for name in _IN_ORDER if name in set(rows.keys())]
-    is_bad = torch.stack([~torch.isfinite(rows[name]).reshape(*rows.shape, -1).all(dim=-1) for name in names], dim=-1)
-    if not is_bad.any():
+    if all(is_finite(rows[name]) for name in names):
         return
+    is_bad = torch.stack([~torch.isfinite(rows[name]).reshape(*rows.shape, -1).all(dim=-1) for name in names], dim=-1)
     row, kind, arena = is_bad.permute(1, 2, 0).nonzero()[0].tolist()
     values, task = rows[names[kind]][arena, row].flatten(), int(rows["task"][arena, row])
     value, name = float(values[~torch.isfinite(values)][0]), names[kind].replace("_", " ").removesuffix("s")

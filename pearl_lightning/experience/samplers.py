@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -12,6 +13,31 @@ from torchrl.data.replay_buffers.storages import Storage
 from torchrl.data.replay_buffers.writers import Writer
 
 
+@dataclass(frozen=True)
+class Stored:
+    """Tables that the samplers read, on their device, and the numbers that decide shapes, so that no GPU is asked.
+
+    Args:
+        with_data: Tasks with episodes ``[number]``.
+        filled: Slots in use per task ``[task]``.
+        context_order: Running number of the context episode in each slot, or -1 ``[task, slot]``.
+        written_at: Update at which the episode was written ``[task, slot]``.
+        place: Place in the storage, or -1 ``[task, slot]``.
+        length: Played steps of the episode ``[task, slot]``.
+        are_whole: Whether every stored episode was played up to the horizon.
+        context_episodes: Number of context episodes of the task with data that has the fewest.
+    """
+
+    with_data: Tensor
+    filled: Tensor
+    context_order: Tensor
+    written_at: Tensor
+    place: Tensor
+    length: Tensor
+    are_whole: bool
+    context_episodes: int
+
+
 class TaskWriter(Writer):
     """Writes whole episodes to a ring of slots per task, and records which of them are context.
 
@@ -19,13 +45,14 @@ class TaskWriter(Writer):
         tasks: Number of tasks.
         slots: Number of episodes kept per task.
         rows: Storage rows of an episode: its steps and the final observation.
+        device: Device of the storage and of the samplers. The writer's own tables are on the CPU.
     """
 
     _tables = ("written", "context_order", "written_at", "place", "length")
 
-    def __init__(self, tasks: int, slots: int, rows: int) -> None:
+    def __init__(self, tasks: int, slots: int, rows: int, device: torch.device | str = "cpu") -> None:
         super().__init__()
-        self.tasks, self.slots, self.rows = tasks, slots, rows
+        self.tasks, self.slots, self.rows, self.device = tasks, slots, rows, torch.device(device)
         self.written = torch.zeros(tasks, dtype=torch.long)  # episodes ever written
         self.context_order = torch.full((tasks, slots), -1, dtype=torch.long)  # running number of context episodes
         self.written_at = torch.zeros(tasks, slots, dtype=torch.long)  # update at which the episode was written
@@ -33,6 +60,7 @@ class TaskWriter(Writer):
         self.length = torch.zeros(tasks, slots, dtype=torch.long)  # played steps of the episode
         self.used = 0  # places in use
         self.update = 0  # current update; ages of episodes are relative to it
+        self.stored = self._to_stored()
 
     def extend(self, data: TensorDictBase) -> Tensor:
         """Store episodes ``[episode, row]`` with ``task``, ``played`` and ``is_context``; returns their row indices."""
@@ -53,8 +81,9 @@ class TaskWriter(Writer):
                 self.place[task, slot] = self.used
                 self.used += 1
             places.append(int(self.place[task, slot]))
-        index = (torch.tensor(places).unsqueeze(1) * self.rows + torch.arange(self.rows)).flatten()
-        self._storage.set(index, data.exclude("task", "is_context").flatten())
+        index = (torch.tensor(places).unsqueeze(1) * self.rows + torch.arange(self.rows)).flatten().to(self.device)
+        self._storage.set(index, data.exclude("task", "is_context").flatten().to(self.device))
+        self.stored = self._to_stored()
         return index
 
     def add(self, data: Any) -> int:
@@ -66,16 +95,21 @@ class TaskWriter(Writer):
         self.place.fill_(-1)
         self.length.zero_()
         self.used = 0
+        self.stored = self._to_stored()
 
-    @property
-    def filled(self) -> Tensor:
-        """Slots in use per task ``[task]``."""
-        return self.written.clamp_max(self.slots)
-
-    @property
-    def are_whole(self) -> bool:
-        """Whether every stored episode was played up to the horizon."""
-        return int(self.length.sum()) == int(self.filled.sum()) * (self.rows - 1)
+    def _to_stored(self) -> Stored:
+        with_data, filled = (self.written > 0).nonzero().flatten(), self.written.clamp_max(self.slots)
+        context_episodes = (self.context_order[with_data] >= 0).sum(dim=1)
+        return Stored(
+            with_data=with_data.to(self.device),
+            filled=filled.to(self.device),
+            context_order=self.context_order.to(self.device),
+            written_at=self.written_at.to(self.device),
+            place=self.place.to(self.device),
+            length=self.length.to(self.device),
+            are_whole=int(self.length.sum()) == int(filled.sum()) * (self.rows - 1),
+            context_episodes=int(context_episodes.min()) if len(with_data) else 0,
+        )
 
     def state_dict(self) -> dict[str, Any]:
         tables = {name: getattr(self, name).clone() for name in self._tables}
@@ -90,6 +124,7 @@ class TaskWriter(Writer):
                 )
             getattr(self, name).copy_(state_dict[name])
         self.used, self.update = state_dict["used"], state_dict["update"]
+        self.stored = self._to_stored()
 
     def dumps(self, path: Any) -> None:
         raise TypeError("use TaskReplay.save")
@@ -127,17 +162,18 @@ class TransitionSampler(_TaskSampler):
 
     def sample(self, storage: Storage, batch_size: int) -> tuple[Tensor, dict[str, Any]]:
         """Draw ``batch_size`` rows per task ``[task, batch_size]``; ``left`` is the number of steps until the end."""
-        shape = (len(self.tasks), batch_size)
-        uniform = torch.rand(shape, generator=self.generator, dtype=torch.float64)
-        slot = (uniform * self.writer.filled[self.tasks].unsqueeze(1)).long()
-        step = torch.randint(self.writer.rows - 1, shape, generator=self.generator)
-        if not self.writer.are_whole:
-            ends = self.writer.length[self.tasks].cumsum(dim=1)  # [task, slot]
+        stored, shape = self.writer.stored, (len(self.tasks), batch_size)
+        length, device = stored.length[self.tasks], self.writer.device
+        uniform = torch.rand(shape, generator=self.generator, dtype=torch.float64, device=device)
+        slot = (uniform * stored.filled[self.tasks].unsqueeze(1)).long()
+        step = torch.randint(self.writer.rows - 1, shape, generator=self.generator, device=device)
+        if not stored.are_whole:
+            ends = length.cumsum(dim=1)  # [task, slot]
             position = (uniform * ends[:, -1:]).long()  # among all steps of the task
             slot = torch.searchsorted(ends, position, right=True)
-            step = position - (ends - self.writer.length[self.tasks]).gather(1, slot)
-        index = self.writer.place[self.tasks].gather(1, slot) * self.writer.rows + step
-        return index, {"left": self.writer.length[self.tasks].gather(1, slot) - step}
+            step = position - (ends - length).gather(1, slot)
+        index = stored.place[self.tasks].gather(1, slot) * self.writer.rows + step
+        return index, {"left": length.gather(1, slot) - step}
 
 
 class RecentContextSampler(_TaskSampler):
@@ -154,15 +190,19 @@ class RecentContextSampler(_TaskSampler):
         self.recent = recent
 
     def sample(self, storage: Storage, batch_size: int) -> tuple[Tensor, dict[str, Any]]:
-        """Draw the rows ``[task, episode, row]`` of ``batch_size`` different episodes per task, or of all if fewer."""
-        order = self.writer.context_order[self.tasks]  # [task, slot]
+        """Draw the rows ``[task, episode, row]`` of ``batch_size`` different episodes per task.
+
+        There are fewer episodes as long as some task has fewer.
+        """
+        stored, device = self.writer.stored, self.writer.device
+        order = stored.context_order[self.tasks]  # [task, slot]
         newest = order.topk(min(self.recent, order.shape[1]), dim=1)
-        key = torch.rand(newest.values.shape, generator=self.generator)
+        key = torch.rand(newest.values.shape, generator=self.generator, device=device)
         key = key.masked_fill(newest.values < 0, -1.0)
-        episodes = min(batch_size, int((newest.values >= 0).sum(dim=1).min()))
+        episodes = min(batch_size, self.recent, stored.context_episodes)
         if episodes == 0:
-            raise RuntimeError("a task of the meta-batch has no context episode: the collector must mark some")
+            raise RuntimeError("a task has episodes but no context episode: the collector must mark some")
         slot = newest.indices.gather(1, key.topk(episodes, dim=1).indices)  # [task, episode]
-        age = self.writer.update - self.writer.written_at[self.tasks].gather(1, slot)
-        first = self.writer.place[self.tasks].gather(1, slot) * self.writer.rows
-        return first.unsqueeze(-1) + torch.arange(self.writer.rows), {"age": age.float().mean()}
+        age = self.writer.update - stored.written_at[self.tasks].gather(1, slot)
+        first = stored.place[self.tasks].gather(1, slot) * self.writer.rows
+        return first.unsqueeze(-1) + torch.arange(self.writer.rows, device=device), {"age": age.float().mean()}

@@ -119,6 +119,7 @@ class GaussianBelief(Belief):
         self._settled_transitions = 0  # transitions in the state
         self._state = encoder.initial_state(arenas)
         self._unsettled: TensorDictBase | None = None  # steps of the running episode that are not in the state yet
+        self._unsettled_input: tuple[Tensor, Tensor | None] | None = None  # what the encoder reads of them, once known
 
     @torch.no_grad()
     def observe(self, steps: TensorDictBase) -> None:
@@ -131,18 +132,17 @@ class GaussianBelief(Belief):
             self._state = self.encoder.update(self._state, context, played)
             self._settled_transitions += _longest(context, played)
         self._unsettled = steps[:, settled:] if settled < count else None
+        self._unsettled_input = None
 
     @property
     def transitions(self) -> int:
-        unsettled = 0 if self._unsettled is None else _longest(*self._read(self._unsettled))
-        return self._settled_transitions + unsettled
+        read = self._read_unsettled()
+        return self._settled_transitions + (0 if read is None else _longest(*read))
 
     @torch.no_grad()
     def posterior(self) -> tuple[Tensor, Tensor]:
-        state = self._state
-        if self._unsettled is not None:
-            state = self.encoder.update(state, *self._read(self._unsettled))
-        return self.encoder.posterior(state)
+        read = self._read_unsettled()
+        return self.encoder.posterior(self._state if read is None else self.encoder.update(self._state, *read))
 
     @torch.no_grad()
     def condition(self, generator: torch.Generator | None = None) -> Tensor:
@@ -156,8 +156,15 @@ class GaussianBelief(Belief):
         condition: Tensor = self.make_condition(mean, std, torch.zeros_like(mean))
         return condition
 
+    def _read_unsettled(self) -> tuple[Tensor, Tensor | None] | None:
+        if self._unsettled_input is None and self._unsettled is not None:
+            self._unsettled_input = self._read(self._unsettled)
+        return self._unsettled_input
+
     def _read(self, steps: TensorDictBase) -> tuple[Tensor, Tensor | None]:
         """Input of the encoder ``[arena, transition, feature]``, and which transitions were played."""
+        if "played" in steps.keys() and bool(steps["played"].all()):  # noqa: SIM118
+            steps = steps.exclude("played")
         context = self.reader.encoder_input(self.reader.transitions(steps).to(self._state.device))
         played = self.reader.played(steps)
         return context, None if played is None else played.to(context.device)

@@ -115,12 +115,12 @@ class ContextReader:
         return rows
 
     def played(self, steps: TensorDictBase) -> Tensor | None:
-        """Return the mask of the selected ``transitions`` that were played ``[..., transition]``; None if all were.
+        """Return the mask of the selected ``transitions`` that were played ``[..., transition]``.
 
         The others are padding after the end of an episode, which an encoder must not read.
 
         Args:
-            steps: As for ``transitions``, with ``played`` ``[..., step]``.
+            steps: As for ``transitions``. Without ``played`` ``[..., step]``, all were played and the result is None.
         """
         played = self._unselected(steps)
         salient = self.layout.salient
@@ -132,7 +132,7 @@ class ContextReader:
     def _unselected(self, steps: TensorDictBase) -> Tensor | None:
         """Mask of the played transitions ``[..., transition]``, before the salient ones are selected; None for all."""
         played: Tensor | None = steps.get("played", None)
-        if played is None or bool(played.all()):
+        if played is None:
             return None
         return played[..., :: self.layout.stride].repeat_interleave(steps["reward"].shape[-1], dim=-1)
 

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import log_softmax
 
 from pearl_lightning.action_space import ActionSpace
 from pearl_lightning.networks.distributions import HybridTanhGaussian
@@ -44,10 +43,5 @@ class Actor(nn.Module):
         """
         continuous = self.action_space.continuous
         outputs = self.body(torch.cat([observation, condition], dim=-1)).float()
-        mean, log_std, *logits = outputs.split([continuous, continuous, *self.action_space.choices], dim=-1)
-        return HybridTanhGaussian(
-            mean=mean,
-            log_std=log_std.clamp(*LOG_STD_BOUNDS),
-            log_choices=tuple(log_softmax(choice, dim=-1) for choice in logits),
-            action_space=self.action_space,
-        )
+        mean, log_std, logits = outputs.split([continuous, continuous, sum(self.action_space.choices)], dim=-1)
+        return HybridTanhGaussian(mean, log_std.clamp(*LOG_STD_BOUNDS), logits, self.action_space)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 
 import torch
 from numpy.polynomial.hermite import hermgauss
 from torch import Tensor
-from torch.nn.functional import softplus
+from torch.nn.functional import log_softmax, softplus
 
 from pearl_lightning.action_space import ActionSpace
 
@@ -29,14 +31,19 @@ class HybridTanhGaussian:
     Args:
         mean: Gaussian mean before tanh ``[..., continuous]``.
         log_std: Log standard deviation before tanh ``[..., continuous]``.
-        log_choices: Normalized log-probabilities ``[..., options]``, one tensor per discrete choice.
+        logits: Logits of the options of all choices, one choice after another ``[..., options of all choices]``.
         action_space: Bounds of the components and options of the choices.
     """
 
     mean: Tensor
     log_std: Tensor
-    log_choices: tuple[Tensor, ...]
+    logits: Tensor
     action_space: ActionSpace
+
+    @cached_property
+    def log_choices(self) -> tuple[Tensor, ...]:
+        """Normalized log-probabilities ``[..., options]``, one tensor per discrete choice."""
+        return tuple(log_softmax(choice, dim=-1) for choice in self._by_choice(self.logits))
 
     def pre_tanh(self, noise: Tensor) -> Tensor:
         """Reparameterized Gaussian sample ``[..., continuous]`` from standard normal ``noise`` of the same shape."""
@@ -88,19 +95,36 @@ class HybridTanhGaussian:
         """Sample legal actions ``[..., width]``. The random numbers are drawn on the generator's device."""
         device = self.mean.device
         source = device if generator is None else generator.device
-        noise = torch.randn(self.mean.shape, generator=generator, device=source).to(device)
-        chosen = []
-        for log_choice in self.log_choices:
-            uniform = torch.rand(log_choice.shape, generator=generator, device=source)
-            gumbel = -(-uniform.to(device).clamp_min(1e-20).log()).log()
-            chosen.append((log_choice + gumbel).argmax(dim=-1, keepdim=True).to(self.mean.dtype))
-        return torch.cat([self.squash(self.pre_tanh(noise)), *chosen], dim=-1)
+        pre_tanh, scores = self.mean, self.logits
+        if self.action_space.low:
+            noise = torch.randn(self.mean.shape, generator=generator, device=source)
+            pre_tanh = self.pre_tanh(noise.to(device))
+        if self.action_space.choices:  # the option whose logit plus a Gumbel number is largest (Maddison et al. 2014)
+            uniform = torch.rand(self.logits.shape, generator=generator, device=source).to(device)
+            scores = self.logits - uniform.clamp_min_(1e-20).log_().neg_().log_()
+        return self._action(pre_tanh, scores)
 
     def mode(self) -> Tensor:
         """Return the action ``[..., width]`` at the Gaussian's mean, with the most likely option of each choice."""
-        chosen = [log_choice.argmax(dim=-1, keepdim=True).to(self.mean.dtype) for log_choice in self.log_choices]
-        return torch.cat([self.squash(self.mean), *chosen], dim=-1)
+        return self._action(self.mean, self.logits)
+
+    def _action(self, pre_tanh: Tensor, scores: Tensor) -> Tensor:
+        """Action ``[..., width]`` at ``pre_tanh``, with the option of each choice that has the highest score."""
+        chosen = [each.argmax(dim=-1, keepdim=True).to(self.mean.dtype) for each in self._by_choice(scores)]
+        return torch.cat([self.squash(pre_tanh), *chosen], dim=-1)
+
+    def _by_choice(self, of_options: Tensor) -> Sequence[Tensor]:
+        """Split numbers of all options ``[..., options of all choices]`` into those of each choice."""
+        return of_options.split(self.action_space.choices, dim=-1) if self.action_space.choices else ()
 
     def _bounds(self, like: Tensor) -> tuple[Tensor, Tensor]:
-        low, high = like.new_tensor(self.action_space.low), like.new_tensor(self.action_space.high)
-        return low, (high - low) / 2
+        """Lower bounds and half ranges of the continuous components ``[continuous]``."""
+        return _bounds_on(self.action_space, like.device, like.dtype)
+
+
+@lru_cache(64)
+def _bounds_on(action_space: ActionSpace, device: torch.device, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Bounds as tensors. They are kept, because their transfer to a GPU would wait for it."""
+    with torch.inference_mode(False):  # the learner uses the same tensors
+        low, high = (torch.tensor(bounds, dtype=dtype) for bounds in (action_space.low, action_space.high))
+        return low.to(device), ((high - low) / 2).to(device)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import layer_norm, linear, relu, relu_
+from torch.nn.functional import layer_norm, linear, relu_
 
 
 def check_sizes(**sizes: int | Sequence[int]) -> None:
@@ -70,7 +70,7 @@ class BatchedMLP(nn.Module):
             features: Input features, shared by all members.
             frozen: Stop the gradient to the parameters; the gradient to the features is kept.
         """
-        hidden = features
+        hidden = features.expand(len(self.weights[0]), *features.shape)
         last = len(self.weights) - 1
         for layer, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
             if frozen:
@@ -78,14 +78,10 @@ class BatchedMLP(nn.Module):
             if layer == last and torch.is_autocast_enabled(hidden.device.type):
                 with torch.autocast(hidden.device.type, enabled=False):
                     return torch.baddbmm(bias, hidden.float(), weight.transpose(1, 2))
-            if layer == 0:  # the members share their input: one wide matrix product instead of one per member
-                members, width, inputs = weight.shape
-                wide = linear(hidden, weight.reshape(members * width, inputs), bias.reshape(-1))
-                hidden = wide.unflatten(-1, (members, width)).transpose(0, 1)
-            else:
-                hidden = torch.baddbmm(bias, hidden, weight.transpose(1, 2))
+            hidden = torch.baddbmm(bias, hidden, weight.transpose(1, 2))
             if layer < last:
                 if self.layer_norm:
-                    hidden = layer_norm(hidden, hidden.shape[-1:])
-                hidden = relu(hidden) if layer == 0 else relu_(hidden)  # autograd copies a view in place
+                    scale = hidden.new_ones(hidden.shape[-1:])  # torch is twice as fast with a scale and a shift
+                    hidden = layer_norm(hidden, hidden.shape[-1:], scale, torch.zeros_like(scale))
+                hidden = relu_(hidden)
         return hidden

@@ -44,6 +44,19 @@ def test_reading_configs_imports_nothing_that_compiles_or_plays() -> None:
     assert modules.isdisjoint({"numba", "gym_derk"})
 
 
+@pytest.mark.parametrize(("given", "expected"), [({}, "10000"), ({"GOMP_SPINCOUNT": "7"}, "7")])
+def test_waiting_threads_leave_their_core_to_other_programs_unless_the_user_decides(
+    given: dict[str, str], expected: str
+) -> None:
+    """The setting must be made before torch is imported, which reads it."""
+    inherited = {name: value for name, value in without_coverage().items() if name != "GOMP_SPINCOUNT"}
+    program = "import os, sys, pearl_lightning; print(os.environ['GOMP_SPINCOUNT'], 'torch' in sys.modules)"
+    run = subprocess.run(
+        [sys.executable, "-c", program], env=inherited | given, capture_output=True, text=True, check=True, timeout=60
+    )
+    assert run.stdout.split() == [expected, "False"]
+
+
 @pytest.mark.parametrize("family", sorted(path.stem for path in FAMILIES.glob("*.yaml")))
 def test_tasks_read_without_their_environment_are_the_environments(family: str) -> None:
     files = [CONFIGS / "derk.yaml", FAMILIES / f"{family}.yaml"]

@@ -28,7 +28,12 @@ def ready(seed: int = 0, rank: int = 0, observe_every: int | None = None, **sett
         **({"context_episodes": (1, 3)} | settings),
     )
     agent = SimpleNamespace(observe_every=observe_every)
-    data.trainer = SimpleNamespace(global_rank=rank, global_step=0, lightning_module=agent)
+    data.trainer = SimpleNamespace(
+        global_rank=rank,
+        global_step=0,
+        lightning_module=agent,
+        strategy=SimpleNamespace(root_device=torch.device("cpu")),
+    )
     data.setup("fit")
     data.env.set_tasks(range(6))
     for _ in range(3):
@@ -175,3 +180,34 @@ def test_what_tells_the_tasks_has_mean_0_and_variance_1_and_is_0_where_it_is_ali
 def test_what_cannot_tell_tasks_is_refused(told: torch.Tensor) -> None:
     with pytest.raises(ValueError, match=r"descriptors must be finite numbers \[task, number\], got shape"):
         standardized(told)
+
+
+@pytest.mark.parametrize(("setting", "on_cpu", "tight"), [("cpu", "cpu", "cpu"), ("agent", "cuda", "cuda")])
+def test_the_replay_is_where_it_was_asked_for(
+    setting: str, on_cpu: str, tight: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for free, expected in ((1 << 40, on_cpu), (1, tight)):
+        assert device_of_replay(setting, free, monkeypatch) == expected
+
+
+def test_by_default_of_auto_it_is_on_a_gpu_if_a_full_one_takes_at_most_half_of_the_free_memory(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    data = ready(episodes_per_task=3)  # which is full
+    stored = sum(part.numel() * part.element_size() for part in data.replay.buffer.storage.get(slice(None)).values())
+    assert device_of_replay("auto", 3 * stored, monkeypatch, episodes_per_task=3) == "cuda"
+    assert device_of_replay("auto", stored, monkeypatch, episodes_per_task=3) == "cpu"
+
+
+def device_of_replay(setting: str, free: int, monkeypatch: pytest.MonkeyPatch, **settings: Any) -> str:
+    """Type of the device that a setting gives beside an agent on a GPU with some free memory in bytes."""
+    data = ready(replay_device=setting, **settings)
+    assert data.replay.device.type == "cpu"  # that of the agent
+    data.trainer.strategy.root_device = torch.device("cuda")  # type: ignore[union-attr]
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (free, 2 * free))
+    return data._device_of_replay().type
+
+
+def test_an_unknown_device_of_the_replay_is_named() -> None:
+    with pytest.raises(ValueError, match="replay_device must be one of cpu, agent, auto, got gpu"):
+        ready(replay_device="gpu")

@@ -27,7 +27,7 @@ def policy() -> HybridTanhGaussian:
         return torch.randn(*shape, generator=generator, dtype=torch.float64)
 
     logits = [normal(6, n).log_softmax(-1) for n in SPACE.choices]
-    return HybridTanhGaussian(normal(6, 3), 0.5 * normal(6, 3), tuple(logits), SPACE)
+    return HybridTanhGaussian(normal(6, 3), 0.5 * normal(6, 3), torch.cat(logits, dim=-1), SPACE)
 
 
 def torch_gaussian(policy: HybridTanhGaussian) -> Independent:
@@ -47,7 +47,7 @@ def test_log_density_integrates_to_one_over_the_actions_own_units() -> None:
     space = ActionSpace((-1.0,), (2.0,))
     pre_tanh = torch.linspace(-12, 12, 200_001, dtype=torch.float64).unsqueeze(-1)
     mean, log_std = torch.full_like(pre_tanh, 0.3), torch.full_like(pre_tanh, -0.2)
-    policy = HybridTanhGaussian(mean, log_std, (), space)
+    policy = HybridTanhGaussian(mean, log_std, mean[:, :0], space)
     mass = torch.trapezoid(policy.log_prob(pre_tanh).exp(), policy.squash(pre_tanh).squeeze(-1))
     torch.testing.assert_close(mass, torch.ones_like(mass), rtol=1e-6, atol=0)
 
@@ -84,7 +84,7 @@ def test_samples_are_legal_and_follow_the_distribution(policy: HybridTanhGaussia
     one = HybridTanhGaussian(
         policy.mean[:1].expand(40_000, -1),
         policy.log_std[:1].expand(40_000, -1),
-        tuple(choice[:1].expand(40_000, -1) for choice in policy.log_choices),
+        policy.logits[:1].expand(40_000, -1),
         SPACE,
     )
     actions = one.sample(generator)
@@ -99,23 +99,22 @@ def test_samples_are_legal_and_follow_the_distribution(policy: HybridTanhGaussia
 
 
 def test_the_choices_of_one_sample_are_independent(policy: HybridTanhGaussian) -> None:
-    choices = tuple(choice[:1].expand(40_000, -1) for choice in policy.log_choices)
-    shape = (40_000, 3)
-    actions = HybridTanhGaussian(torch.zeros(shape), torch.zeros(shape), choices, SPACE).sample(
-        torch.Generator().manual_seed(0)
-    )
+    shape, logits = (40_000, 3), policy.logits[:1].expand(40_000, -1)
+    one = HybridTanhGaussian(torch.zeros(shape), torch.zeros(shape), logits, SPACE)
+    actions = one.sample(torch.Generator().manual_seed(0))
     joint = torch.bincount(SPACE.joint_index(actions), minlength=32) / len(actions)
     expected = torch.outer(*(choice[0].exp() for choice in policy.log_choices)).flatten()
     torch.testing.assert_close(joint, expected.float(), atol=0.01, rtol=0)
 
 
 def test_the_generator_alone_decides_a_sample_on_any_device(policy: HybridTanhGaussian) -> None:
-    parts = (policy.mean, policy.log_std, *policy.log_choices)
-    mean, log_std, *choices = (part.to("meta") for part in parts)  # stands in for a GPU
+    mean, log_std, logits = (
+        part.to("meta") for part in (policy.mean, policy.log_std, policy.logits)
+    )  # stands in for a GPU
     ours, elsewhere = (torch.Generator().manual_seed(5) for _ in range(2))
     action = policy.sample(ours)
     torch.testing.assert_close(policy.sample(torch.Generator().manual_seed(5)), action, rtol=0, atol=0)
-    assert HybridTanhGaussian(mean, log_std, tuple(choices), SPACE).sample(elsewhere).device.type == "meta"
+    assert HybridTanhGaussian(mean, log_std, logits, SPACE).sample(elsewhere).device.type == "meta"
     assert (ours.get_state() == elsewhere.get_state()).all()
 
 
@@ -129,7 +128,7 @@ def test_mode_is_the_mean_and_the_most_likely_options(policy: HybridTanhGaussian
 
 def test_without_choices_there_is_one_joint_choice() -> None:
     space = ActionSpace((-1.0,), (1.0,))
-    policy = HybridTanhGaussian(torch.zeros(2, 1), torch.zeros(2, 1), (), space)
+    policy = HybridTanhGaussian(torch.zeros(2, 1), torch.zeros(2, 1), torch.zeros(2, 0), space)
     torch.testing.assert_close(policy.joint_probabilities(), torch.ones(2, 1))
     assert torch.equal(policy.action_log_prob(torch.zeros(2, 1)), policy.log_prob(torch.zeros(2, 1)))
     assert math.isclose(float(policy.log_prob(torch.zeros(2, 1))[0]), -0.5 * math.log(2 * math.pi), rel_tol=1e-5)
@@ -154,9 +153,9 @@ def test_the_log_probability_of_an_action_on_its_bound_is_finite(policy: HybridT
 @pytest.mark.parametrize("std", [0.1, 0.5, 1.5])
 def test_the_entropy_is_the_mean_of_the_negative_log_probability(std: float) -> None:
     count = 200_000
-    log_choices = (torch.tensor([0.1, 0.2, 0.7]).log().expand(count, -1),)
+    logits = torch.tensor([0.1, 0.2, 0.7]).log().expand(count, -1)
     space = ActionSpace((-1.0, 0.0), (1.0, 5.0), (3,))
     mean, log_std = torch.tensor([0.4, -1.0]).expand(count, -1), torch.full((count, 2), math.log(std))
-    policy = HybridTanhGaussian(mean, log_std, log_choices, space)
+    policy = HybridTanhGaussian(mean, log_std, logits, space)
     action = policy.sample(torch.Generator().manual_seed(0))
     torch.testing.assert_close(policy.entropy()[0], -policy.action_log_prob(action).mean(), atol=0.015, rtol=0)

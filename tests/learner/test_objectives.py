@@ -95,7 +95,7 @@ def test_actor_loss_and_its_gradient_equal_torchrls(ours: Networks, torchrl_loss
 def test_exact_expectation_equals_monte_carlo() -> None:
     generator = torch.Generator().manual_seed(0)
     logits = [torch.randn(1, n, generator=generator).log_softmax(-1) for n in DERK.choices]
-    policy = HybridTanhGaussian(torch.zeros(1, 3), torch.zeros(1, 3), tuple(logits), DERK)
+    policy = HybridTanhGaussian(torch.zeros(1, 3), torch.zeros(1, 3), torch.cat(logits, dim=-1), DERK)
     table = torch.randn(2, 1, 32, generator=generator)
     pre_tanh = torch.zeros(1, 3)
     temperatures = torch.tensor([0.3, 0.2, 0.1])

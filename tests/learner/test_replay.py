@@ -214,7 +214,7 @@ def test_context_that_was_overwritten_is_not_given() -> None:
     for _ in range(20):
         assert episodes_of(replay.sample(1, 1, 2)[0]["context", "observation"]) == [(0, 1)]
     replay.extend(marked_episodes([0], [5]), False)
-    with pytest.raises(RuntimeError, match="a task of the meta-batch has no context episode"):
+    with pytest.raises(RuntimeError, match="a task has episodes but no context episode"):
         replay.sample(1, 1, 1)
 
 

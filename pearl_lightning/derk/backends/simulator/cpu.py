@@ -100,8 +100,7 @@ class CpuRunner:
         """Play the ticks of one step after ``tick``; write observation and reward."""
         self._run(
             _step,
-            *(t.numpy() for t in (state.numbers, state.counts, state.shots, state.shot_targets)),
-            *(t.numpy() for t in (state.weights, state.events)),
+            *state.arrays,
             self.terrain,
             self.settings,
             tick,
@@ -110,8 +109,7 @@ class CpuRunner:
 
     def sense(self, state: MatchState, observation: Tensor) -> None:
         """Write the observations of the current state."""
-        numbers, counts = state.numbers.numpy(), state.counts.numpy()
-        self._run(_sense, numbers, counts, self.terrain, self.settings.recorded, observation.numpy())
+        self._run(_sense, *state.arrays[:2], self.terrain, self.settings.recorded, observation.numpy())
 
     def face(self, state: MatchState) -> None:
         """Compute the directions from the headings."""

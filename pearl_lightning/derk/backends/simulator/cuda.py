@@ -65,8 +65,7 @@ class CudaRunner:
 
     def step(self, state: MatchState, tick: int, action: Tensor, observation: Tensor, reward: Tensor) -> None:
         """Play the ticks of one step after ``tick``; write observation and reward."""
-        matches = (state.numbers, state.counts, state.shots, state.shot_targets, state.weights, state.events)
-        _launch(_step, *matches, *self.terrain, *self.settings, tick, action, observation, reward)
+        _launch(_step, *state.tensors, *self.terrain, *self.settings, tick, action, observation, reward)
 
     def sense(self, state: MatchState, observation: Tensor) -> None:
         """Write the observations of the current state."""

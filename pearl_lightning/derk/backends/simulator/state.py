@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from pearl_lightning.derk.backends.simulator.rules import BOUNTIES, MEMBERS, rule
@@ -143,6 +146,13 @@ class MatchState:
         self.shot_targets = table(SHOTS, torch.int32).fill_(-1)
         self.weights = table(bounties)
         self.events = table(bounties, rows=arenas if counts_events else 1)
+        self.tensors = (self.numbers, self.counts, self.shots, self.shot_targets, self.weights, self.events)
+        """All tensors, in the order in which the loops over arenas take them."""
+
+    @cached_property
+    def arrays(self) -> tuple[NDArray[Any], ...]:
+        """The same memory as NumPy arrays, if it is on the CPU."""
+        return tuple(tensor.numpy() for tensor in self.tensors)
 
     def view(self, name: str) -> Tensor:
         """Return the field called ``name``, ``[arena, member, ...]``, as a view.

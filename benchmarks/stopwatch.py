@@ -1,0 +1,98 @@
+"""Times of the updates of a shipped config beside a matrix product, for ``python -m benchmarks.update --config``."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, ClassVar
+
+import torch
+from pytorch_lightning import Callback
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+
+from pearl_lightning import cli
+
+GEMM_SIZE = 1024
+"""Number of rows and columns of the square product."""
+
+
+def square_product(dtype: torch.dtype, device: str, size: int) -> Callable[[], Tensor]:
+    """Return a function that computes a product of square matrices."""
+    square = torch.randn(size, size, device=device).to(dtype)
+    return lambda: square @ square
+
+
+class Stopwatch(Callback):
+    """Times the updates of a run, and a matrix product after each of them."""
+
+    times: ClassVar[dict[str, list[float]]] = {}
+    """Seconds of the updates, ``update``, and of the product, ``product``, from the third update on."""
+    flop: ClassVar[float] = 0.0
+    """Floating-point operations of the matrix products of an update, the mean over those that were counted."""
+
+    def __init__(self, counted: int = 8) -> None:
+        self.counted = counted
+        self.counter = FlopCounterMode(display=False)
+        self.product = square_product(torch.float32, "cpu", GEMM_SIZE)
+        self.counts: list[int] = []
+        self.last: float | None = None
+        Stopwatch.times = {"update": [], "product": []}
+
+    def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
+        if batch_idx < self.counted:
+            self.counter.__enter__()
+
+    def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        end = time.perf_counter()
+        if batch_idx < self.counted:
+            self.counter.__exit__(None, None, None)
+            self.counts.append(self.counter.get_total_flops())
+            Stopwatch.flop = sum(self.counts) / len(self.counts)
+            return
+        if self.last is not None:
+            self.times["update"].append(end - self.last)
+        start = time.perf_counter()
+        self.product()
+        self.last = time.perf_counter()
+        self.times["product"].append(self.last - start)
+
+
+def measure_config(config: str, updates: int, threads: int) -> dict[str, Any]:
+    """Train a shipped config for some updates; return the time of an update, and its share of the GEMM rate."""
+    with tempfile.TemporaryDirectory() as folder:
+        options = ["--runs_dir", folder, "--threads", str(threads), "--trainer.max_steps", str(updates)]
+        options += ["--trainer.callbacks=[{class_path: benchmarks.stopwatch.Stopwatch}]"]
+        options += ["--trainer.limit_val_batches=0", "--evaluation=null", "--checkpoint=null"]
+        options += ["--collector.initial_iterations=1", f"--collector.every_n_updates={updates + 1}"]
+        if cli.main(["fit", "--config", config, *options, "--trainer.enable_progress_bar=false"]):
+            raise RuntimeError(f"{config} could not be trained")
+    seconds = {name: statistics.median(times) for name, times in Stopwatch.times.items()}
+    rate = 2 * GEMM_SIZE**3 / seconds["product"]
+    return {
+        "config": config,
+        "threads": threads,
+        "gflop": Stopwatch.flop / 1e9,
+        "milliseconds": 1e3 * seconds["update"],
+        "gemm_gflop_per_second": rate / 1e9,
+        "share_of_gemm_rate": Stopwatch.flop / seconds["update"] / rate,
+        "spin_count": os.environ.get("GOMP_SPINCOUNT"),  # how long threads wait before they give up their core
+    }
+
+
+@contextmanager
+def busy_programs(count: int) -> Iterator[None]:
+    """Run ``count`` other processes, each of which needs a core all the time."""
+    programs = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(count)]
+    try:
+        yield
+    finally:
+        for program in programs:
+            program.kill()
+            program.wait()
