@@ -21,10 +21,12 @@ import os
 import statistics
 import subprocess
 import sys
+import tarfile
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -79,15 +81,13 @@ class Playing:
 
 
 @contextmanager
-def checkout_of(commit: str) -> Iterator[Path]:
-    """A temporary checkout of a commit of this repository."""
+def files_of(commit: str) -> Iterator[Path]:
+    """A temporary folder with the files of a commit of this repository."""
     with tempfile.TemporaryDirectory() as folder:
-        checkout = Path(folder) / "checkout"
-        subprocess.run(["git", "worktree", "add", "--detach", "--quiet", checkout, commit], cwd=ROOT, check=True)
-        try:
-            yield checkout
-        finally:
-            subprocess.run(["git", "worktree", "remove", "--force", checkout], cwd=ROOT, check=True)
+        archive = subprocess.run(["git", "archive", commit], cwd=ROOT, check=True, capture_output=True)
+        with tarfile.open(fileobj=BytesIO(archive.stdout)) as files:
+            files.extractall(folder, filter="data")
+        yield Path(folder)
 
 
 def measure(sides: Sequence[Playing], case: str, arenas: int, rounds: int) -> dict[str, Any]:
@@ -213,7 +213,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.serve:
         serve()
         return
-    with checkout_of(options.against) if options.against else nullcontext() as checkout:
+    with files_of(options.against) if options.against else nullcontext() as checkout:
         sides = [Playing(each) for each in (ROOT, checkout) if each is not None]
         figures: dict[str, dict[int, Any]] = {}
         for case in options.cases:

@@ -33,7 +33,7 @@ class Stopwatch(Callback):
     """Times the updates of a run, and a matrix product after each of them."""
 
     times: ClassVar[dict[str, list[float]]] = {}
-    """Seconds of the updates, ``update``, and of the product, ``product``, from the third update on."""
+    """Seconds of the updates, ``update``, and of the product, ``product``, after the counted ones."""
     flop: ClassVar[float] = 0.0
     """Floating-point operations of the matrix products of an update, the mean over those that were counted."""
 

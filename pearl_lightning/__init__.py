@@ -33,7 +33,7 @@ if not (_FOLDER / "callbacks").is_dir():  # in an archive without symbolic links
     __path__.append(str(_FOLDER.parent))
 
 # Threads that wait for each other give up their core after some microseconds. By default they hold it for milliseconds:
-# if another program needs a core, an update with two threads then takes thirty times as long.
+# if another program needs a core, updates with two threads then take several times as long (docs/results/speed.md).
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 os.environ.setdefault("RL_LOGGING_LEVEL", "WARNING")  # otherwise TorchRL prints a line for every storage
 

@@ -79,21 +79,30 @@ class ActionSpace:
         device: torch.device | str = "cpu",
     ) -> Tensor:
         """Sample legal actions ``[*shape, width]`` uniformly; the generator must be on ``device``."""
-        low, span = _low_and_span(self, torch.device(device))
+        low, span = self.low_and_span(torch.device(device))
         columns = [torch.rand(*shape, self.continuous, generator=generator, device=device).mul_(span).add_(low)]
         for options in self.choices:
             draw = torch.randint(options, (*shape, 1), generator=generator, device=device, dtype=torch.float32)
             columns.append(draw)
         return torch.cat(columns, dim=-1)
 
+    def low_and_span(self, device: torch.device, dtype: torch.dtype = torch.float32) -> tuple[Tensor, Tensor]:
+        """Lower bounds and ranges of the continuous components ``[continuous]``; they must not be changed in place."""
+        if torch.compiler.is_compiling():  # an export would leave its stand-ins for tensors in the cache
+            return _low_and_span.__wrapped__(self, device, dtype)
+        return _low_and_span(self, device, dtype)
+
     def encode(self, action: Tensor) -> Tensor:
-        """Encode the choices of action rows ``[..., width]`` as one-hot: ``[..., encoded_width]``."""
+        """Encode the choices of action rows ``[..., width]`` as one-hot: ``[..., encoded_width]``.
+
+        A choice outside its range is encoded as zeros.
+        """
         if not self.choices:
             return action
         parts = [action[..., : self.continuous]]
         for number, options in enumerate(self.choices, self.continuous):  # torch's one_hot would wait for a GPU
-            options_of_choice = torch.arange(options, dtype=action.dtype, device=action.device)
-            parts.append((action[..., number : number + 1] == options_of_choice).to(action.dtype))
+            every = torch.arange(options, device=action.device)
+            parts.append((action[..., number : number + 1].long() == every).to(action.dtype))
         return torch.cat(parts, dim=-1)
 
     def joint_index(self, action: Tensor) -> Tensor:
@@ -109,7 +118,8 @@ class ActionSpace:
 
 
 @lru_cache(64)
-def _low_and_span(space: ActionSpace, device: torch.device) -> tuple[Tensor, Tensor]:
+def _low_and_span(space: ActionSpace, device: torch.device, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
     """Lower bounds and ranges ``[continuous]``. They are kept, because their transfer to a GPU would wait for it."""
-    low, high = torch.tensor(space.low), torch.tensor(space.high)
-    return low.to(device), (high - low).to(device)
+    with torch.inference_mode(False):  # the learner uses the same tensors
+        low, high = (torch.tensor(bounds, dtype=dtype) for bounds in (space.low, space.high))
+        return low.to(device), (high - low).to(device)

@@ -71,7 +71,7 @@ class FakeHub:
 
 
 class _QuietServer(ThreadingHTTPServer):
-    """Says nothing of a client that closed its connection before it had read the answer."""
+    """Does not report clients that disconnect early."""
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         if not isinstance(sys.exc_info()[1], ConnectionError):

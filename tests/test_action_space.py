@@ -48,6 +48,11 @@ def test_encode_keeps_the_numbers_and_makes_each_choice_a_one_hot(hybrid: Action
     assert encoded.dtype == torch.float32
 
 
+def test_a_choice_is_truncated_and_one_out_of_range_is_encoded_as_zeros() -> None:
+    encoded = ActionSpace((), (), (3,)).encode(torch.tensor([[1.9999], [3.0], [-1.0]]))
+    assert encoded.tolist() == [[0, 1, 0], [0, 0, 0], [0, 0, 0]]
+
+
 def test_encode_leaves_continuous_actions_alone(continuous: ActionSpace) -> None:
     action = continuous.sample((3, 2))
     assert torch.equal(continuous.encode(action), action)

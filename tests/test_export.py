@@ -297,3 +297,15 @@ def test_without_the_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPat
         RuntimeError, match=r"export needs onnx and onnxscript: pip install 'pearl-lightning\[export\]'"
     ):
         export_agent(small_agent(), tmp_path)
+
+
+def test_an_agent_acts_and_is_exported_again_after_an_export(tmp_path: Path) -> None:
+    """With an action space that nothing has used before: an export computes with stand-ins for tensors."""
+    torch.manual_seed(0)
+    agent = PEARL(4, ActionSpace((-0.25,), (3.5,), (3,)))
+    for number in (1, 2):
+        export_agent(agent, tmp_path / str(number))
+        action = agent.act(torch.zeros(2, 1, 4), agent.prior(2).condition())
+        assert type(action) is Tensor
+        assert (action[..., 0] >= -0.25).all()
+        assert (action[..., 0] <= 3.5).all()

@@ -42,6 +42,7 @@ BUILDERS: Mapping[str, Builder] = {
     "gymnasium-missing": gymnasium.missing,
     "gymnasium-families": gymnasium.families,
     "gymnasium-commands": gymnasium.commands,
+    "speed-finding": speed.finding,
     "speed-machine": speed.machine,
     "speed-collection": speed.collection,
     "speed-evaluation": speed.evaluation,

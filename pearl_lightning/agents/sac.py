@@ -86,7 +86,7 @@ class HybridSAC(nn.Module):
             shared = condition.unsqueeze(1).expand(-1, observation.shape[1], -1)
             policy = self.actor(observation.to(condition.device), shared)
             action = policy.mode() if deterministic else policy.sample(generator)
-        return action.to(observation.device, copy=True)  # a normal tensor: one of inference could not be changed
+        return action.to(observation.device, copy=True)  # a copy, because inference tensors cannot be modified in place
 
     def parameter_groups(self) -> list[list[nn.Parameter]]:
         """Learned parameters, one list per optimizer."""

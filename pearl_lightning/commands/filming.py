@@ -79,6 +79,9 @@ class Film(EpisodePlayer):
         self.rewards = [0.0]
         """Return before each step, and of the whole episode."""
 
+    def begin(self, observation: Tensor) -> None:
+        self.player.begin(observation)
+
     def act(self, observation: Tensor) -> Tensor:
         if not self.pictures:
             self._take()

@@ -18,7 +18,9 @@ from pearl_lightning.action_space import ActionSpace
 from pearl_lightning.envs.tasks import TaskDistribution
 from pearl_lightning.randomness import restore_generator
 
-_STAYING = ("observation", "outcome", "terminated", "truncated")
+_RESULTS = {"observation", "reward", "training_reward", "events", "outcome", "terminated", "truncated"}
+"""Keys of the result of ``advance``; others are ignored."""
+_KEPT_AFTER_END = ("observation", "outcome", "terminated", "truncated")
 """Parts of the result of an arena's last step that stay while others still play; the rest becomes 0."""
 
 
@@ -226,7 +228,7 @@ class MetaEnv(EnvBase):
             end are those of its last step, and everything else is 0. At the horizon, ``truncated`` is true where the
             episode has not terminated.
         """
-        result = self.advance(action)
+        result = dict(self.advance(action))  # a copy: an environment may keep what it returns
         self._steps += 1
         is_last = self._steps == self.horizon
         terminated, truncated = result["terminated"], result["truncated"]
@@ -244,14 +246,15 @@ class MetaEnv(EnvBase):
         if self.has_outcome and "outcome" not in result:
             result["outcome"] = torch.zeros(self.arenas, device=self.device)
         if self._last is not None:
-            for name, value in result.items():
+            for name in _RESULTS & result.keys():
+                value = result[name]
                 ended = self.ended.view(-1, *[1] * (value.ndim - 1))
                 result[name] = torch.where(ended, self._last.get(name, torch.zeros_like(value)), value)
         done = result["terminated"] | result["truncated"]
         if is_last:
             result["truncated"] = result["truncated"] | ~done
             done = torch.ones_like(done)
-        self._last = {name: result[name].clone() for name in _STAYING if name in result}
+        self._last = {name: result[name].clone() for name in _KEPT_AFTER_END if name in result}
         self.ended, self.is_over = done, bool(done.all())
         return result
 

@@ -127,8 +127,8 @@ class MetaBatchDataModule(EnvDataModule):
         meta_batch: Number of tasks per meta-batch.
         transitions: Number of RL transitions per task.
         context_episodes: Smallest and largest number of whole context episodes per task. The number is drawn
-            log-uniformly for each meta-batch, because the first episodes change a belief most. Long contexts help if a
-            single episode rarely identifies the task.
+            log-uniformly for each meta-batch, because the first episodes change a belief most. It is smaller as long as
+            any task with episodes has fewer. Long contexts help if a single episode rarely identifies the task.
         updates_per_epoch: Number of meta-batches in a Lightning epoch.
         episodes_per_task: Number of episodes that the replay keeps per task.
         recent_context: Number of a task's last context episodes that the encoder may read.
@@ -210,8 +210,10 @@ class MetaBatchDataModule(EnvDataModule):
             return torch.device("cpu")
         env, rows = self.env, len(self.env.tasks.train) * self.episodes_per_task * (self.env.horizon + 1)
         numbers = env.agents * (env.features + env.action_space.width + 2 + env.events) + 1
-        needed, free = 4 * rows * numbers, torch.cuda.mem_get_info(device)[0]
-        return torch.device("cpu") if self.replay_device == "auto" and needed > free / 2 else device
+        if self.replay_device == "agent":
+            return device
+        fits = device.type == "cuda" and 4 * rows * numbers <= torch.cuda.mem_get_info(device)[0] / 2
+        return device if fits else torch.device("cpu")
 
     def sample(self) -> TensorDict:
         """Draw a meta-batch (see ``TaskReplay.sample``)."""

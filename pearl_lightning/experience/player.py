@@ -39,6 +39,16 @@ class EpisodePlayer(ABC):
     Each step is a call of ``act`` and then of ``observe``; ``end`` or ``drop`` is called after the last step.
     """
 
+    def begin(self, observation: Tensor) -> None:  # noqa: B027
+        """Called before the first step by a caller that records the episode, as ``play_episode`` does.
+
+        This tensor and those that ``observe`` then receives keep their numbers until the episode ends, so the player
+        can keep them without a copy.
+
+        Args:
+            observation: First observations ``[arena, agent, feature]``.
+        """
+
     @abstractmethod
     def act(self, observation: Tensor) -> Tensor:
         """Return actions ``[arena, agent, width]`` for observations ``[arena, agent, feature]``."""
@@ -47,8 +57,6 @@ class EpisodePlayer(ABC):
         self, reward: Tensor, next_observation: Tensor, is_running: Tensor | None = None
     ) -> None:
         """Receive the result of the last action.
-
-        A player may keep the tensors that it receives, so their memory must not be used again before the episode ends.
 
         Args:
             reward: Rewards ``[arena, agent]``.
@@ -102,13 +110,18 @@ class Player(EpisodePlayer):
 
     def _start(self) -> None:
         self._first_belief = self.belief.copy()
-        self._steps = 0
+        self._steps, self._copies = 0, True
         self._condition: Tensor | None = None
         # steps that are not in the belief yet; there is one more observation than actions and rewards
         self._observations: list[Tensor] = []
         self._actions: list[Tensor] = []
         self._rewards: list[Tensor] = []
         self._is_running: list[Tensor | None] = [None]  # before each step; None: in all arenas
+
+    def begin(self, observation: Tensor) -> None:
+        self._copies = False
+        if self._is_recording:
+            self._observations = [observation]
 
     def act(self, observation: Tensor) -> Tensor:
         if self._is_due(self.agent.observe_every):
@@ -117,13 +130,15 @@ class Player(EpisodePlayer):
             self._condition = self.belief.condition(self.generator)
         action = self.agent.act(observation, self._condition, self.deterministic, self.generator)
         if self._is_recording:
-            self._observations = self._observations or [observation]
+            self._observations = self._observations or [observation.clone()]
             self._actions.append(action)
         return action
 
     def observe(self, reward: Tensor, next_observation: Tensor, is_running: Tensor | None = None) -> None:
         self._steps += 1
         if self._is_recording:
+            if self._copies:  # an environment may use the memory again
+                reward, next_observation = reward.clone(), next_observation.clone()
             self._rewards.append(reward)
             self._observations.append(next_observation)
             self._is_running.append(is_running)

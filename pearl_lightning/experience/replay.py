@@ -25,7 +25,8 @@ def nothing_collected(collector: str | None) -> str:
 class TaskReplay:
     """Episodes of all train tasks in one TorchRL buffer with two samplers (Rakelly et al. 2019, sec. 4.3).
 
-    Memory is allocated as the buffer fills. Each observation is stored once: the next observation of a transition is in
+    The memory of a full replay is reserved at the first episode; on the CPU, most systems provide it as it is used.
+    Each observation is stored once: the next observation of a transition is in
     the row after it.
 
     Args:
@@ -155,7 +156,7 @@ class TaskReplay:
 
     def _draw_tasks(self, count: int) -> tuple[Tensor, Tensor]:
         """Tasks of a meta-batch ``[task]``, and the task whose episodes each of them reads: its own, or another one."""
-        with_data = self.writer.stored.with_data
+        with_data = self.writer.tables.with_data
         if len(with_data) == 0:
             raise RuntimeError(nothing_collected("EpisodeCollector"))
         generator, device = self.generator, self.device
@@ -177,14 +178,15 @@ class TaskReplay:
         in_episode = ahead < steps.unsqueeze(-1)
         window = index.unsqueeze(-1) + torch.where(in_episode, ahead, 0)
         # rows of one agent each, because a row of all agents is several times as long
-        first, last, each = index * agents + agent, (index + steps) * agents + agent, window * agents + agent[..., None]
+        first, last = index * agents + agent, (index + steps) * agents + agent
+        agent_rows = window * agents + agent.unsqueeze(-1)
         by_agent = {name: stored[name].flatten(0, 1) for name in ("observation", "action")}
         weights = None if self.event_weights is None else self.event_weights[tasks.unsqueeze(1), agent].unsqueeze(2)
         return TensorDict(
             {
                 "observation": by_agent["observation"][first],
                 "action": by_agent["action"][first],
-                "reward": self._rewards("training_reward", each, weights, tasks != sources) * in_episode,
+                "reward": self._rewards("training_reward", agent_rows, weights, tasks != sources) * in_episode,
                 "next_observation": by_agent["observation"][last],
                 "steps": steps,
                 "terminated": stored["terminated"][index + steps - 1],
@@ -198,31 +200,31 @@ class TaskReplay:
         stored = self._stored()
         context = stored.select("observation", "action", "played")[index]
         agents = stored["reward"].shape[-1]
-        each = index.unsqueeze(-1) * agents + torch.arange(agents, device=self.device)
+        agent_rows = index.unsqueeze(-1) * agents + torch.arange(agents, device=self.device)
         weights = None if self.event_weights is None else self.event_weights[tasks, None, None]
-        context["reward"] = self._rewards("reward", each, weights, tasks != sources)
+        context["reward"] = self._rewards("reward", agent_rows, weights, tasks != sources)
         steps = steps_of(context)
-        return steps.exclude("played") if self.writer.stored.are_whole else steps, diagnostics
+        return steps.exclude("played") if self.writer.tables.are_whole else steps, diagnostics
 
     def _stored(self) -> TensorDictBase:
         """All rows of the storage, not copied."""
         return self.buffer.storage.get(slice(None))
 
-    def _rewards(self, name: str, each: Tensor, weights: Tensor | None, is_relabelled: Tensor) -> Tensor:
+    def _rewards(self, name: str, agent_rows: Tensor, weights: Tensor | None, is_relabelled: Tensor) -> Tensor:
         """Rewards ``[task, ...]``; an episode of another task gets the rewards of its events in the task itself.
 
         Args:
             name: Name of the stored reward.
-            each: Indices of the rewards of single agents ``[task, ...]``: row times number of agents plus agent.
+            agent_rows: Indices of the rewards of single agents ``[task, ...]``: row times number of agents plus agent.
             weights: Reward of each event in the task ``[task, ..., event]``; needed to relabel.
             is_relabelled: Whether the episodes are those of another task ``[task]``.
         """
         stored = self._stored()
-        rewards: Tensor = stored[name].flatten()[each]
+        rewards: Tensor = stored[name].flatten()[agent_rows]
         if not self.relabelled or weights is None:
             return rewards
-        of_events = (stored["events"].flatten(0, 1)[each] * weights).sum(dim=-1)
-        return torch.where(is_relabelled.reshape(-1, *[1] * (each.ndim - 1)), of_events, rewards)
+        event_rewards = (stored["events"].flatten(0, 1)[agent_rows] * weights).sum(dim=-1)
+        return torch.where(is_relabelled.reshape(-1, *[1] * (agent_rows.ndim - 1)), event_rewards, rewards)
 
     def _generators(self) -> dict[str, torch.Generator]:
         return {"generator": self.generator, "shape_generator": self.shape_generator}
@@ -246,6 +248,8 @@ class TaskReplay:
     def load(self, folder: Path) -> None:
         """Restore what ``save`` wrote; nothing is unpickled."""
         state = torch.load(folder / "index.pt", weights_only=True)
+        if missing := self._generators().keys() - state.keys():
+            raise ValueError(f"{folder} must contain {', '.join(missing)}: another version of the library wrote it")
         generators = {name: state.pop(name) for name in self._generators()}
         self.writer.load_state_dict(state)
         for name, generator in self._generators().items():

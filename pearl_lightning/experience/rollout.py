@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from tensordict import TensorDict, TensorDictBase
 from torch import Tensor
@@ -45,9 +47,8 @@ def play_episode(env: MetaEnv, player: EpisodePlayer, attempts: int = 3) -> Tens
 def _play_once(env: MetaEnv, player: EpisodePlayer) -> TensorDict:
     state = env.reset()
     rows = _Rows(env, state["task"])
-    rows.observation[0] = state["agents", "observation"]
     try:
-        _play_into(rows, env, player)
+        _play_into(rows, env, player, state["agents", "observation"])
     except EpisodeLost:
         raise
     except Exception as error:  # a policy that reads NaN can raise any error
@@ -58,24 +59,30 @@ def _play_once(env: MetaEnv, player: EpisodePlayer) -> TensorDict:
     return episode
 
 
-def _play_into(rows: _Rows, env: MetaEnv, player: EpisodePlayer) -> None:
+def _play_into(rows: _Rows, env: MetaEnv, player: EpisodePlayer, observation: Tensor) -> None:
     """Fill the rows by playing from the first observation to the end of the episode."""
+    rows.observation[0] = observation
+    player.begin(rows.observation[0])
     is_running: Tensor | None = None  # None: in all arenas
     for step in range(env.horizon):
-        action = player.act(rows.observation[step])
+        action = player.act(observation)
         rows.action[step] = action
         result = env.play_step(action)
         rows.write(step, result, is_running)
-        is_running = ~env.ended if torch.is_tensor(result["terminated"]) else None
+        observation = cast(Tensor, result["observation"])
+        if torch.is_tensor(result["terminated"]):
+            is_running = ~env.ended
+        elif env.is_over:
+            is_running = torch.zeros(env.arenas, dtype=torch.bool, device=env.device)
         player.observe(rows.reward[step], rows.observation[step + 1], is_running)
         if env.is_over:
             break
-    if env.has_outcome:
+    if "outcome" in rows.parts and "outcome" in result:
         rows.parts["outcome"][-1] = result["outcome"]
 
 
 class _Rows:
-    """Rows of an episode, ordered by step: then a step writes to memory in one piece, and players can keep its parts.
+    """Rows of an episode. They are ordered by step, so each step writes one contiguous block, which players can keep.
 
     Args:
         env: Environment that is played.
@@ -101,9 +108,10 @@ class _Rows:
             self.parts["outcome"] = torch.zeros(self.shape, device=env.device)
         if env.events:
             self.parts["events"] = torch.zeros(*agents, env.events, device=env.device)
-        self._last = 0  # last row with an observation; the memory after it is not set yet, which takes time
+        self._last = 0  # last row with an observation; the memory after it is not initialized, to save time
         self._steps_everywhere = 0  # number of first steps that were played in every arena
-        self._paid = [name for name in ("reward", "training_reward", "events") if name in self.parts]
+        self._step_keys = ["reward"]
+        self._step_keys += ["training_reward"] * env.has_training_reward + ["events"] * bool(env.events)
 
     def write(self, step: int, result: dict[str, Tensor | bool], is_running: Tensor | None) -> None:
         """Write the result of a step.
@@ -113,7 +121,7 @@ class _Rows:
             result: Result of ``MetaEnv.play_step``.
             is_running: Whether the step was played in each arena ``[arena]``; None for all of them.
         """
-        for name in self._paid:
+        for name in self._step_keys:
             if name in result:
                 self.parts[name][step] = result[name]
         self._last = step + 1
@@ -143,7 +151,8 @@ def _require_finite(rows: TensorDictBase, env: MetaEnv, cause: Exception | None 
     """Raise an error if a number in rows ``[arena, row]`` is not finite; it names the earliest one and its task.
 
     The rows are checked once, when the episode is over or was ended by the error ``cause``, because a check at every
-    step would wait for the GPU. Rows that have not been played are 0.
+    step would wait for the GPU. Rows that have not been played have no number that is not finite, except that they
+    repeat the last observation.
     """
     names = [name for name in _IN_ORDER if name in set(rows.keys())]
     if all(is_finite(rows[name]) for name in names):

@@ -14,8 +14,8 @@ from torchrl.data.replay_buffers.writers import Writer
 
 
 @dataclass(frozen=True)
-class Stored:
-    """Tables that the samplers read, on their device, and the numbers that decide shapes, so that no GPU is asked.
+class SamplerTables:
+    """Tables that the samplers read, on their device, and numbers that decide shapes: a draw does not wait for a GPU.
 
     Args:
         with_data: Tasks with episodes ``[number]``.
@@ -60,7 +60,7 @@ class TaskWriter(Writer):
         self.length = torch.zeros(tasks, slots, dtype=torch.long)  # played steps of the episode
         self.used = 0  # places in use
         self.update = 0  # current update; ages of episodes are relative to it
-        self.stored = self._to_stored()
+        self.tables = self._make_tables()
 
     def extend(self, data: TensorDictBase) -> Tensor:
         """Store episodes ``[episode, row]`` with ``task``, ``played`` and ``is_context``; returns their row indices."""
@@ -83,7 +83,7 @@ class TaskWriter(Writer):
             places.append(int(self.place[task, slot]))
         index = (torch.tensor(places).unsqueeze(1) * self.rows + torch.arange(self.rows)).flatten().to(self.device)
         self._storage.set(index, data.exclude("task", "is_context").flatten().to(self.device))
-        self.stored = self._to_stored()
+        self.tables = self._make_tables()
         return index
 
     def add(self, data: Any) -> int:
@@ -95,12 +95,12 @@ class TaskWriter(Writer):
         self.place.fill_(-1)
         self.length.zero_()
         self.used = 0
-        self.stored = self._to_stored()
+        self.tables = self._make_tables()
 
-    def _to_stored(self) -> Stored:
+    def _make_tables(self) -> SamplerTables:
         with_data, filled = (self.written > 0).nonzero().flatten(), self.written.clamp_max(self.slots)
         context_episodes = (self.context_order[with_data] >= 0).sum(dim=1)
-        return Stored(
+        return SamplerTables(
             with_data=with_data.to(self.device),
             filled=filled.to(self.device),
             context_order=self.context_order.to(self.device),
@@ -124,7 +124,7 @@ class TaskWriter(Writer):
                 )
             getattr(self, name).copy_(state_dict[name])
         self.used, self.update = state_dict["used"], state_dict["update"]
-        self.stored = self._to_stored()
+        self.tables = self._make_tables()
 
     def dumps(self, path: Any) -> None:
         raise TypeError("use TaskReplay.save")
@@ -162,17 +162,17 @@ class TransitionSampler(_TaskSampler):
 
     def sample(self, storage: Storage, batch_size: int) -> tuple[Tensor, dict[str, Any]]:
         """Draw ``batch_size`` rows per task ``[task, batch_size]``; ``left`` is the number of steps until the end."""
-        stored, shape = self.writer.stored, (len(self.tasks), batch_size)
-        length, device = stored.length[self.tasks], self.writer.device
+        tables, shape = self.writer.tables, (len(self.tasks), batch_size)
+        length, device = tables.length[self.tasks], self.writer.device
         uniform = torch.rand(shape, generator=self.generator, dtype=torch.float64, device=device)
-        slot = (uniform * stored.filled[self.tasks].unsqueeze(1)).long()
+        slot = (uniform * tables.filled[self.tasks].unsqueeze(1)).long()
         step = torch.randint(self.writer.rows - 1, shape, generator=self.generator, device=device)
-        if not stored.are_whole:
+        if not tables.are_whole:
             ends = length.cumsum(dim=1)  # [task, slot]
             position = (uniform * ends[:, -1:]).long()  # among all steps of the task
             slot = torch.searchsorted(ends, position, right=True)
             step = position - (ends - length).gather(1, slot)
-        index = stored.place[self.tasks].gather(1, slot) * self.writer.rows + step
+        index = tables.place[self.tasks].gather(1, slot) * self.writer.rows + step
         return index, {"left": length.gather(1, slot) - step}
 
 
@@ -192,17 +192,17 @@ class RecentContextSampler(_TaskSampler):
     def sample(self, storage: Storage, batch_size: int) -> tuple[Tensor, dict[str, Any]]:
         """Draw the rows ``[task, episode, row]`` of ``batch_size`` different episodes per task.
 
-        There are fewer episodes as long as some task has fewer.
+        There are fewer if any task with episodes, drawn or not, has fewer context episodes.
         """
-        stored, device = self.writer.stored, self.writer.device
-        order = stored.context_order[self.tasks]  # [task, slot]
+        tables, device = self.writer.tables, self.writer.device
+        order = tables.context_order[self.tasks]  # [task, slot]
         newest = order.topk(min(self.recent, order.shape[1]), dim=1)
         key = torch.rand(newest.values.shape, generator=self.generator, device=device)
         key = key.masked_fill(newest.values < 0, -1.0)
-        episodes = min(batch_size, self.recent, stored.context_episodes)
+        episodes = min(batch_size, self.recent, tables.context_episodes)
         if episodes == 0:
             raise RuntimeError("a task has episodes but no context episode: the collector must mark some")
         slot = newest.indices.gather(1, key.topk(episodes, dim=1).indices)  # [task, episode]
-        age = self.writer.update - stored.written_at[self.tasks].gather(1, slot)
-        first = stored.place[self.tasks].gather(1, slot) * self.writer.rows
+        age = self.writer.update - tables.written_at[self.tasks].gather(1, slot)
+        first = tables.place[self.tasks].gather(1, slot) * self.writer.rows
         return first.unsqueeze(-1) + torch.arange(self.writer.rows, device=device), {"age": age.float().mean()}

@@ -98,8 +98,11 @@ class Reconstruction(AuxiliaryLoss):
         change, known, reward = context.tensor_split([self.sizes.observation, context.shape[-1] - 1], dim=-1)
         predicted = self.body(torch.cat([known, of_task], dim=-1))
         reward_error, change_error = (predicted[..., :1] - reward).square(), (predicted[..., 1:] - change).square()
-        if inferred.played is not None:
-            reward_error, change_error = reward_error[inferred.played], change_error[inferred.played]
+        if inferred.played is not None:  # padding counts 0; a selection would wait for the GPU
+            share = inferred.played.float().mean()
+            reward_error, change_error = (
+                torch.where(inferred.played.unsqueeze(-1), error, 0.0) / share for error in (reward_error, change_error)
+            )
         loss: Tensor = self.reward_weight * reward_error.mean()
         return loss + self.observation_weight * change_error.mean()
 

@@ -119,7 +119,7 @@ class GaussianBelief(Belief):
         self._settled_transitions = 0  # transitions in the state
         self._state = encoder.initial_state(arenas)
         self._unsettled: TensorDictBase | None = None  # steps of the running episode that are not in the state yet
-        self._unsettled_input: tuple[Tensor, Tensor | None] | None = None  # what the encoder reads of them, once known
+        self._unsettled_input: tuple[Tensor, Tensor | None] | None = None  # cached encoder input of these steps
 
     @torch.no_grad()
     def observe(self, steps: TensorDictBase) -> None:

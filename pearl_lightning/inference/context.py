@@ -147,7 +147,8 @@ class ContextReader:
         if self.norm is not None and self.layout.next_observation:
             transitions, played = self.of_meta_batch(batch)
             change = transitions[..., : self.observation_features]
-            self.norm.update_change((change if played is None else change[played]).to(self.norm.mean.device))
+            device = self.norm.mean.device
+            self.norm.update_change(change.to(device), None if played is None else played.to(device))
 
     def encoder_input(self, transitions: Tensor) -> Tensor:
         """Return the features of ``transitions`` that the encoder reads, ``[..., transition, feature]``."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 
 import torch
 from numpy.polynomial.hermite import hermgauss
@@ -119,12 +119,5 @@ class HybridTanhGaussian:
 
     def _bounds(self, like: Tensor) -> tuple[Tensor, Tensor]:
         """Lower bounds and half ranges of the continuous components ``[continuous]``."""
-        return _bounds_on(self.action_space, like.device, like.dtype)
-
-
-@lru_cache(64)
-def _bounds_on(action_space: ActionSpace, device: torch.device, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    """Bounds as tensors. They are kept, because their transfer to a GPU would wait for it."""
-    with torch.inference_mode(False):  # the learner uses the same tensors
-        low, high = (torch.tensor(bounds, dtype=dtype) for bounds in (action_space.low, action_space.high))
-        return low.to(device), ((high - low) / 2).to(device)
+        low, span = self.action_space.low_and_span(like.device, like.dtype)
+        return low, span / 2

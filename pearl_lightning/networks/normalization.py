@@ -47,9 +47,20 @@ class ObservationNorm(nn.Module):
         self.square += (moments[1] - self.square) / self.updates
 
     @torch.no_grad()
-    def update_change(self, change: Tensor) -> None:
-        """Include the changes of observations ``[..., feature]`` of a batch in the statistics."""
-        square = _over_processes(change.double().flatten(0, -2).square().mean(dim=0))
+    def update_change(self, change: Tensor, played: Tensor | None = None) -> None:
+        """Include the changes of observations ``[..., feature]`` of a batch in the statistics.
+
+        Args:
+            change: Changes ``[..., feature]``.
+            played: Mask of the changes to include ``[...]``; None for all of them.
+        """
+        squares = change.double().flatten(0, -2).square()
+        if played is None:
+            square = squares.mean(dim=0)
+        else:  # a selection by a mask would wait for the GPU, whose result decides the shape
+            included = played.flatten().unsqueeze(-1)
+            square = torch.where(included, squares, 0.0).sum(dim=0) / included.sum()
+        square = _over_processes(square)
         self.change_updates += 1
         self.change_square += (square - self.change_square) / self.change_updates
 

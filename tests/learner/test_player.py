@@ -60,12 +60,14 @@ def environment(episodes: int = EPISODES) -> list[tuple[Tensor, Tensor]]:
 
 
 def play(player: EpisodePlayer, episodes: list[tuple[Tensor, Tensor]]) -> list[Tensor]:
-    """The actions of every step."""
-    actions = []
+    """The actions of every step; the observations are written into the same memory, as an environment may do."""
+    shown, actions = torch.empty(ARENAS, AGENTS, OBSERVATION), []
     for observation, reward in episodes:
+        shown.copy_(observation[:, 0])
         for step in range(STEPS):
-            actions.append(player.act(observation[:, step]))
-            player.observe(reward[:, step], observation[:, step + 1])
+            actions.append(player.act(shown))
+            shown.copy_(observation[:, step + 1])
+            player.observe(reward[:, step], shown)
         player.end()
     return actions
 

@@ -14,6 +14,7 @@ from torch import Tensor
 from pearl_lightning.agents.pearl import PEARL
 from pearl_lightning.envs.meta_env import EpisodeLost
 from pearl_lightning.evaluation import evaluate_adaptation
+from pearl_lightning.experience.finite import is_finite
 from pearl_lightning.experience.player import FunctionPlayer, Player
 from pearl_lightning.experience.replay import TaskReplay
 from pearl_lightning.experience.rollout import play_episode
@@ -284,3 +285,56 @@ def test_other_errors_of_an_environment_are_left_as_they_are(monkeypatch: pytest
     monkeypatch.setattr(env, "advance", break_down)
     with pytest.raises(KeyError, match="a bug of the environment"):
         play_episode(env, FunctionPlayer(act))
+
+
+class ReusingEnv(CountingEnv):
+    """Writes observations and results into the same memory again, and returns keys that nobody asked for."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.kept: dict[str, Any] = {}
+        self.seen = torch.zeros(self.arenas, AGENTS, FEATURES)
+
+    def begin(self, tasks: list[Any]) -> Tensor:
+        return self.seen.copy_(super().begin(tasks))
+
+    def advance(self, action: Tensor) -> dict[str, Tensor | bool]:
+        result = super().advance(action)
+        result.pop("outcome", None)
+        self.kept.update(result, observation=self.seen.copy_(result["observation"]), info="nothing")  # type: ignore[arg-type]
+        self.kept["training_reward"] = torch.full((self.arenas, AGENTS), -9.0)
+        return self.kept
+
+
+@pytest.mark.parametrize("observe_every", [None, 2])
+def test_an_environment_may_use_its_memory_again(observe_every: int | None) -> None:
+    played = []
+    for env in (CountingEnv(), ReusingEnv()):
+        agent = RecordingAgent(observe_every=observe_every)
+        env.set_tasks([5, 0, 8, 2])
+        episodes, player = adapt(env, agent, 2)
+        played.append((episodes, player.belief.posterior()))
+    (own, posterior), (reused, other) = played
+    for name in ("observation", "action", "reward", "training_reward", "terminated", "played"):
+        for first, second in zip(own, reused, strict=True):
+            assert torch.equal(first[name], second[name]), name
+    assert all(map(torch.equal, posterior, other))  # type: ignore[arg-type]
+    assert (reused[0]["outcome"] == 0).all()  # the environment gave none
+
+
+def test_a_player_is_told_that_no_arena_is_running_any_more() -> None:
+    class Listening(FunctionPlayer):
+        told: list[bool | None] = []
+
+        def observe(self, reward: Tensor, next_observation: Tensor, is_running: Tensor | None = None) -> None:
+            self.told.append(None if is_running is None else bool(is_running.any()))
+
+    player = Listening(act)
+    play_episode(CountingEnv(), player)
+    assert player.told == [None] * (HORIZON - 1) + [False]
+
+
+def test_finite_numbers_may_have_an_infinite_sum() -> None:
+    assert is_finite(torch.full((4,), 3e38))
+    assert not is_finite(torch.tensor([3e38, 3e38, float("inf")]))
+    assert not is_finite(torch.tensor([0.0, float("nan")]))

@@ -8,13 +8,15 @@ from typing import Any
 
 import pytest
 import torch
-from environments import FEATURES, SPACE, CountingEnv
+from environments import CountingEnv
+from ragged import RaggedEnv
 from synchronizations import Synchronizations
 from torch import Tensor
 
 from pearl_lightning.agents.objectives import total_loss
 from pearl_lightning.agents.pearl import PEARL
 from pearl_lightning.agents.sac import HybridSAC, ValueSAC
+from pearl_lightning.envs.meta_env import MetaEnv
 from pearl_lightning.experience.player import UniformPlayer
 from pearl_lightning.experience.replay import TaskReplay
 from pearl_lightning.experience.rollout import play_episode
@@ -23,11 +25,10 @@ from pearl_lightning.inference.auxiliary import Reconstruction, TaskInference
 from pearl_lightning.inference.belief import BeliefConfig
 from pearl_lightning.inference.context import ContextLayout
 
-TASKS, LATENT = 4, 5
+TASKS, LATENT, EVENTS = 4, 5, 3
 
 
-def filled(**settings: Any) -> TaskReplay:
-    env = CountingEnv()
+def filled(env: MetaEnv, relabelled: float) -> TaskReplay:
     replay = TaskReplay(
         tasks=TASKS,
         episodes_per_task=3,
@@ -36,33 +37,38 @@ def filled(**settings: Any) -> TaskReplay:
         generator=torch.Generator().manual_seed(0),
         n_steps=2,
         descriptors=torch.randn(TASKS, 2),
-        **settings,
+        relabelled=relabelled,
+        event_weights=torch.randn(TASKS, env.agents, EVENTS),
     )
     for _ in range(3):
         env.set_tasks(range(TASKS))
-        replay.extend(play_episode(env, UniformPlayer(SPACE, 1)), is_context=True)
+        rows = play_episode(env, UniformPlayer(env.action_space, 1))
+        replay.extend(rows.set("events", torch.randn(*rows.shape, env.agents, EVENTS)), is_context=True)
     return replay
 
 
 @pytest.mark.parametrize("name", [name for name in encoders.__all__ if name != "ContextEncoder"])
 @pytest.mark.parametrize("sac", [HybridSAC, ValueSAC])
-@pytest.mark.parametrize("beginning", [None, 2])
-def test_an_update_waits_for_nothing(name: str, sac: Any, beginning: int | None) -> None:
-    kind = getattr(encoders, name)
+@pytest.mark.parametrize(
+    ("make_env", "beginning", "relabelled"), [(CountingEnv, None, 0.0), (CountingEnv, 2, 0.5), (RaggedEnv, None, 0.5)]
+)
+def test_an_update_waits_for_nothing(
+    name: str, sac: Any, make_env: Callable[..., MetaEnv], beginning: int | None, relabelled: float
+) -> None:
+    """Also with padding after early ends and with relabelled tasks. Transfers between devices are not seen."""
+    env, kind = make_env(arenas=TASKS), getattr(encoders, name)
     encoder = kind if name == "ContextFreeEncoder" else partial(kind, latent_dim=LATENT)
-    layout = ContextLayout(stride=2, salient=4, next_observation=True)
-    auxiliary = [Reconstruction, TaskInference] if name != "ContextFreeEncoder" else []
     agent = PEARL(
-        FEATURES,
-        SPACE,
+        env.features,
+        env.action_space,
         descriptor_features=2,
         encoder=encoder,
-        belief=BeliefConfig(context=layout),
+        belief=BeliefConfig(context=ContextLayout(stride=2, salient=4, next_observation=True)),
         sac=sac,
-        auxiliary=auxiliary,
+        auxiliary=[] if name == "ContextFreeEncoder" else [Reconstruction, TaskInference],
         normalize_observations=True,
     )
-    replay = filled()
+    replay = filled(env, relabelled)
     with Synchronizations() as found:
         batch, _ = replay.sample(3, 8, 2, update=7, beginning=beginning)
         agent.norm.update(batch["transitions", "observation"])  # type: ignore[union-attr]
