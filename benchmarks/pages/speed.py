@@ -21,9 +21,10 @@ def finding(data: Path) -> list[str]:
     """Main results in two sentences."""
     rates = [found["agent_steps_per_cpu_second"][0] for case, _, found in _collected(data) if case == CASES["derk"]]
     quickstart = _read(data, "updates")["updates"][0]
+    update = f"An update of `{quickstart['config']}` takes {quickstart['milliseconds']:.0f} ms"
     return [
-        f"An agent plays {min(rates):,.0f} to {max(rates):,.0f} agent steps of Derk's Gym per second of one core. An "
-        f"update of `{quickstart['config']}` takes {quickstart['milliseconds']:.0f} ms with {quickstart['threads']} threads."
+        f"An agent plays {min(rates):,.0f} to {max(rates):,.0f} agent steps of Derk's Gym per second of one core. "
+        f"{update} with {quickstart['threads']} threads."
     ]
 
 
