@@ -18,15 +18,14 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import statistics
 import subprocess
 import sys
-import tarfile
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -60,9 +59,8 @@ class Playing:
     def __init__(self, checkout: Path) -> None:
         command = [sys.executable, "-P", str(Path(__file__).resolve()), "--serve"]
         environment = os.environ | {"PYTHONPATH": str(checkout), "OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
-        self.process = subprocess.Popen(
-            command, cwd=checkout, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
+        pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+        self.process = subprocess.Popen(command, cwd=checkout, env=environment, text=True, encoding="utf-8", **pipes)
 
     def play(self, case: str, arenas: int, what: str) -> dict[str, float]:
         """Play an ``episode`` in every arena, or an ``evaluation``; return agent steps and CPU seconds by part."""
@@ -84,10 +82,10 @@ class Playing:
 def files_of(commit: str) -> Iterator[Path]:
     """A temporary folder with the files of a commit of this repository."""
     with tempfile.TemporaryDirectory() as folder:
-        archive = subprocess.run(["git", "archive", commit], cwd=ROOT, check=True, capture_output=True)
-        with tarfile.open(fileobj=BytesIO(archive.stdout)) as files:
-            files.extractall(folder, filter="data")
-        yield Path(folder)
+        archive, files = Path(folder) / "files.tar", Path(folder) / "files"
+        subprocess.run(["git", "archive", "--output", archive, commit], cwd=ROOT, check=True)
+        shutil.unpack_archive(archive, files, filter="data")
+        yield files
 
 
 def measure(sides: Sequence[Playing], case: str, arenas: int, rounds: int) -> dict[str, Any]:

@@ -45,7 +45,9 @@ def test_evaluations_of_another_number_of_episodes_are_not_comparable() -> None:
 
 
 def set_up(data: EnvDataModule, agent: PEARL, stage: str = "fit") -> Progress:
-    data.trainer = SimpleNamespace(lightning_module=agent, global_rank=0)  # type: ignore[assignment]
+    data.trainer = SimpleNamespace(
+        lightning_module=agent, global_rank=0, strategy=SimpleNamespace(root_device=torch.device("cpu"))
+    )  # type: ignore[assignment]
     data.setup(stage)
     return data.progress
 

@@ -83,4 +83,5 @@ FIGURES: Mapping[str, Plot] = {
     "results/point_robot.png": point_robot.plot,
     "results/mujoco.png": mujoco.plot,
     "results/gymnasium.png": gymnasium.plot,
+    "results/speed.png": speed.plot,
 }

@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from matplotlib.figure import Figure
+
 from benchmarks.pages.tables import table
 
 CASES = {"derk": "Derk's Gym", "cheetah": "half-cheetah", "point_robot": "point robot"}
@@ -18,13 +20,12 @@ def _read(data: Path, name: str) -> dict[str, Any]:
 
 
 def finding(data: Path) -> list[str]:
-    """Main results in two sentences."""
+    """Main result as one sentence."""
     rates = [found["agent_steps_per_cpu_second"][0] for case, _, found in _collected(data) if case == CASES["derk"]]
     quickstart = _read(data, "updates")["updates"][0]
-    update = f"An update of `{quickstart['config']}` takes {quickstart['milliseconds']:.0f} ms"
     return [
-        f"An agent plays {min(rates):,.0f} to {max(rates):,.0f} agent steps of Derk's Gym per second of one core. "
-        f"{update} with {quickstart['threads']} threads."
+        f"An agent plays {min(rates):,.0f} to {max(rates):,.0f} agent steps of Derk's Gym per second of one core, "
+        f"and an update of `{quickstart['config']}` takes {quickstart['milliseconds']:.0f} ms."
     ]
 
 
@@ -100,3 +101,24 @@ def simulator(data: Path) -> list[str]:
     return table(
         ["simulator", "million agent steps per second"], [[name, f"{rate / 1e6:.2f}"] for name, rate in rates.items()]
     )
+
+
+def plot(data: Path) -> Figure:
+    """Draw the time per agent step by part, for every environment and number of arenas."""
+    figure = Figure(figsize=(8, 3.4), layout="constrained")
+    for axes, case in zip(figure.subplots(1, len(CASES)), CASES.values(), strict=True):
+        found = [(arenas, each) for text, arenas, each in _collected(data) if text == case]
+        for row, (_, each) in enumerate(found):
+            left, parts = 0.0, each["microseconds_per_agent_step"][0]
+            for number, (part, microseconds) in enumerate(parts.items()):
+                axes.barh(row, microseconds, left=left, color=f"C{number}", label=part if row == 0 else None)
+                left += microseconds
+            axes.text(left, row, f" {left:.1f}", va="center", fontsize=8)
+        axes.set_yticks(range(len(found)), [f"{arenas:,}" for arenas, _ in found])
+        axes.set_title(case, fontsize=9)
+        axes.set_xlabel("µs per agent step", fontsize=8)
+        axes.tick_params(labelsize=8)
+        axes.margins(x=0.2)
+    figure.axes[0].set_ylabel("arenas")
+    figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=8)
+    return figure
