@@ -120,5 +120,5 @@ def plot(data: Path) -> Figure:
         axes.tick_params(labelsize=8)
         axes.margins(x=0.2)
     figure.axes[0].set_ylabel("arenas")
-    figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=8)
+    figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside upper right", ncols=4, fontsize=8)
     return figure
