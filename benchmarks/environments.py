@@ -12,7 +12,6 @@ compute the ant's external forces. Observations of the half-cheetah and of ``ant
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -24,6 +23,7 @@ from typing import Any
 import gymnasium
 import torch
 
+from benchmarks.figures_file import write_figures
 from pearl_lightning.action_space import ActionSpace
 from pearl_lightning.agents.pearl import PEARL
 from pearl_lightning.envs.gymnasium import GymnasiumEnv
@@ -162,7 +162,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             flush=True,
         )
     if options.json is not None:
-        options.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+        write_figures(options.json, figures)
 
 
 if __name__ == "__main__":

@@ -21,6 +21,8 @@ from pearl_lightning import cli
 
 GEMM_SIZE = 1024
 """Number of rows and columns of the square product."""
+COUNTED = 8
+"""Number of first updates whose operations are counted; they are not timed."""
 
 
 def square_product(dtype: torch.dtype, device: str, size: int) -> Callable[[], Tensor]:
@@ -37,8 +39,7 @@ class Stopwatch(Callback):
     flop: ClassVar[float] = 0.0
     """Floating-point operations of the matrix products of an update, the mean over those that were counted."""
 
-    def __init__(self, counted: int = 8) -> None:
-        self.counted = counted
+    def __init__(self) -> None:
         self.counter = FlopCounterMode(display=False)
         self.product = square_product(torch.float32, "cpu", GEMM_SIZE)
         self.counts: list[int] = []
@@ -46,12 +47,12 @@ class Stopwatch(Callback):
         Stopwatch.times = {"update": [], "product": []}
 
     def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
-        if batch_idx < self.counted:
+        if batch_idx < COUNTED:
             self.counter.__enter__()
 
     def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         end = time.perf_counter()
-        if batch_idx < self.counted:
+        if batch_idx < COUNTED:
             self.counter.__exit__(None, None, None)
             self.counts.append(self.counter.get_total_flops())
             Stopwatch.flop = sum(self.counts) / len(self.counts)
@@ -65,7 +66,13 @@ class Stopwatch(Callback):
 
 
 def measure_config(config: str, updates: int, threads: int) -> dict[str, Any]:
-    """Train a shipped config for some updates; return the time of an update, and its share of the GEMM rate."""
+    """Train a shipped config for some updates; return the time of an update, and its share of the GEMM rate.
+
+    Raises:
+        ValueError: There are too few updates to time one.
+    """
+    if updates < COUNTED + 2:
+        raise ValueError(f"updates must be at least {COUNTED + 2}, because {COUNTED} are counted, got {updates}")
     with tempfile.TemporaryDirectory() as folder:
         options = ["--runs_dir", folder, "--threads", str(threads), "--trainer.max_steps", str(updates)]
         options += ["--trainer.callbacks=[{class_path: benchmarks.stopwatch.Stopwatch}]"]

@@ -208,10 +208,10 @@ class MetaBatchDataModule(EnvDataModule):
         device = torch.device("cpu") if self.trainer is None else self.trainer.strategy.root_device
         if device.type == "cpu" or self.replay_device == "cpu":
             return torch.device("cpu")
-        env, rows = self.env, len(self.env.tasks.train) * self.episodes_per_task * (self.env.horizon + 1)
-        numbers = env.agents * (env.features + env.action_space.width + 2 + env.events) + 1
         if self.replay_device == "agent":
             return device
+        env, rows = self.env, len(self.env.tasks.train) * self.episodes_per_task * (self.env.horizon + 1)
+        numbers = env.agents * (env.features + env.action_space.width + 2 + env.events) + 1  # of four bytes, in a row
         fits = device.type == "cuda" and 4 * rows * numbers <= torch.cuda.mem_get_info(device)[0] / 2
         return device if fits else torch.device("cpu")
 

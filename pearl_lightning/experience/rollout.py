@@ -151,8 +151,7 @@ def _require_finite(rows: TensorDictBase, env: MetaEnv, cause: Exception | None 
     """Raise an error if a number in rows ``[arena, row]`` is not finite; it names the earliest one and its task.
 
     The rows are checked once, when the episode is over or was ended by the error ``cause``, because a check at every
-    step would wait for the GPU. Rows that have not been played have no number that is not finite, except that they
-    repeat the last observation.
+    step would wait for the GPU. Rows that have not been played repeat the last observation and are 0 otherwise.
     """
     names = [name for name in _IN_ORDER if name in set(rows.keys())]
     if all(is_finite(rows[name]) for name in names):
