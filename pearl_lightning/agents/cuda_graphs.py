@@ -152,7 +152,7 @@ def why_without_graphs(trainer: Trainer, optimizers: Sequence[Optimizer]) -> str
 def set_capturable(optimizers: Sequence[Optimizer], is_captured: bool) -> None:
     """Set the option ``capturable`` of each optimizer that has it, and move the counts of its steps accordingly.
 
-    Otherwise, each has the value that it was made with, whatever a checkpoint says: torch refuses it on the CPU.
+    Otherwise, each has the value that it was made with, and not that of a checkpoint: torch refuses it on the CPU.
     """
     for optimizer in optimizers:
         for group in optimizer.param_groups:

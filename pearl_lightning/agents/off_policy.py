@@ -23,8 +23,8 @@ from pearl_lightning.agents.optimizers import Optimizers, check_clipping, check_
 class OffPolicyAgent(Agent):
     """An agent whose updates minimize the sum of several losses of a meta-batch.
 
-    On one GPU, updates are recorded as CUDA graphs, and nothing waits for the GPU: a loss that is not finite raises an
-    error when metrics are logged, a checkpoint is written or the agent plays, and not at its update.
+    On one GPU, updates are recorded as CUDA graphs, and nothing waits for the GPU. A loss that is not finite then
+    raises an error when metrics are logged, a checkpoint is written or the agent plays.
 
     Args:
         observation_features: Number of features in one agent's observation.

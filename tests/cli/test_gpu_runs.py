@@ -14,7 +14,9 @@ from pearl_lightning.cli import main
 pytestmark = [pytest.mark.gpu, pytest.mark.slow]
 
 
-def fit(config: Path, folder: Path, name: str, updates: int, accelerator: str, resumed: bool = False) -> dict[str, Tensor]:
+def fit(
+    config: Path, folder: Path, name: str, updates: int, accelerator: str, resumed: bool = False
+) -> dict[str, Tensor]:
     options = ["--runs_dir", str(folder), "--name", name, "--trainer.max_steps", str(updates)]
     options += ["--trainer.accelerator", accelerator, "--trainer.devices", "1", "--data.replay_device", "auto"]
     options += ["--ckpt_path", str(folder / name)] if resumed else []
