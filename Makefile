@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install game-deps train test coverage test-fast lint docs results pages agent clean
+.PHONY: install game-deps train test coverage test-fast gpu-check lint docs results pages agent clean
 
 install: .venv/.installed
 
@@ -34,6 +34,10 @@ coverage: game-deps
 # A minute on two cores: no browser, no packaging, no whole trainings or matches, no coverage.
 test-fast: install
 	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist loadfile -m 'not game and not page and not slow'
+
+# What needs a CUDA GPU: the tests that are skipped without one, and the figures of the page on speed.
+gpu-check: install
+	$(BIN)/python -m benchmarks.gpu_check
 
 lint: install
 	$(BIN)/ruff check

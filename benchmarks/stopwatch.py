@@ -25,14 +25,17 @@ COUNTED = 8
 """Number of first updates whose operations are counted; they are not timed."""
 
 
-def square_product(dtype: torch.dtype, device: str, size: int) -> Callable[[], Tensor]:
+def square_product(dtype: torch.dtype, device: torch.device | str, size: int) -> Callable[[], Tensor]:
     """Return a function that computes a product of square matrices."""
     square = torch.randn(size, size, device=device).to(dtype)
     return lambda: square @ square
 
 
 class Stopwatch(Callback):
-    """Times the updates of a run, and a matrix product after each of them."""
+    """Times the updates of a run, and a matrix product after each of them.
+
+    On a GPU, which must not be waited for, all updates are timed together, and products afterwards.
+    """
 
     times: ClassVar[dict[str, list[float]]] = {}
     """Seconds of the updates, ``update``, and of the product, ``product``, after the counted ones."""
@@ -41,31 +44,55 @@ class Stopwatch(Callback):
 
     def __init__(self) -> None:
         self.counter = FlopCounterMode(display=False)
-        self.product = square_product(torch.float32, "cpu", GEMM_SIZE)
+        self.product: Callable[[], Tensor] | None = None
         self.counts: list[int] = []
         self.last: float | None = None
         Stopwatch.times = {"update": [], "product": []}
 
     def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
+        if self.product is None:
+            self.product = square_product(torch.float32, pl_module.device, GEMM_SIZE)
         if batch_idx < COUNTED:
             self.counter.__enter__()
 
     def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
-        end = time.perf_counter()
+        end, is_on_gpu = time.perf_counter(), pl_module.device.type == "cuda"
         if batch_idx < COUNTED:
             self.counter.__exit__(None, None, None)
             self.counts.append(self.counter.get_total_flops())
-            Stopwatch.flop = sum(self.counts) / len(self.counts)
+            counted = [count for count in self.counts if count]  # a replayed CUDA graph counts as nothing
+            Stopwatch.flop = sum(counted) / len(counted)
+            return
+        if is_on_gpu:
+            self._time_on_gpu(batch_idx, trainer.max_steps)
             return
         if self.last is not None:
             self.times["update"].append(end - self.last)
         start = time.perf_counter()
+        assert self.product is not None
         self.product()
         self.last = time.perf_counter()
         self.times["product"].append(self.last - start)
 
+    def _time_on_gpu(self, number: int, updates: int) -> None:
+        """Wait for the GPU halfway, when the graphs are recorded, and at the end; time what is between."""
+        if number not in (updates // 2, updates - 1):
+            return
+        torch.cuda.synchronize()
+        if number == updates // 2:
+            self.last = time.perf_counter()
+            return
+        assert self.last is not None
+        assert self.product is not None
+        self.times["update"].append((time.perf_counter() - self.last) / (updates - 1 - updates // 2))
+        for _ in range(20):
+            start = time.perf_counter()
+            self.product()
+            torch.cuda.synchronize()
+            self.times["product"].append(time.perf_counter() - start)
 
-def measure_config(config: str, updates: int, threads: int) -> dict[str, Any]:
+
+def measure_config(config: str, updates: int, threads: int, device: str = "cpu") -> dict[str, Any]:
     """Train a shipped config for some updates; return the time of an update, and its share of the GEMM rate.
 
     Raises:
@@ -77,6 +104,7 @@ def measure_config(config: str, updates: int, threads: int) -> dict[str, Any]:
         options = ["--runs_dir", folder, "--threads", str(threads), "--trainer.max_steps", str(updates)]
         options += ["--trainer.callbacks=[{class_path: benchmarks.stopwatch.Stopwatch}]"]
         options += ["--trainer.limit_val_batches=0", "--evaluation=null", "--checkpoint=null"]
+        options += ["--trainer.accelerator", "gpu" if device == "cuda" else device, "--trainer.devices=1"]
         options += ["--collector.initial_iterations=1", f"--collector.every_n_updates={updates + 1}"]
         if cli.main(["fit", "--config", config, *options, "--trainer.enable_progress_bar=false"]):
             raise RuntimeError(f"{config} could not be trained")
@@ -84,6 +112,7 @@ def measure_config(config: str, updates: int, threads: int) -> dict[str, Any]:
     rate = 2 * GEMM_SIZE**3 / seconds["product"]
     return {
         "config": config,
+        "device": device,
         "threads": threads,
         "gflop": Stopwatch.flop / 1e9,
         "milliseconds": 1e3 * seconds["update"],

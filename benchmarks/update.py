@@ -4,6 +4,8 @@ The update is ``PEARL.training_step`` without Lightning: losses, one backward pa
 network. ``torch.utils.flop_counter`` counts the floating-point operations of its matrix products, forward and backward.
 Their rate is compared with that of a large square product, which is timed in turns with the update.
 
+On a GPU, each precision is timed with ordinary updates and with CUDA graphs.
+
 ``--config NAME`` measures a shipped config instead, such as ``derk`` or ``quickstart``, as ``pearl fit`` trains it: the
 time from one update to the next, with sampling, Lightning and logging.
 """
@@ -16,10 +18,10 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
-from tensordict import TensorDict
+from tensordict import TensorDict, TensorDictBase
 from torch import Tensor
 from torch.optim import Adam, Optimizer
 from torch.profiler import ProfilerActivity, profile
@@ -27,6 +29,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.figures_file import write_figures
 from benchmarks.stopwatch import GEMM_SIZE, busy_programs, measure_config, square_product
+from pearl_lightning.agents.cuda_graphs import WARM_UP, GraphedUpdate, set_capturable
 from pearl_lightning.agents.objectives import total_loss
 from pearl_lightning.agents.optimizers import Optimizers
 from pearl_lightning.agents.pearl import PEARL
@@ -42,6 +45,12 @@ TASKS, TRANSITIONS, HIDDEN = 16, 256, (300, 300, 300)
 CONTEXT_STRIDE = 5
 """Stride as in configs/derk_game.yaml: an episode gives 30 steps x 3 agents = 90 factors."""
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
+GPU_PRECISIONS = {
+    "fp32": ("highest", torch.float32),
+    "tf32": ("high", torch.float32),
+    "bf16": ("highest", torch.bfloat16),
+}
+"""Name of each precision on a GPU, with torch's precision of float32 products and the type under autocast."""
 
 
 def make_learner() -> PEARL:
@@ -93,11 +102,48 @@ def one_update(learner: PEARL, optimizers: Sequence[Optimizer], batch: TensorDic
     with torch.autocast(next(learner.parameters()).device.type, torch.bfloat16, enabled=dtype == torch.bfloat16):
         total = total_loss(learner.losses(batch))
     for optimizer in optimizers:
-        optimizer.zero_grad()
+        optimizer.zero_grad(set_to_none=not learner.is_on_gpu)
     total.backward()
     for optimizer in optimizers:
         optimizer.step()
     learner.sac.update_target()
+
+
+def gpu_update(batch: TensorDict, precision: str, is_graphed: bool) -> Callable[[], Any]:
+    """Return a function that makes an update on the GPU, as a CUDA graph or with one launch per operation."""
+    products, dtype = GPU_PRECISIONS[precision]
+    learner = make_learner().to(batch.device)
+    optimizers = learner.configure_optimizers()
+    set_capturable(optimizers, True)
+
+    def update(batch: TensorDictBase) -> dict[str, Tensor]:
+        one_update(learner, optimizers, cast(TensorDict, batch), dtype)
+        return {}
+
+    run = GraphedUpdate(update, optimizers, learner.noise) if is_graphed else update
+
+    def call() -> None:
+        torch.set_float32_matmul_precision(products)
+        run(batch)
+
+    return call
+
+
+def measure_gpu(rounds: int) -> dict[str, Any]:
+    """Measure updates in every precision, with and without CUDA graphs."""
+    batch = make_batch().to("cuda")
+    kinds = [(precision, is_graphed) for precision in GPU_PRECISIONS for is_graphed in (False, True)]
+    entries = {
+        f"{precision}, {'CUDA graphs' if is_graphed else 'one launch per operation'}": gpu_update(
+            batch, precision, is_graphed
+        )
+        for precision, is_graphed in kinds
+    }
+    for call in entries.values():
+        for _ in range(WARM_UP + 1):
+            call()
+    seconds = median_seconds(entries, rounds, "cuda")
+    return {"device": "cuda", "updates_per_second": {name: 1 / each for name, each in seconds.items()}}
 
 
 def median_seconds(entries: dict[str, Callable[[], Any]], rounds: int, device: str) -> dict[str, float]:
@@ -114,9 +160,9 @@ def median_seconds(entries: dict[str, Callable[[], Any]], rounds: int, device: s
     return {name: statistics.median(values) for name, values in seconds.items()}
 
 
-def measure(rounds: int, device: str) -> dict[str, Any]:
-    """Measure operations, times and rates; bf16 only if its products are not slower than those of fp32."""
-    batch = make_batch().to(device)
+def measure(rounds: int) -> dict[str, Any]:
+    """Measure operations, times and rates on the CPU; bf16 only if its products are not slower than those of fp32."""
+    batch, device = make_batch(), "cpu"
     probe = {name: square_product(dtype, device, 256) for name, dtype in PRECISIONS.items()}
     probed = median_seconds(probe, 5, device)
     figures: dict[str, Any] = {"threads": torch.get_num_threads(), "device": device}
@@ -124,7 +170,7 @@ def measure(rounds: int, device: str) -> dict[str, Any]:
     names = ["fp32"] + ["bf16"] * (figures["bf16_product_speedup"] > 1)
     entries: dict[str, Callable[[], Any]] = {}
     for name in names:
-        learner = make_learner().to(device)
+        learner = make_learner()
         entries[name] = partial(one_update, learner, learner.configure_optimizers(), batch, PRECISIONS[name])
         entries[f"gemm {name}"] = square_product(PRECISIONS[name], device, GEMM_SIZE)
     with FlopCounterMode(display=False) as counter:
@@ -171,7 +217,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         torch.set_num_threads(options.threads)
     if options.config is not None:
         with busy_programs(options.busy):
-            found = [measure_config(each, options.updates, torch.get_num_threads()) for each in options.config]
+            found = [
+                measure_config(each, options.updates, torch.get_num_threads(), options.device)
+                for each in options.config
+            ]
         for each in found:
             print(
                 f"{each['config']}: {each['gflop']:.2f} GFLOP and {each['milliseconds']:.1f} ms per update, "
@@ -181,7 +230,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if options.json is not None:
             write_figures(options.json, {"busy": options.busy, "updates": found})
         return
-    figures = measure(options.rounds, options.device)
+    if options.device == "cuda":
+        figures = measure_gpu(options.rounds)
+        for name, rate in figures["updates_per_second"].items():
+            print(f"{name}: {rate:8.1f} updates per second")
+        if options.json is not None:
+            write_figures(options.json, figures)
+        return
+    figures = measure(options.rounds)
     print(f"{figures['gflop']:.2f} GFLOP per update on {options.device}, {figures['threads']} threads")
     for name in figures["milliseconds"]:
         print(

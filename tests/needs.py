@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Generator
 
 import pytest
+import torch
 
 from pearl_lightning.derk.backends.game.install import APT_INSTALL, missing, missing_browser
 
@@ -32,6 +33,8 @@ def _lacked(config: pytest.Config, marker: str) -> str:
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip or fail before any fixture is made."""
+    if item.get_closest_marker("gpu") is not None and not torch.cuda.is_available():
+        pytest.skip("torch finds no CUDA GPU")  # make gpu-check requires one
     for marker in NEEDS:
         if item.get_closest_marker(marker) is None:
             continue

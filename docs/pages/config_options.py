@@ -53,6 +53,7 @@ TOP_LEVEL = {
     "name": "Name of the run's folder in `runs_dir`; `run` by default. If the folder exists, a number is appended.",
     "runs_dir": "Folder of all runs; `runs` by default.",
     "threads": "Number of threads of torch; 0, the default, leaves torch's own number.",
+    "matmul_precision": "Precision of float32 products: `highest`, the default, `high` (TF32 on a GPU) or `medium`.",
     "log_csv": "Whether `metrics.csv` is written; `true` by default.",
     "log_tensorboard": "Whether TensorBoard events are written; `true` by default.",
     "trainer": "Lightning's Trainer (`pearl fit --help` lists its settings). `trainer.callbacks` lists only yours.",

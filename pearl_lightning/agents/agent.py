@@ -134,19 +134,3 @@ def logs_this_update(trainer: Trainer) -> bool:
     every = trainer.log_every_n_steps  # type: ignore[attr-defined]
     is_last = trainer.is_last_batch or trainer.global_step == trainer.max_steps
     return is_last or (every > 0 and trainer.global_step % every == 0)
-
-
-def require_finite(total: Tensor, terms: dict[str, Tensor], update: int) -> None:
-    """Raise an error before an update with a loss that is not finite.
-
-    Args:
-        total: Loss to minimize.
-        terms: Terms of the loss by name, for the error message.
-        update: Number of the update, for the error message.
-
-    Raises:
-        FloatingPointError: The loss is not finite.
-    """
-    if not torch.isfinite(total):
-        values = ", ".join(f"{name}={float(term.detach()):.4g}" for name, term in terms.items())
-        raise FloatingPointError(f"the losses of update {update} are not finite: {values}")

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.optim import SGD, Optimizer
 
 from pearl_lightning.action_space import ActionSpace
-from pearl_lightning.agents.agent import require_finite
+from pearl_lightning.agents.finite import require_finite
 from pearl_lightning.agents.on_policy import OnPolicyAgent
 from pearl_lightning.checkpoints import make_hyperparameters_plain
 from pearl_lightning.networks.distributions import HybridTanhGaussian

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import cast
 
 from pytorch_lightning import Trainer
 from pytorch_lightning.cli import OptimizerCallable
-from pytorch_lightning.core.optimizer import LightningOptimizer
 from torch import nn
 from torch.nn.utils import clip_grad_norm_
 from torch.optim import Adam, Optimizer
@@ -47,16 +45,14 @@ class Optimizers:
         make_encoder_optimizer = self.encoder or self.default
         return [*(make_encoder_optimizer(g) for g in groups if g), *(self.default(group) for group in others)]
 
-    def step(self, optimizers: Sequence[LightningOptimizer]) -> None:
-        """Clip the gradients and take one step with each optimizer."""
+    def step_others(self, optimizers: Sequence[Optimizer]) -> None:
+        """Clip the gradients of all optimizers and take one step with each but the first."""
         if self.gradient_clip_norm is not None:
             for optimizer in optimizers:
                 learned = chain.from_iterable(group["params"] for group in optimizer.param_groups)
                 clip_grad_norm_(list(learned), self.gradient_clip_norm)
-        first, *others = optimizers
-        first.step()  # through Lightning: global_step counts updates
-        for optimizer in others:
-            cast(Optimizer, optimizer.optimizer).step()
+        for optimizer in optimizers[1:]:
+            optimizer.step()
 
 
 def check_precision(trainer: Trainer) -> None:

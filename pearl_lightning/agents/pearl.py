@@ -1,4 +1,4 @@
-"""PEARL as a LightningModule: one update of encoder, soft actor-critic and auxiliary losses."""
+"""PEARL as a LightningModule: encoder, soft actor-critic and auxiliary losses."""
 
 from __future__ import annotations
 
@@ -7,16 +7,14 @@ from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import torch
-from pytorch_lightning import Trainer
-from pytorch_lightning.core.optimizer import LightningOptimizer
 from tensordict import TensorDictBase
 from torch import Tensor
 from torch.optim import Optimizer
 
 from pearl_lightning.action_space import ActionSpace
-from pearl_lightning.agents.agent import Agent, logs_this_update, require_finite
-from pearl_lightning.agents.objectives import kl_to_prior, total_loss
-from pearl_lightning.agents.optimizers import Optimizers, check_clipping, check_precision
+from pearl_lightning.agents.objectives import kl_to_prior
+from pearl_lightning.agents.off_policy import OffPolicyAgent
+from pearl_lightning.agents.optimizers import Optimizers
 from pearl_lightning.agents.sac import HybridSAC
 from pearl_lightning.checkpoints import make_hyperparameters_plain
 from pearl_lightning.inference.auxiliary import AuxiliaryLoss, AuxiliarySizes, named_losses
@@ -28,7 +26,7 @@ from pearl_lightning.networks.actors import Actor
 from pearl_lightning.networks.normalization import ObservationNorm, normalized
 
 
-class PEARL(Agent):
+class PEARL(OffPolicyAgent):
     """Off-policy meta-RL: a soft actor-critic conditioned on a latent belief about the task (Rakelly et al. 2019).
 
     Args:
@@ -42,6 +40,7 @@ class PEARL(Agent):
         kl_weight: Weight of the KL loss, the mean over tasks of KL(q(z|c) ‖ N(0, I)); at least 0.
         optimizers: Optimizers of all parameters.
         normalize_observations: Whether all networks read observations with mean 0 and variance 1 over all updates.
+        cuda_graphs: Whether a run on one GPU records its updates as CUDA graphs. Elsewhere it has no effect.
     """
 
     def __init__(
@@ -56,14 +55,14 @@ class PEARL(Agent):
         kl_weight: float = 0.1,
         optimizers: Optimizers = Optimizers(),  # noqa: B008  (frozen)
         normalize_observations: bool = False,
+        cuda_graphs: bool = True,
     ) -> None:
-        super().__init__(observation_features, action_space)
+        super().__init__(observation_features, action_space, optimizers, cuda_graphs)
         if not 0 <= kl_weight < math.inf:
             raise ValueError(f"kl_weight must be at least 0 and finite, got {kl_weight}")
-        self.automatic_optimization = False
         self.save_hyperparameters(logger=False)  # for load_from_checkpoint
         make_hyperparameters_plain(self)
-        self.kl_weight, self.optimization = kl_weight, optimizers
+        self.kl_weight = kl_weight
         self.observe_every, self.resample_every = belief.observe_every, belief.resample_every
 
         self.norm = ObservationNorm(observation_features) if normalize_observations else None
@@ -85,6 +84,7 @@ class PEARL(Agent):
         return self.sac.actor
 
     def prior(self, arenas: int) -> GaussianBelief:
+        self.finite.require()
         return GaussianBelief(self.encoder, self.context, self.condition, arenas)
 
     @torch.no_grad()
@@ -102,15 +102,16 @@ class PEARL(Agent):
         """Settings that only affect the start of a run."""
         return self.sac.start_settings()
 
-    def on_fit_start(self) -> None:
-        check_precision(self.trainer)
-
-    def check_trainer(self, trainer: Trainer) -> None:
-        super().check_trainer(trainer)
-        check_clipping(trainer)
-
     def configure_optimizers(self) -> list[Optimizer]:
         return self.optimization.make((self.encoder, self.condition, *self.auxiliary), self.sac.parameter_groups())
+
+    def update_statistics(self, batch: TensorDictBase) -> None:
+        if self.norm is not None:
+            self.norm.update(batch["transitions"]["observation"].to(self.device))
+            self.context.update_norm(batch)
+
+    def update_targets(self) -> None:
+        self.sac.update_target()
 
     def losses(self, batch: TensorDictBase) -> dict[str, Tensor]:
         """Compute losses and diagnostics of one meta-batch.
@@ -134,21 +135,3 @@ class PEARL(Agent):
         losses |= of_sac | {"loss/kl": self.kl_weight * kl}
         diagnostics |= {"train/kl": kl} | inferred.diagnostics()
         return losses | {name: scalar.detach() for name, scalar in diagnostics.items()}
-
-    def training_step(self, batch: TensorDictBase, batch_idx: int) -> None:
-        """Update all networks on one meta-batch, with one backward pass over the sum of ``losses``."""
-        if self.norm is not None:
-            self.norm.update(batch["transitions"]["observation"].to(self.device))
-            self.context.update_norm(batch)
-        optimizers = cast(list[LightningOptimizer], self.optimizers())
-        terms = self.losses(batch)
-        total = total_loss(terms)
-        require_finite(total, terms, self.global_step)
-        for optimizer in optimizers:
-            optimizer.zero_grad()
-        with torch.autocast(self.device.type, enabled=False):  # the backward pass has the precision of the forward pass
-            self.manual_backward(total)
-        self.optimization.step(optimizers)
-        self.sac.update_target()
-        if logs_this_update(self.trainer):
-            self.log_dict({name: term.detach() for name, term in terms.items()})

@@ -16,7 +16,7 @@ from torchrl.objectives import ClipPPOLoss
 from torchrl.objectives.value.functional import vec_generalized_advantage_estimate
 
 from pearl_lightning.action_space import ActionSpace
-from pearl_lightning.agents.agent import require_finite
+from pearl_lightning.agents.finite import require_finite
 from pearl_lightning.agents.on_policy import OnPolicyAgent
 from pearl_lightning.checkpoints import make_hyperparameters_plain
 from pearl_lightning.networks.actors import Actor

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 from jsonargparse import Namespace
@@ -61,6 +61,12 @@ class ConfiguredCLI(LightningCLI):
         parser.add_argument("--name", type=str, default="run", help="Name of the run's folder in runs_dir.")
         parser.add_argument("--runs_dir", type=str, default="runs", help="Folder of all runs.")
         parser.add_argument("--threads", type=int, default=0, help="Number of threads of torch; 0 for its default.")
+        parser.add_argument(
+            "--matmul_precision",
+            type=Literal["highest", "high", "medium"],
+            default="highest",
+            help="Precision of float32 products, as in torch.set_float32_matmul_precision: high is TF32.",
+        )
         parser.add_argument("--log_csv", type=bool, default=True, help="Whether to write metrics.csv.")
         parser.add_argument("--log_tensorboard", type=bool, default=True, help="Whether to write TensorBoard events.")
         for key, kind in CALLBACKS.items():

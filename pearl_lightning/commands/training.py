@@ -83,6 +83,7 @@ class PearlCLI(ConfiguredCLI):
             raise ValueError(f"threads must be at least 0, got {config.threads}")
         if config.threads:
             torch.set_num_threads(config.threads)
+        torch.set_float32_matmul_precision(config.matmul_precision)
         _require_own_root(config)
         self.run_folder = self._run_folder(config)
 

@@ -153,7 +153,7 @@ class MetaBatchDataModule(EnvDataModule):
         recent_context: int = 4,
         relabelled: float = 0.0,
         n_steps: int = 1,
-        replay_device: ReplayDevice = "cpu",
+        replay_device: ReplayDevice = "auto",
     ) -> None:
         super().__init__(env, updates_per_epoch)
         if replay_device not in get_args(ReplayDevice):
@@ -202,10 +202,14 @@ class MetaBatchDataModule(EnvDataModule):
             n_steps=self.n_steps,
             descriptors=standardized(self.env.tasks.descriptors()),
             device=device,
+            keep_shapes=self._device_of_agent().type != "cpu",
         )
 
+    def _device_of_agent(self) -> torch.device:
+        return torch.device("cpu") if self.trainer is None else self.trainer.strategy.root_device
+
     def _device_of_replay(self) -> torch.device:
-        device = torch.device("cpu") if self.trainer is None else self.trainer.strategy.root_device
+        device = self._device_of_agent()
         if device.type == "cpu" or self.replay_device == "cpu":
             return torch.device("cpu")
         if self.replay_device == "agent":

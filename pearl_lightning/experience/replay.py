@@ -44,6 +44,8 @@ class TaskReplay:
         n_steps: Number of rewards summed before the critics' estimate (n-step returns).
         descriptors: Descriptor of each task ``[task, number]``; if given, meta-batches contain it.
         device: Device on which episodes are stored and drawn. A draw never waits for a GPU.
+        keep_shapes: Whether an episode that is cut off keeps its number of steps, with the rest as padding, so that
+            meta-batches have few shapes. A GPU needs a program for each of them.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class TaskReplay:
         descriptors: Tensor | None = None,
         device: torch.device | str = "cpu",
         shape_generator: torch.Generator | None = None,
+        keep_shapes: bool = False,
     ) -> None:
         _check_positive(
             tasks=tasks, episodes_per_task=episodes_per_task, recent_context=recent_context, n_steps=n_steps
@@ -69,7 +72,7 @@ class TaskReplay:
         if relabelled and event_weights is None:
             raise ValueError(f"relabelled must be 0 without event_weights, got {relabelled}")
         self.device, self.generator = torch.device(device), generator
-        self.relabelled, self.n_steps = relabelled, n_steps
+        self.relabelled, self.n_steps, self.keep_shapes = relabelled, n_steps, keep_shapes
         self.shape_generator = torch.Generator() if shape_generator is None else shape_generator
         self.event_weights = None if event_weights is None else event_weights.to(device)
         self.descriptors = None if descriptors is None else descriptors.to(device)
@@ -149,7 +152,8 @@ class TaskReplay:
         context, diagnostics = self._draw_context(context_episodes, drawn, sources)
         meta_batch = TensorDict({"transitions": batch, "context": context}, batch_size=[len(drawn)])
         if beginning is not None:
-            meta_batch["context"], meta_batch["beginning"] = context[:, :-1], context[:, -1, :beginning]
+            meta_batch["context"], last = context[:, :-1], context[:, -1]
+            meta_batch["beginning"] = _cut(last, beginning) if self.keep_shapes else last[:, :beginning]
         if self.descriptors is not None:
             meta_batch["descriptor"] = self.descriptors[drawn]
         return meta_batch, diagnostics
@@ -257,6 +261,15 @@ class TaskReplay:
         if len(self):
             rows = TensorDict.load_memmap(str(folder / "rows"))
             self.buffer.storage.set(torch.arange(len(rows), device=self.device), rows.to(self.device))
+
+
+def _cut(steps: TensorDictBase, number: int) -> TensorDictBase:
+    """Episodes ``[task, step]`` whose steps after the first ``number`` are padding."""
+    kept = (torch.arange(steps.shape[1], device=steps["reward"].device) < number).expand(steps.shape)
+    cut = steps.clone(recurse=False)
+    cut["reward"] = torch.where(kept.unsqueeze(-1), steps["reward"], 0.0)  # a stride may sum over the end
+    cut["played"] = kept & steps["played"] if "played" in steps.keys() else kept  # noqa: SIM118
+    return cut
 
 
 def _check_positive(**sizes: int) -> None:

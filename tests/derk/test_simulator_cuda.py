@@ -34,7 +34,7 @@ def test_kernels_play_the_matches_that_the_cpu_plays(tmp_path: Path) -> None:
         torch.testing.assert_close(kernels[name], values, rtol=1e-3, atol=1e-3, msg=lambda m, name=name: f"{name}: {m}")
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.gpu
 @pytest.mark.parametrize("arithmetic", ["plain", "recorded"])
 def test_gpu_and_cpu_agree_after_a_step_from_any_recorded_state(arithmetic: str) -> None:
     recording = read_recording(Path(__file__).parent / "recordings" / "scripted.npz")

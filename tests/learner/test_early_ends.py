@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from environments import CountingEnv
 from ragged import AGENTS, ARENAS, HORIZON, SPACE, RaggedEnv
 from tensordict import TensorDict
 from torch import Tensor
@@ -15,10 +16,11 @@ from torchrl.envs.utils import check_env_specs
 from pearl_lightning.agents.pearl import PEARL
 from pearl_lightning.agents.ppo import PPO
 from pearl_lightning.callbacks.collector import Collector
+from pearl_lightning.envs.meta_env import MetaEnv
 from pearl_lightning.envs.ray.env import RayEnv
 from pearl_lightning.envs.ray.workers import ArenaWorker
 from pearl_lightning.evaluation import evaluate_adaptation
-from pearl_lightning.experience.player import FunctionPlayer, Player
+from pearl_lightning.experience.player import FunctionPlayer, Player, UniformPlayer
 from pearl_lightning.experience.progress import Progress
 from pearl_lightning.experience.replay import TaskReplay
 from pearl_lightning.experience.rollout import play_episode
@@ -244,6 +246,42 @@ def test_a_pearl_learns_from_ragged_episodes() -> None:
     for beginning in (None, 3):
         losses = agent.losses(replay.sample(4, 8, 2, beginning=beginning)[0])
         assert all(bool(value.isfinite()) for value in losses.values())
+
+
+@pytest.mark.parametrize("make_env", [CountingEnv, RaggedEnv])
+@pytest.mark.parametrize("layout", [{}, {"stride": 2}, {"stride": 3, "salient": 2}])
+@pytest.mark.parametrize("name", ENCODERS)
+def test_an_episode_that_keeps_its_shape_is_read_as_one_that_is_cut(
+    name: str, layout: dict[str, int], make_env: type[MetaEnv]
+) -> None:
+    torch.manual_seed(0)
+    env = make_env(arenas=ARENAS)  # type: ignore[call-arg]
+    encoder = partial(getattr(encoders, name), latent_dim=3)
+    belief = BeliefConfig(context=ContextLayout(**layout))
+    agent = PEARL(env.features, env.action_space, encoder=encoder, belief=belief)
+    env.set_tasks(range(ARENAS))
+    episodes = [play_episode(env, UniformPlayer(env.action_space, 1)) for _ in range(2)]
+    posteriors: dict[bool, list[Tensor]] = {}
+    for keep_shapes in (True, False):
+        replay = TaskReplay(
+            tasks=ARENAS,
+            episodes_per_task=2,
+            horizon=env.horizon,
+            recent_context=2,
+            generator=torch.Generator().manual_seed(0),
+            keep_shapes=keep_shapes,
+        )
+        for rows in episodes:
+            replay.extend(rows, is_context=True)
+        found = posteriors[keep_shapes] = []
+        for number in (1, 2):
+            for steps in (1, 3, env.horizon):
+                batch = replay.sample(ARENAS, 1, number, beginning=steps)[0]
+                assert batch["beginning"].shape == (ARENAS, env.horizon if keep_shapes else steps)
+                transitions, played = agent.context.of_meta_batch(batch)
+                found += agent.encoder(agent.context.encoder_input(transitions), played)
+    for kept, cut in zip(posteriors[True], posteriors[False], strict=True):
+        torch.testing.assert_close(kept, cut, rtol=1e-4, atol=1e-5)
 
 
 class LocalWorkers:

@@ -35,12 +35,11 @@ def step(limit: float | None) -> tuple[PEARL, PEARL, dict[str, list[Tensor]]]:
     gradients = {name: [p.grad for p in group] for name, group in parameter_groups(reference).items()}
     optimizers = pearl.configure_optimizers()
     pearl.optimizers = lambda: optimizers  # type: ignore[method-assign,assignment]
-    for optimizer in optimizers:
-        optimizer.optimizer = optimizer  # type: ignore[attr-defined]  # as Lightning wraps it
     pearl.manual_backward = lambda loss: loss.backward()  # type: ignore[method-assign]
     pearl.log_dict = lambda *_: None  # type: ignore[method-assign,assignment]
     pearl.sac.update_target = lambda: None  # type: ignore[method-assign]
     pearl._trainer = Trainer(logger=False, enable_checkpointing=False)
+    pearl._trainer.strategy.optimizers = optimizers
     pearl.training_step(batch, 0)
     return before, pearl, gradients
 
