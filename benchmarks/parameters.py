@@ -29,6 +29,7 @@ COMBINATIONS = (
     ("point_robot", "reference"),
     ("point_robot", "baselines/context_free"),
     ("point_robot", "baselines/ppo"),
+    ("point_robot", "baselines/rl2"),
     ("point_robot", "baselines/evolution_strategy"),
     ("locomotion",),
     ("locomotion", "reference_locomotion", "mujoco/ant_goal"),

@@ -18,7 +18,7 @@ from pearl_lightning.envs.meta_env import MetaEnv
 from pearl_lightning.experience.data import meta_batches
 from pearl_lightning.experience.player import DemonstratorPlayer, Player, UniformPlayer
 from pearl_lightning.experience.rollout import play_episode
-from pearl_lightning.experience.steps import steps_of
+from pearl_lightning.inference.steps import steps_of
 
 
 class EpisodeCollector(Collector):

@@ -10,13 +10,13 @@ from pytorch_lightning import LightningModule, Trainer
 from pearl_lightning.agents.on_policy import OnPolicyAgent
 from pearl_lightning.callbacks.collector import Collector
 from pearl_lightning.callbacks.timing import timed
-from pearl_lightning.experience.player import FunctionPlayer
+from pearl_lightning.experience.player import FunctionPlayer, Player
 from pearl_lightning.experience.rollout import play_episode
 from pearl_lightning.experience.rollouts import rollout_data
 
 
 class RolloutCollector(Collector):
-    """Plays one episode in every arena for an on-policy agent whenever its data are used up.
+    """Plays the agent's number of episodes in every arena whenever the data of an on-policy agent are used up.
 
     Args:
         tasks_per_iteration: Number of train tasks per iteration; it must divide the number of arenas.
@@ -51,6 +51,9 @@ class RolloutCollector(Collector):
         data, agent = rollout_data(trainer), cast(OnPolicyAgent, pl_module)
         self.give_tasks(data.env)
         assert self.generator is not None
-        episode = play_episode(data.env, FunctionPlayer(agent.explore(data.env.arenas, self.generator)))
-        data.rollout.put(agent.experience(episode))
-        self.end_iteration(trainer, {"training": self.count(data.progress, episode)})
+        policy, arenas = agent.explore(data.env.arenas, self.generator), data.env.arenas
+        player = FunctionPlayer(policy) if policy is not None else Player(agent, arenas, generator=self.generator)
+        episodes = [play_episode(data.env, player) for _ in range(agent.episodes)]
+        data.rollout.put(agent.experience(episodes))
+        returns = [self.count(data.progress, episode) for episode in episodes]
+        self.end_iteration(trainer, {"training": sum(returns) / len(returns)})

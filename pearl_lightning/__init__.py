@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from pearl_lightning.agents.evolution_strategy import EvolutionStrategy
     from pearl_lightning.agents.pearl import PEARL
     from pearl_lightning.agents.ppo import PPO
+    from pearl_lightning.agents.rl2 import RL2
     from pearl_lightning.agents.sac import HybridSAC, ValueSAC
     from pearl_lightning.envs.meta_env import MetaEnv
     from pearl_lightning.envs.point_robot import GoalTasks, PointRobot
@@ -50,6 +51,7 @@ _MODULES = {
     "PPO": "agents.ppo",
     "Player": "experience.player",
     "PointRobot": "envs.point_robot",
+    "RL2": "agents.rl2",
     "RolloutDataModule": "experience.rollouts",
     "TaskDistribution": "envs.tasks",
     "ValueSAC": "agents.sac",
@@ -63,6 +65,7 @@ _MODULES = {
 __all__ = [
     "PEARL",
     "PPO",
+    "RL2",
     "Agent",
     "BeliefConfig",
     "ContextLayout",

@@ -85,6 +85,7 @@ COMPONENTS = (
     "pearl_lightning.agents.evolution_strategy",
     "pearl_lightning.agents.pearl",
     "pearl_lightning.agents.ppo",
+    "pearl_lightning.agents.rl2",
     "pearl_lightning.agents.sac",
     "pearl_lightning.agents.temperatures",
     "pearl_lightning.experience.data",

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.optim import SGD, Optimizer
 
 from pearl_lightning.action_space import ActionSpace
+from pearl_lightning.agents.context_free import ContextFreeAgent
 from pearl_lightning.agents.finite import require_finite
 from pearl_lightning.agents.on_policy import OnPolicyAgent
 from pearl_lightning.checkpoints import make_hyperparameters_plain
@@ -20,7 +21,7 @@ from pearl_lightning.networks.distributions import HybridTanhGaussian
 from pearl_lightning.networks.layers import check_sizes
 
 
-class EvolutionStrategy(OnPolicyAgent):
+class EvolutionStrategy(ContextFreeAgent, OnPolicyAgent):
     """An evolution strategy over the weights of a perceptron, with truncation selection and a fixed deviation.
 
     Each update is one generation. Every member plays with the mean weights plus its own noise. The members with the
@@ -98,8 +99,9 @@ class EvolutionStrategy(OnPolicyAgent):
 
         return act
 
-    def experience(self, episode: TensorDictBase) -> TensorDict:
+    def experience(self, episodes: Sequence[TensorDictBase]) -> TensorDict:
         """Return the ``perturbation`` ``[member, weight]`` and the ``fitness`` ``[member]`` (mean team return)."""
+        (episode,) = episodes
         returns = episode["training_reward"].sum(dim=(1, 2))  # [arena]
         fitness = returns.unflatten(0, (-1, self.members)).mean(dim=0)
         items = {"perturbation": self._perturbation.to(fitness.device), "fitness": fitness}

@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import ClassVar
 
 import torch
 from tensordict import TensorDictBase
 from torch import Tensor
 
-from pearl_lightning.agents.context_free import ContextFreeAgent
+from pearl_lightning.agents.agent import Agent
 
 
-class OnPolicyAgent(ContextFreeAgent):
-    """Defines the policy for training episodes and the data for updates; ``RolloutCollector`` collects the episodes."""
+class OnPolicyAgent(Agent):
+    """Defines the data for updates; ``RolloutCollector`` collects the episodes."""
 
     learns_from_whole_iterations: ClassVar[bool] = False
     """Whether an update uses all collected data once. The data module must then have one minibatch and one epoch."""
+    episodes: int = 1
+    """Number of episodes of a task that an arena plays in an iteration, one after another with the same belief."""
+
+    def explore(self, arenas: int, generator: torch.Generator) -> Callable[[Tensor, int], Tensor] | None:
+        """Return a policy for one training episode, or None, the default, to play as the agent plays.
+
+        The policy maps observations and the number of the step to actions ``[arena, agent, width]``.
+        """
+        return None
 
     @abstractmethod
-    def explore(self, arenas: int, generator: torch.Generator) -> Callable[[Tensor, int], Tensor]:
-        """Return a policy for one episode: it maps observations and step number to ``[arena, agent, width]``."""
-
-    @abstractmethod
-    def experience(self, episode: TensorDictBase) -> TensorDictBase:
-        """Convert the rows ``[arena, horizon + 1]`` of ``play_episode`` to data for updates ``[item]``."""
+    def experience(self, episodes: Sequence[TensorDictBase]) -> TensorDictBase:
+        """Convert the rows ``[arena, horizon + 1]`` of ``play_episode``, one per episode, to data ``[item]``."""

@@ -8,15 +8,14 @@ from typing import Any
 import torch
 from pytorch_lightning.cli import OptimizerCallable
 from tensordict import TensorDict, TensorDictBase
-from tensordict.nn import TensorDictModule
-from torch import Tensor, nn
-from torch.distributions import Distribution
+from torch import Tensor
 from torch.optim import Adam, Optimizer
 from torchrl.objectives import ClipPPOLoss
 from torchrl.objectives.value.functional import vec_generalized_advantage_estimate
 
 from pearl_lightning.action_space import ActionSpace
-from pearl_lightning.agents.finite import require_finite
+from pearl_lightning.agents.clipped_loss import clipped_loss, clipped_terms
+from pearl_lightning.agents.context_free import ContextFreeAgent
 from pearl_lightning.agents.on_policy import OnPolicyAgent
 from pearl_lightning.checkpoints import make_hyperparameters_plain
 from pearl_lightning.networks.actors import Actor
@@ -24,7 +23,7 @@ from pearl_lightning.networks.distributions import HybridTanhGaussian
 from pearl_lightning.networks.layers import mlp
 
 
-class PPO(OnPolicyAgent):
+class PPO(ContextFreeAgent, OnPolicyAgent):
     """Proximal policy optimization (Schulman et al. 2017), with TorchRL's loss and advantage estimator.
 
     The agents of a team share one policy and one value function; both read the observation of a single agent.
@@ -76,7 +75,7 @@ class PPO(OnPolicyAgent):
         self.actor = actor(observation_features, self.action_space)
         self.value = mlp(observation_features, value_hidden, 1)
         # set past nn.Module, which would register the two networks a second time
-        object.__setattr__(self, "_loss", _clip_loss(self.actor, self.value, clip, entropy_weight, value_weight))
+        object.__setattr__(self, "_loss", clipped_loss(self.actor, self.value, clip, entropy_weight, value_weight))
 
     @torch.no_grad()
     def act(
@@ -89,15 +88,13 @@ class PPO(OnPolicyAgent):
         policy = _policy(self.actor, observation.to(self.device))
         return (policy.mode() if deterministic else policy.sample(generator)).to(observation.device)
 
-    def explore(self, arenas: int, generator: torch.Generator) -> Callable[[Tensor, int], Tensor]:
-        return lambda observation, step: self.act(observation, observation.new_empty(arenas, 0), generator=generator)
-
     @torch.no_grad()
-    def experience(self, episode: TensorDictBase) -> TensorDict:
+    def experience(self, episodes: Sequence[TensorDictBase]) -> TensorDict:
         """Return all agents' transitions ``[item]`` with log-probabilities, advantages and value targets.
 
         Padding after the end of an episode is left out.
         """
+        (episode,) = episodes
         episode = episode.to(self.device)
         observation, action = episode["observation"][:, :-1], episode["action"][:, :-1]
         value = self.value(episode["observation"])  # [arena, row, agent, 1]
@@ -117,6 +114,7 @@ class PPO(OnPolicyAgent):
         )
         items = {
             "observation": observation,
+            "condition": observation.new_empty(*observation.shape[:-1], 0),
             "action": action,
             "action_log_prob": _policy(self.actor, observation).action_log_prob(action),
             "advantage": advantage.unsqueeze(-1),
@@ -132,68 +130,9 @@ class PPO(OnPolicyAgent):
 
     def training_step(self, batch: TensorDictBase, batch_idx: int) -> Tensor:
         """Compute the loss of one minibatch of the data from ``experience``."""
-        result = self._loss(batch.to(self.device))
-        losses = {
-            "loss/actor": result["loss_objective"],
-            "loss/critic": result["loss_critic"],
-            "loss/entropy": result["loss_entropy"],
-        }
-        total = torch.stack(list(losses.values())).sum()
-        require_finite(total, losses, self.global_step)
-        shown = {"entropy": "entropy", "kl": "kl_approx", "clipped": "clip_fraction", "explained": "explained_variance"}
-        self.log_dict({name: term.detach() for name, term in losses.items()})
-        self.log_dict({f"train/{name}": result[key].detach() for name, key in shown.items()})
+        total, logged = clipped_terms(self._loss, batch.to(self.device), self.global_step)
+        self.log_dict(logged)
         return total
-
-
-def _clip_loss(actor: Actor, value: nn.Module, clip: float, entropy_weight: float, value_weight: float) -> ClipPPOLoss:
-    """TorchRL's loss of both networks; it shares their parameters."""
-    if entropy_weight < 0:
-        raise ValueError(f"entropy_weight must be at least 0, got {entropy_weight}")
-    for name, number in (("clip", clip), ("value_weight", value_weight)):
-        if number <= 0:
-            raise ValueError(f"{name} must be above 0, got {number}")
-    return ClipPPOLoss(
-        _Policy(actor),
-        TensorDictModule(value, in_keys=["observation"], out_keys=["state_value"]),
-        clip_epsilon=clip,
-        entropy_coeff=entropy_weight,
-        critic_coeff=value_weight,
-        loss_critic_type="l2",
-        normalize_advantage=True,
-        functional=False,
-    )
-
-
-class _Policy(nn.Module):
-    """Adapter of the actor to TorchRL's loss."""
-
-    in_keys = ("observation",)
-    out_keys = ("action",)
-
-    def __init__(self, actor: Actor) -> None:
-        super().__init__()
-        self.actor = actor
-
-    def get_dist(self, items: TensorDictBase) -> Distribution:
-        return _ActionDistribution(_policy(self.actor, items["observation"]))
-
-
-class _ActionDistribution(Distribution):
-    """Adapter of a policy over actions, with discrete choices, to torch's ``Distribution``."""
-
-    has_rsample = False
-    arg_constraints = {}
-
-    def __init__(self, policy: HybridTanhGaussian) -> None:
-        super().__init__(policy.mean.shape[:-1], torch.Size([policy.action_space.width]), validate_args=False)
-        self.policy = policy
-
-    def log_prob(self, value: Tensor) -> Tensor:
-        return self.policy.action_log_prob(value)
-
-    def entropy(self) -> Tensor:
-        return self.policy.entropy()
 
 
 def _policy(actor: Actor, observation: Tensor) -> HybridTanhGaussian:

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from pearl_lightning.action_space import ActionSpace
 from pearl_lightning.envs.demonstrator import Demonstrator
-from pearl_lightning.experience.steps import steps_of
 from pearl_lightning.inference.belief import Belief
+from pearl_lightning.inference.steps import steps_of
 
 
 class MetaAgent(Protocol):

@@ -12,7 +12,7 @@ from torchrl.data import LazyTensorStorage, ReplayBuffer
 
 from pearl_lightning.experience.finite import is_finite
 from pearl_lightning.experience.samplers import RecentContextSampler, TaskWriter, TransitionSampler
-from pearl_lightning.experience.steps import steps_of
+from pearl_lightning.inference.steps import steps_of
 from pearl_lightning.randomness import restore_generator
 
 

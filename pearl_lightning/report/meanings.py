@@ -196,36 +196,37 @@ MEANINGS = {
         "is worse than predicting the mean.",
     ),
 }
-OWN_MEANINGS = {
-    ("PPO", "loss/actor"): Meaning(
+_OF_PPO = {
+    "loss/actor": Meaning(
         _LOSSES,
         "Clipped policy objective (PPO)",
         "Negative advantage of the new policy over the policy that collected the data. It stays around zero and does "
         "not show progress.",
     ),
-    ("PPO", "loss/critic"): Meaning(
+    "loss/critic": Meaning(
         _LOSSES,
         "Value loss (PPO)",
         f"Squared error of the value network. Lower is better. {_UNCOMPARABLE}",
     ),
-    ("PPO", "loss/entropy"): Meaning(
+    "loss/entropy": Meaning(
         _LOSSES,
         "Entropy bonus (PPO)",
         "Negative weighted entropy of the policy. It rises towards zero as the policy becomes less random. Neither "
         "high nor low is better.",
     ),
-    ("PPO", "train/kl"): Meaning(
+    "train/kl": Meaning(
         _INSIDE,
         "Step of the policy (PPO)",
         "KL divergence between the policy that collected the data and the updated policy. It should stay small; large "
         "values mean that the steps are too large.",
     ),
-    ("PPO", "train/entropy"): Meaning(
+    "train/entropy": Meaning(
         _INSIDE,
         "Entropy of the policy (PPO)",
         "Randomness of the actions, including discrete choices, in nats. It falls as the policy converges.",
     ),
 }
+OWN_MEANINGS = {(learner, metric): text for metric, text in _OF_PPO.items() for learner in ("PPO", "RL2")}
 """Metrics that have a different meaning for one learner, by class name and metric."""
 HIDDEN = {"evaluation/env_steps", "collect/env_steps", "collect/episodes", "collect/iterations"}
 """Counters, which are not drawn as curves."""

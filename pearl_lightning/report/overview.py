@@ -11,6 +11,7 @@ from pearl_lightning.report.rendering import is_known
 
 LEARNERS = {
     "PEARL": "infers the hidden task from experience and acts on that belief",
+    "RL2": "adapts by a memory that lasts through all episodes of a task",
     "PPO": "a context-free policy-gradient baseline",
     "EvolutionStrategy": "a context-free search over weights, without gradients",
 }

@@ -52,7 +52,7 @@ def test_a_members_fitness_is_its_mean_team_return() -> None:
     episode = play_episode(env, FunctionPlayer(agent.explore(6, torch.Generator().manual_seed(0))))
     returns = [float(episode["training_reward"][arena].sum()) for arena in range(6)]
     expected = torch.tensor([sum(returns[member::2]) / 3 for member in range(2)])
-    torch.testing.assert_close(agent.experience(episode)["fitness"], expected)
+    torch.testing.assert_close(agent.experience([episode])["fitness"], expected)
 
 
 @pytest.mark.parametrize("rate", [1.0, 0.25])

@@ -12,7 +12,7 @@ from tensordict import TensorDict
 
 from pearl_lightning.agents.ppo import PPO
 from pearl_lightning.callbacks import RolloutCollector
-from pearl_lightning.experience.player import FunctionPlayer
+from pearl_lightning.experience.player import Player
 from pearl_lightning.experience.rollout import play_episode
 from pearl_lightning.experience.rollouts import RolloutDataModule
 from pearl_lightning.networks.actors import Actor
@@ -37,14 +37,14 @@ def ppo() -> PPO:
 @pytest.fixture
 def episode(ppo: PPO) -> TensorDict:
     env = CountingEnv(has_training_reward=True)
-    return play_episode(env, FunctionPlayer(ppo.explore(env.arenas, torch.Generator().manual_seed(0))))
+    return play_episode(env, Player(ppo, env.arenas, generator=torch.Generator().manual_seed(0)))
 
 
 @pytest.mark.parametrize("terminated", [True, False])
 def test_advantages_are_the_generalized_estimate(ppo: PPO, episode: TensorDict, terminated: bool) -> None:
     """Schulman et al. 2016, equation 16, as a loop; an episode that is only cut off goes on with its last value."""
     episode["terminated"][:, HORIZON - 1] = terminated
-    items = ppo.experience(episode).view(-1, HORIZON, AGENTS)
+    items = ppo.experience([episode]).view(-1, HORIZON, AGENTS)
     value = ppo.value(episode["observation"]).squeeze(-1).detach()
     advantage, following = torch.zeros(len(episode), HORIZON, AGENTS), torch.zeros(len(episode), AGENTS)
     for step in reversed(range(HORIZON)):
@@ -59,7 +59,7 @@ def test_advantages_are_the_generalized_estimate(ppo: PPO, episode: TensorDict, 
 
 def test_the_loss_is_the_clipped_objective(ppo: PPO, episode: TensorDict) -> None:
     """Schulman et al. 2017, equations 7 and 9, on data of a policy that has since moved away."""
-    items = ppo.experience(episode)
+    items = ppo.experience([episode])
     with torch.no_grad():
         for parameter in ppo.parameters():
             parameter.add_(0.1 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(1)))
@@ -79,7 +79,7 @@ def test_the_loss_is_the_clipped_objective(ppo: PPO, episode: TensorDict) -> Non
 
 @pytest.mark.parametrize("gae_lambda", [0.01, 1.0])
 def test_the_ends_of_lambdas_range_give_an_estimate(gae_lambda: float, episode: TensorDict) -> None:
-    items = PPO(FEATURES, SPACE, gae_lambda=gae_lambda).experience(episode)
+    items = PPO(FEATURES, SPACE, gae_lambda=gae_lambda).experience([episode])
     assert items["advantage"].isfinite().all()
 
 

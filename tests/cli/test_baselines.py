@@ -13,6 +13,7 @@ from test_resume import assert_equal, fit, probe, resume
 from pearl_lightning.agents.agent import load_agent
 from pearl_lightning.agents.evolution_strategy import EvolutionStrategy
 from pearl_lightning.agents.ppo import PPO
+from pearl_lightning.agents.rl2 import RL2
 from pearl_lightning.cli import main
 
 pytestmark = [pytest.mark.no_cover, pytest.mark.slow]
@@ -28,6 +29,12 @@ model:
   init_args: {value_hidden: [8], actor: {hidden: [8]}}
 data: {class_path: RolloutDataModule, init_args: {minibatches: 2, epochs: 2}}
 """,
+    "rl2": """
+model:
+  class_path: RL2
+  init_args: {value_hidden: [8], actor: {hidden: [8]}, memory: 8, memory_hidden: [8], episodes: 2}
+data: {class_path: RolloutDataModule, init_args: {minibatches: 2, epochs: 2}}
+""",
     "evolution": """
 model:
   class_path: EvolutionStrategy
@@ -35,9 +42,9 @@ model:
 data: {class_path: RolloutDataModule, init_args: {minibatches: 1, epochs: 1}}
 """,
 }
-CLASSES = {"ppo": PPO, "evolution": EvolutionStrategy}
+CLASSES = {"ppo": PPO, "rl2": RL2, "evolution": EvolutionStrategy}
 EPISODE = 4 * 20  # steps of four arenas
-ENV_STEPS = {"ppo": 3 * EPISODE, "evolution": 12 * EPISODE}
+ENV_STEPS = {"ppo": 3 * EPISODE, "rl2": 6 * EPISODE, "evolution": 12 * EPISODE}
 """Updates per iteration, in runs of twelve updates."""
 
 

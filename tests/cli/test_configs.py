@@ -61,6 +61,7 @@ CONFIGS = {
     "baselines/context_free": ["point_robot", "baselines/context_free"],
     "baselines/oracle": ["derk", "families/bounties", "baselines/oracle"],
     "baselines/ppo": ["derk", "families/bounties", "baselines/ppo"],
+    "baselines/rl2": ["point_robot", "baselines/rl2"],
     "baselines/evolution_strategy": ["derk", "baselines/evolution_strategy"],
 }
 

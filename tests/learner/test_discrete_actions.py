@@ -19,6 +19,7 @@ from pearl_lightning.agents.evolution_strategy import EvolutionStrategy
 from pearl_lightning.agents.optimizers import Optimizers
 from pearl_lightning.agents.pearl import PEARL
 from pearl_lightning.agents.ppo import PPO
+from pearl_lightning.agents.rl2 import RL2
 from pearl_lightning.agents.sac import HybridSAC
 from pearl_lightning.agents.temperatures import LearnedTemperature
 from pearl_lightning.agents.uniform import UniformAgent
@@ -124,13 +125,17 @@ def test_pearl_finds_out_which_option_is_rewarded() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["ppo", "evolution"])
-def test_context_free_learners_find_the_only_rewarded_option(kind: str) -> None:
+@pytest.mark.parametrize("kind", ["ppo", "rl2", "evolution"])
+def test_on_policy_learners_find_the_only_rewarded_option(kind: str) -> None:
     torch.manual_seed(0)
     env = GuessEnv(arenas=16, tasks=NumberedTasks(1, 0, 0))
     if kind == "ppo":
         actor = partial(Actor, hidden=(16,))
         agent: Any = PPO(1, env.action_space, actor=actor, value_hidden=(16,), optimizer=partial(Adam, lr=0.01))
+        data, updates = RolloutDataModule(env, minibatches=2, epochs=2), 80
+    elif kind == "rl2":
+        sizes: dict[str, Any] = {"value_hidden": (16,), "memory": 8, "memory_hidden": (8,), "episodes": 2}
+        agent = RL2(1, env.action_space, actor=partial(Actor, hidden=(16,)), optimizer=partial(Adam, lr=0.01), **sizes)
         data, updates = RolloutDataModule(env, minibatches=2, epochs=2), 80
     else:
         agent = EvolutionStrategy(1, env.action_space, hidden=(8,), members=16, kept=4, deviation=0.3)

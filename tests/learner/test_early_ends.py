@@ -24,11 +24,11 @@ from pearl_lightning.experience.player import FunctionPlayer, Player, UniformPla
 from pearl_lightning.experience.progress import Progress
 from pearl_lightning.experience.replay import TaskReplay
 from pearl_lightning.experience.rollout import play_episode
-from pearl_lightning.experience.steps import steps_of
 from pearl_lightning.inference import encoders
 from pearl_lightning.inference.belief import BeliefConfig
 from pearl_lightning.inference.conditions import PosteriorCondition
 from pearl_lightning.inference.context import ContextLayout
+from pearl_lightning.inference.steps import steps_of
 
 ENCODERS = [name for name in encoders.__all__ if name not in ("ContextEncoder", "ContextFreeEncoder")]
 
@@ -197,7 +197,7 @@ def test_ppo_learns_from_the_played_steps_alone_with_their_own_advantages() -> N
     torch.manual_seed(0)
     agent, env = PPO(3, SPACE, value_hidden=(8,), discount=0.9, gae_lambda=0.8), RaggedEnv()
     rows, lengths = played_once(env)
-    items = agent.experience(rows)
+    items = agent.experience([rows])
     assert len(items) == sum(lengths) * AGENTS
     first = 0
     for arena, length in enumerate(lengths):

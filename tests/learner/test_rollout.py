@@ -18,10 +18,10 @@ from pearl_lightning.experience.finite import is_finite
 from pearl_lightning.experience.player import FunctionPlayer, Player
 from pearl_lightning.experience.replay import TaskReplay
 from pearl_lightning.experience.rollout import play_episode
-from pearl_lightning.experience.steps import steps_of
 from pearl_lightning.inference.belief import BeliefConfig, GaussianBelief
 from pearl_lightning.inference.conditions import PosteriorCondition
 from pearl_lightning.inference.context import ContextLayout
+from pearl_lightning.inference.steps import steps_of
 
 
 class RecordingAgent:
