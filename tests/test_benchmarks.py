@@ -12,10 +12,11 @@ import pytest
 import torch
 import yaml
 
-from benchmarks import collection, curves, environments, locomotion, parameters, point_robot, update
+from benchmarks import collection, curves, environments, locomotion, parameters, point_robot, update, within_episode
 from benchmarks.ablations import ABLATIONS, PLACES
 from benchmarks.families import OTHERS, budget, check_budget
 from benchmarks.family_measures import at_equal_seconds, pool_seeds
+from benchmarks.pages import within_episode as within_pages
 from benchmarks.runs import Run, train_all
 from pearl_lightning.cli import main
 from pearl_lightning.commands.configs import ready_made
@@ -252,6 +253,47 @@ def test_the_missing_runs_of_a_page_are_trained_with_their_configs(
     assert [run.name for run in wanted] == ["mujoco_ant_goal-seed0_reference", "mujoco_ant_goal-seed2_reference"]
     assert wanted[0].configs == ["locomotion", "reference_locomotion", "mujoco/ant_goal"]
     assert list(wanted[1].options) == ["--threads", "1", "--evaluation.protocol", "pearl", "--trainer.max_steps=3"]
+
+
+def test_each_agent_that_adapts_within_the_episode_is_trained_on_its_families(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted: dict[str, Run] = {}
+    monkeypatch.setattr("benchmarks.within_episode.train_all", lambda runs, *_: wanted.update(runs))
+    options = ["--families", "cheetah_vel", "point_robot_dense", "--data", str(tmp_path), "--runs_dir", str(tmp_path)]
+    within_episode.main([*options, "--seeds", "3"])
+    assert list(wanted) == [
+        "within_cheetah_vel-seed3",
+        "within_point_robot_dense-seed3",
+        "rl2_point_robot_dense-seed3",
+    ]
+    assert wanted["within_cheetah_vel-seed3"].configs == ["locomotion", "mujoco/cheetah_vel"]
+    assert list(wanted["within_cheetah_vel-seed3"].options) == ["--threads", "1", "--model.belief.observe_every", "20"]
+    assert wanted["rl2_point_robot_dense-seed3"].configs == ["point_robot", "baselines/rl2"]
+
+
+def write_returns(path: Path, *returns: float) -> None:
+    names = [f"return_{number}" for number in range(len(returns))]
+    numbers = ["1000", "10", "5", *map(str, returns), "0", "0", "0"]
+    head = ["env_steps", "updates", "seconds", *names, "gain", "gain_low", "gain_high", "protocol"]
+    path.write_text(",".join(head) + "\n" + ",".join([*numbers, "adaptive"]) + "\n", encoding="utf-8")
+
+
+def test_the_first_episodes_of_agents_that_update_their_beliefs_differently_are_compared(tmp_path: Path) -> None:
+    assert within_pages.finding(tmp_path) == ["No agent that adapts within the episode has been run yet."]
+    write_returns(tmp_path / "point_robot_dense-seed0.csv", -18, -8, -7)
+    write_returns(tmp_path / "point_robot_dense-seed1.csv", -16, -8, -7)
+    write_returns(tmp_path / "within_point_robot_dense-seed0.csv", -12, -8, -7)
+    write_returns(tmp_path / "rl2_point_robot_dense-seed0.csv", -15, -14, -13)
+    [sentence] = within_pages.finding(tmp_path)
+    assert sentence.endswith("the first episode changes from -17.0 to -12.0 (point robot, dense).")
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in within_pages.returns(tmp_path)[2:]]
+    assert [row[1:4] for row in rows] == [
+        ["PEARL, belief updated between episodes", "0", "-18.0"],
+        ["PEARL, belief updated between episodes", "1", "-16.0"],
+        ["PEARL, belief updated every 5 steps", "0", "-12.0"],
+        ["RL²", "0", "-15.0"],
+    ]
 
 
 def finished_run(folder: Path) -> Path:

@@ -15,6 +15,7 @@ from benchmarks.pages import (
     point_robot,
     speed,
     tables,
+    within_episode,
 )
 from benchmarks.pages.blocks import Builder
 from benchmarks.pages.figures import Plot
@@ -42,6 +43,8 @@ BUILDERS: Mapping[str, Builder] = {
     "gymnasium-missing": gymnasium.missing,
     "gymnasium-families": gymnasium.families,
     "gymnasium-commands": gymnasium.commands,
+    "within-finding": within_episode.finding,
+    "within-returns": within_episode.returns,
     "speed-finding": speed.finding,
     "speed-machine": speed.machine,
     "speed-collection": speed.collection,
@@ -83,5 +86,6 @@ FIGURES: Mapping[str, Plot] = {
     "results/point_robot.png": point_robot.plot,
     "results/mujoco.png": mujoco.plot,
     "results/gymnasium.png": gymnasium.plot,
+    "results/within_episode.png": within_episode.plot,
     "results/speed.png": speed.plot,
 }
