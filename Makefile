@@ -35,7 +35,7 @@ coverage: game-deps
 test-fast: install
 	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist loadfile -m 'not game and not page and not slow'
 
-# What needs a CUDA GPU: the tests that are skipped without one, and the figures of the page on speed.
+# What needs a CUDA GPU: the tests that are skipped without one, and figures, which go to docs/results/data/gpu.json.
 gpu-check: install
 	$(BIN)/python -m benchmarks.gpu_check
 

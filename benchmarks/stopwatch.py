@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from pearl_lightning import cli
+from pearl_lightning.agents.off_policy import OffPolicyAgent
 
 GEMM_SIZE = 1024
 """Number of rows and columns of the square product."""
@@ -52,19 +53,20 @@ class Stopwatch(Callback):
     def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
         if self.product is None:
             self.product = square_product(torch.float32, pl_module.device, GEMM_SIZE)
-        if batch_idx < COUNTED:
+        if trainer.global_step < COUNTED:
             self.counter.__enter__()
 
     def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
-        end, is_on_gpu = time.perf_counter(), pl_module.device.type == "cuda"
-        if batch_idx < COUNTED:
+        end, number = time.perf_counter(), trainer.global_step - 1  # batches are counted anew in every epoch
+        if number < COUNTED:
             self.counter.__exit__(None, None, None)
             self.counts.append(self.counter.get_total_flops())
             counted = [count for count in self.counts if count]  # a replayed CUDA graph counts as nothing
             Stopwatch.flop = sum(counted) / len(counted)
             return
-        if is_on_gpu:
-            self._time_on_gpu(batch_idx, trainer.max_steps)
+        if pl_module.device.type == "cuda":
+            require_graphs(pl_module)
+            self._time_on_gpu(number, trainer.max_steps)
             return
         if self.last is not None:
             self.times["update"].append(end - self.last)
@@ -90,6 +92,16 @@ class Stopwatch(Callback):
             self.product()
             torch.cuda.synchronize()
             self.times["product"].append(time.perf_counter() - start)
+
+
+def require_graphs(agent: OffPolicyAgent) -> None:
+    """Raise an error if the updates of an agent on a GPU are not CUDA graphs, whose speed is to be measured.
+
+    Raises:
+        RuntimeError: They are not.
+    """
+    if not agent.is_graphed:
+        raise RuntimeError("the updates are not recorded as CUDA graphs: a warning above names the reason")
 
 
 def measure_config(config: str, updates: int, threads: int, device: str = "cpu") -> dict[str, Any]:

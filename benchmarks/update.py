@@ -125,6 +125,8 @@ def gpu_update(batch: TensorDict, precision: str, is_graphed: bool) -> Callable[
     def call() -> None:
         torch.set_float32_matmul_precision(products)
         run(batch)
+        if isinstance(run, GraphedUpdate) and run.is_eager:
+            raise RuntimeError("the update is not recorded as a CUDA graph: a warning above names the reason")
 
     return call
 
@@ -139,7 +141,7 @@ def measure_gpu(rounds: int) -> dict[str, Any]:
         )
         for precision, is_graphed in kinds
     }
-    for call in entries.values():
+    for call in entries.values():  # records the graphs
         for _ in range(WARM_UP + 1):
             call()
     seconds = median_seconds(entries, rounds, "cuda")

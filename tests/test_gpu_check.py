@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import sys
 import time
 from pathlib import Path
@@ -67,6 +68,26 @@ def test_a_training_is_stopped_when_it_reaches_its_return_or_its_time_is_over(
     assert time.monotonic() - start < 30
 
 
+def test_a_training_that_fails_is_an_error(tmp_path: Path) -> None:
+    failing = [sys.executable, "-c", "import sys; sys.exit(3)"]
+    with pytest.raises(RuntimeError, match="the training ended with status 3"):
+        gpu_check.seconds_to_reach(failing, tmp_path / "metrics.csv", 0.0, 20.0)
+
+
+def test_the_error_of_a_part_is_reported_and_the_other_parts_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken() -> dict[str, object]:
+        raise RuntimeError("no memory")
+
+    monkeypatch.setattr(gpu_check, "PARTS", {"sizes": broken, "tests": lambda: {"passed": True}})
+    monkeypatch.setattr(gpu_check, "WRITTEN", tmp_path / "gpu.json")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(gpu_check, "write_figures", lambda path, figures: path.write_text(json.dumps(figures)))
+    assert gpu_check.main(["--only", "sizes", "tests"]) == 1
+    assert "FAILED: sizes: no memory\npassed: tests\n" in capsys.readouterr().out
+    assert json.loads((tmp_path / "gpu.json").read_text())["tests"] == {"passed": True}
+
+
 def test_collection_is_measured_in_agent_steps() -> None:
-    rate = gpu_check.collection_rate(64, "cpu")
-    assert 1e3 < rate < 1e7
+    assert 1e3 < gpu_check.rate_of_process(64, "cpu") < 1e7

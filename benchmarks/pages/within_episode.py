@@ -96,5 +96,5 @@ def plot(data: Path) -> Figure:
     legend = {
         text.replace("every 20", "every few").replace("every 5", "every few"): line for text, line in lines.items()
     }
-    figure.legend(legend.values(), legend.keys(), loc="outside lower center", ncols=3, fontsize=8)
+    figure.legend(legend.values(), legend.keys(), loc="outside upper left", ncols=3, fontsize=8)
     return figure

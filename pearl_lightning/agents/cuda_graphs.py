@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import warnings
 from collections import Counter
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
 
 import torch
 from pytorch_lightning import Trainer
@@ -17,10 +21,12 @@ Update = Callable[[TensorDictBase], dict[str, Tensor]]
 
 WARM_UP = 3
 """Ordinary updates with batches of a shape before one is recorded: libraries and optimizers prepare themselves."""
-MAX_GRAPHS = 64
-"""Largest number of graphs. Each of them keeps the memory of an update."""
+MAX_RECORDINGS = 64
+"""Largest number of recordings in a run. Each of them takes as long as many updates."""
 WAITS = "called a synchronizing CUDA operation"
 """Part of torch's warning about an operation that waits for the GPU, which no graph can contain."""
+PROTOTYPE = "Synchronization debug mode is a prototype"
+"""Part of torch's warning about these warnings."""
 
 
 class GraphedUpdate:
@@ -31,10 +37,13 @@ class GraphedUpdate:
     ordinary ones. If one of them waits for the GPU, a warning names the place, and all further updates are ordinary.
     That is the case for some custom encoders and losses.
 
+    Python code runs only while an update is recorded. A number that changes from update to update must therefore be in
+    a tensor that is changed in place.
+
     Args:
         update: Update of a batch. It returns detached scalars by name.
-        optimizers: Optimizers that the update steps. If one of their settings changes, such as a learning rate, new
-            graphs are recorded.
+        optimizers: Optimizers that the update steps. If one of their settings changes, such as a learning rate, the
+            graphs are recorded again.
         generator: Generator that the update draws from.
     """
 
@@ -43,20 +52,30 @@ class GraphedUpdate:
         self.is_eager = False
         self._seen: Counter[Hashable] = Counter()
         self._graphs: dict[Hashable, Update] = {}
+        self._recorded_settings: Hashable = None
+        self._recordings = 0
+        self._pool: Any = None  # memory that all graphs share, because one of them runs at a time
 
     def __call__(self, batch: TensorDictBase) -> dict[str, Tensor]:
         if self.is_eager:
             return self.update(batch)
-        key = (_shapes(batch), self._settings())
-        if (graph := self._graphs.get(key)) is not None:
+        if (settings := self._settings()) != self._recorded_settings:
+            self._graphs.clear()
+            self._recorded_settings = settings
+        shapes = _shapes(batch)
+        if (graph := self._graphs.get(shapes)) is not None:
             return graph(batch)
-        if self._seen[key] < WARM_UP:
-            self._seen[key] += 1
-            return self._warm_up(batch, is_watched=self._seen[key] == WARM_UP)
-        if len(self._graphs) == MAX_GRAPHS:
-            self._stop(f"batches or settings of optimizers have had more than {MAX_GRAPHS} forms")
+        if self._seen[shapes] < WARM_UP:
+            self._seen[shapes] += 1
+            return self._warm_up(batch, is_watched=self._seen[shapes] == WARM_UP)
+        if self._recordings == MAX_RECORDINGS:
+            self._stop(f"updates were recorded {MAX_RECORDINGS} times, for shapes of batches and learning rates")
             return self.update(batch)
-        graph = self._graphs[key] = self._record(batch)
+        try:
+            graph = self._graphs[shapes] = self._record(batch)
+        except RuntimeError as error:  # for example, from an operation that a graph cannot contain
+            self._stop(f"an update cannot be recorded: {error}")
+            return self.update(batch)
         return graph(batch)
 
     def _settings(self) -> Hashable:
@@ -78,10 +97,15 @@ class GraphedUpdate:
         self._graphs.clear()
         warnings.warn(f"{reason}; updates run without CUDA graphs, several times slower", stacklevel=2)
 
+    def _into(self, result: dict[str, Tensor], batch: TensorDictBase) -> None:
+        result.update(self.update(batch))
+
     def _record(self, batch: TensorDictBase) -> Update:
         recorded: TensorDictBase = batch.clone()
         result: dict[str, Tensor] = {}
-        replay = record_graph(lambda: result.update(self.update(recorded)), self.generator)
+        run_update = partial(self._into, result, recorded)
+        replay, self._pool = record_graph(run_update, self.generator, self._pool)
+        self._recordings += 1
         memory = list(recorded.values(include_nested=True, leaves_only=True))
 
         def run(batch: TensorDictBase) -> dict[str, Tensor]:
@@ -119,13 +143,19 @@ def watched(update: Callable[[], dict[str, Tensor]]) -> tuple[dict[str, Tensor],
             torch.cuda.set_sync_debug_mode(mode)
     waits = [f"{each.filename}:{each.lineno}" for each in found if WAITS in str(each.message)]
     for each in found:
-        if WAITS not in str(each.message):
+        if not any(text in str(each.message) for text in (WAITS, PROTOTYPE)):
             warnings.warn_explicit(each.message, each.category, each.filename, each.lineno)
     return result, waits
 
 
-def record_graph(run: Callable[[], None], generator: torch.Generator) -> Callable[[], None]:
-    """Record the operations of ``run`` without executing them; return the function that executes them."""
+def record_graph(run: Callable[[], None], generator: torch.Generator, pool: Any) -> tuple[Callable[[], None], Any]:
+    """Record the operations of ``run`` without executing them; return the function that executes them, and its memory.
+
+    Args:
+        run: Function to record.
+        generator: Generator that it draws from.
+        pool: Memory that the graph shares with earlier ones; None for the first one.
+    """
     graph = torch.cuda.CUDAGraph()
     graph.register_generator_state(generator)
     kind = "cuda"
@@ -134,9 +164,22 @@ def record_graph(run: Callable[[], None], generator: torch.Generator) -> Callabl
         kind, torch.get_autocast_dtype(kind), enabled=torch.is_autocast_enabled(kind), cache_enabled=False
     )
     # other threads, such as those of loggers, may use the GPU meanwhile
-    with autocast, torch.cuda.graph(graph, capture_error_mode="thread_local"):
+    with _no_collection(), autocast, torch.cuda.graph(graph, pool=pool, capture_error_mode="thread_local"):
         run()
-    return graph.replay
+    return graph.replay, graph.pool()
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Collect garbage now and not inside: a recording fails if an older graph is deleted meanwhile."""
+    gc.collect()
+    is_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if is_enabled:
+            gc.enable()
 
 
 def why_without_graphs(trainer: Trainer, optimizers: Sequence[Optimizer]) -> str | None:
@@ -155,10 +198,11 @@ def set_capturable(optimizers: Sequence[Optimizer], is_captured: bool) -> None:
     Otherwise, each has the value that it was made with, and not that of a checkpoint: torch refuses it on the CPU.
     """
     for optimizer in optimizers:
-        for group in optimizer.param_groups:
-            if "capturable" in group:
-                group["capturable"] = is_captured or optimizer.defaults["capturable"]
-        if is_captured:
-            for parameter, state in optimizer.state.items():
-                if isinstance(state.get("step"), Tensor):
-                    state["step"] = state["step"].to(parameter.device)
+        for group in (group for group in optimizer.param_groups if "capturable" in group):
+            group["capturable"] = is_captured or optimizer.defaults["capturable"]
+            is_on_device = group["capturable"] or group.get("fused")
+            for parameter in group["params"]:
+                if isinstance(step := optimizer.state.get(parameter, {}).get("step"), Tensor):
+                    optimizer.state[parameter]["step"] = step.to(parameter.device if is_on_device else "cpu")
+        if is_captured:  # no warning when it steps outside a graph, as in the first updates
+            optimizer._warned_capturable_if_run_uncaptured = True

@@ -54,7 +54,8 @@ class OffPolicyAgent(Agent):
     def losses(self, batch: TensorDictBase) -> dict[str, Tensor]:
         """Return losses ``loss/*``, whose sum an update minimizes, and detached diagnostics ``train/*``; all scalars.
 
-        Like ``update_statistics`` and ``update_targets``, it must not wait for a GPU.
+        Like ``update_statistics`` and ``update_targets``, it must not wait for a GPU, and numbers that change from
+        update to update must be in tensors that are changed in place: a CUDA graph repeats operations only.
         """
 
     def update_statistics(self, batch: TensorDictBase) -> None:
@@ -89,17 +90,26 @@ class OffPolicyAgent(Agent):
             self.finite.require()
             self.log_dict(terms)
 
+    @property
+    def is_graphed(self) -> bool:
+        """Whether updates are recorded as CUDA graphs in this run."""
+        return isinstance(self._run, GraphedUpdate) and not self._run.is_eager
+
     def on_fit_start(self) -> None:
         check_precision(self.trainer)
+        self.finite = FiniteLosses(is_deferred=self.is_on_gpu)
 
     def on_train_start(self) -> None:  # the optimizers of a resumed run are restored by now
-        self.finite, optimizers = FiniteLosses(is_deferred=self.is_on_gpu), self.trainer.optimizers
+        optimizers = self.trainer.optimizers
         is_graphed = self.cuda_graphs and self.is_on_gpu
         if is_graphed and (reason := why_without_graphs(self.trainer, optimizers)) is not None:
             rank_zero_warn(f"updates run without CUDA graphs, several times slower: {reason}")
             is_graphed = False
         set_capturable(optimizers, is_graphed)
         self._run = GraphedUpdate(self.update, optimizers[1:], self.noise) if is_graphed else self.update
+
+    def on_train_end(self) -> None:
+        self._run = self.update  # the graphs would keep their memory
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.finite.require()

@@ -45,7 +45,7 @@ class TaskReplay:
         descriptors: Descriptor of each task ``[task, number]``; if given, meta-batches contain it.
         device: Device on which episodes are stored and drawn. A draw never waits for a GPU.
         keep_shapes: Whether an episode that is cut off keeps its number of steps, with the rest as padding, so that
-            meta-batches have few shapes. A GPU needs a program for each of them.
+            meta-batches have few shapes. Each shape needs a CUDA graph of its own.
     """
 
     def __init__(

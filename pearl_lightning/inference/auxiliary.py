@@ -52,7 +52,7 @@ class AuxiliaryLoss(nn.Module, ABC):
 
     @abstractmethod
     def loss(self, inferred: Inferred) -> Tensor:
-        """Return the weighted loss, a scalar."""
+        """Return the weighted loss, a scalar; on a GPU it must not wait, as ``OffPolicyAgent.losses``."""
 
     def informed(self, mean: Tensor, std: Tensor, inferred: Inferred) -> tuple[Tensor, Tensor]:
         """Return mean and std ``[task, latent]`` of the posteriors that the update acts on; unchanged by default."""

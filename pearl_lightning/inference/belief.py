@@ -147,7 +147,9 @@ class GaussianBelief(Belief):
     @torch.no_grad()
     def condition(self, generator: torch.Generator | None = None) -> Tensor:
         mean, std = self.posterior()
-        condition: Tensor = self.make_condition(mean, std, torch.randn(mean.shape, generator=generator).to(mean.device))
+        source = "cpu" if generator is None else generator.device
+        noise = torch.randn(mean.shape, generator=generator, device=source).to(mean.device)
+        condition: Tensor = self.make_condition(mean, std, noise)
         return condition
 
     @torch.no_grad()

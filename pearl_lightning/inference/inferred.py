@@ -48,7 +48,7 @@ class Inferred:
             return {}
         played = self.played
         number = (
-            self.std.new_tensor(float(self.context.shape[1])) if played is None else played.sum(dim=1).float().mean()
+            self.std.new_full((), float(self.context.shape[1])) if played is None else played.sum(dim=1).float().mean()
         )
         return {
             "train/z_std": self.std.mean(),

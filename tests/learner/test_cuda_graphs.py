@@ -13,14 +13,17 @@ import pytest
 import tape
 import torch
 from pytorch_lightning import Callback, Trainer
+from pytorch_lightning.callbacks import LambdaCallback
 from small_pearl import LATENT, PRESETS, SPACES, meta_batch, small_pearl
 from tensordict import TensorDict
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 from torch.utils.data import DataLoader
 
 from pearl_lightning.agents import cuda_graphs
-from pearl_lightning.agents.cuda_graphs import MAX_GRAPHS, WAITS, WARM_UP, GraphedUpdate, set_capturable
+from pearl_lightning.agents.cuda_graphs import MAX_RECORDINGS, WAITS, WARM_UP, GraphedUpdate, set_capturable
 from pearl_lightning.agents.finite import FiniteLosses
+from pearl_lightning.agents.objectives import total_loss
 from pearl_lightning.agents.off_policy import OffPolicyAgent
 from pearl_lightning.agents.optimizers import Optimizers
 from pearl_lightning.agents.pearl import PEARL
@@ -47,9 +50,9 @@ def imitated(monkeypatch: pytest.MonkeyPatch) -> list[Callable[[], None]]:
     """Graphs on the CPU; the list contains those that were recorded."""
     recorded: list[Callable[[], None]] = []
 
-    def record(run: Callable[[], None], generator: torch.Generator) -> Callable[[], None]:
+    def record(run: Callable[[], None], generator: torch.Generator, pool: Any) -> tuple[Callable[[], None], Any]:
         recorded.append(tape.record(run, generator))
-        return recorded[-1]
+        return recorded[-1], pool
 
     monkeypatch.setattr(OffPolicyAgent, "is_on_gpu", True)
     monkeypatch.setattr(cuda_graphs, "record_graph", record)
@@ -168,21 +171,82 @@ def test_only_warnings_of_waiting_are_kept(monkeypatch: pytest.MonkeyPatch) -> N
     assert modes == ["warn", 0]
 
 
-def test_too_many_forms_of_batches_end_the_recording(imitated: list[Any]) -> None:
+def test_too_many_recordings_end_them(imitated: list[Any]) -> None:
     def update(batch: Any) -> dict[str, Tensor]:
         return {"sum": batch["x"].sum()}
 
     run = GraphedUpdate(update, [], torch.Generator())
-    for size in range(1, MAX_GRAPHS + 1):
+    for size in range(1, MAX_RECORDINGS + 1):
         for _ in range(WARM_UP + 2):
             assert run(TensorDict({"x": torch.ones(size)}))["sum"] == size
-    assert len(imitated) == MAX_GRAPHS
-    one_more = TensorDict({"x": torch.ones(MAX_GRAPHS + 1)})
+    assert len(imitated) == MAX_RECORDINGS
+    one_more = TensorDict({"x": torch.ones(MAX_RECORDINGS + 1)})
     for _ in range(WARM_UP):
         run(one_more)
-    with pytest.warns(UserWarning, match=f"had more than {MAX_GRAPHS} forms"):
-        assert run(one_more)["sum"] == MAX_GRAPHS + 1
+    with pytest.warns(UserWarning, match=f"updates were recorded {MAX_RECORDINGS} times"):
+        assert run(one_more)["sum"] == MAX_RECORDINGS + 1
     assert run.is_eager
+
+
+def test_an_update_that_cannot_be_recorded_is_made_in_the_ordinary_way(
+    imitated: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any) -> Any:
+        raise RuntimeError("operation not permitted")
+
+    monkeypatch.setattr(cuda_graphs, "record_graph", refuse)
+    run = GraphedUpdate(lambda batch: {"sum": batch["x"].sum()}, [], torch.Generator())
+    batch = TensorDict({"x": torch.ones(3)})
+    for _ in range(WARM_UP):
+        run(batch)
+    with pytest.warns(UserWarning, match="an update cannot be recorded: operation not permitted; updates run without"):
+        assert run(batch)["sum"] == 3
+    assert run.is_eager
+
+
+def test_a_learning_rate_that_changes_at_every_update_ends_the_recording(imitated: list[Any]) -> None:
+    optimizer = torch.optim.Adam([nn.Parameter(torch.ones(1))], lr=1.0)
+    run = GraphedUpdate(lambda batch: {"sum": batch["x"].sum()}, [optimizer], torch.Generator())
+    batch = TensorDict({"x": torch.ones(3)})
+
+    def update(number: int) -> None:
+        optimizer.param_groups[0]["lr"] = 1.0 / (1 + number)
+        assert run(batch)["sum"] == 3
+
+    for number in range(WARM_UP + MAX_RECORDINGS):
+        update(number)
+    with pytest.warns(UserWarning, match=f"updates were recorded {MAX_RECORDINGS} times"):
+        update(WARM_UP + MAX_RECORDINGS)
+    assert (len(imitated), run.is_eager) == (MAX_RECORDINGS, True)
+
+
+class _Waits(TorchFunctionMode):
+    """Collects copies of numbers between Python and tensors: they wait for a GPU, and ``meta`` does not show them."""
+
+    NAMES = ("new_tensor", "tensor", "as_tensor", "item", "tolist", "__bool__", "__float__", "__int__", "nonzero")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def __torch_function__(self, function: Any, types: Any, arguments: Any = (), named: Any = None) -> Any:
+        if getattr(function, "__name__", "") in self.NAMES:
+            self.found.append(function.__name__)
+        return function(*arguments, **(named or {}))
+
+
+@pytest.mark.parametrize(("name", "preset", "space"), KINDS)
+def test_an_update_moves_no_number_between_python_and_tensors(name: str, preset: str, space: str) -> None:
+    pearl, batch = learner(name, preset, space), batches(space, 1)[0]
+    finite, waits = FiniteLosses(is_deferred=True), _Waits()
+    for _ in range(2):
+        waits.found.clear()  # constants are made in the first update
+        with waits:
+            pearl.update_statistics(batch)
+            terms = pearl.losses(batch)
+            finite.note(total_loss(terms), terms, 0)
+            pearl.update_targets()
+    assert waits.found == []
 
 
 def test_an_optimizer_that_cannot_be_recorded_is_named(imitated: list[Any]) -> None:
@@ -278,10 +342,10 @@ def test_on_a_gpu_recorded_updates_equal_ordinary_ones(name: str, preset: str, s
     ordinary.load_state_dict(recorded.state_dict())
     for pearl in (recorded, ordinary):
         pearl.to("cuda").noise.manual_seed(5)
-        fit(pearl, batches(space), accelerator="gpu")
-    assert isinstance(recorded._run, GraphedUpdate)
-    assert not recorded._run.is_eager
-    assert len(recorded._run._graphs) == 2
+        graphed: list[bool] = []
+        note = LambdaCallback(on_train_batch_end=lambda _, agent, *rest, seen=graphed: seen.append(agent.is_graphed))
+        fit(pearl, batches(space), note, accelerator="gpu")
+        assert all(graphed) == (pearl is recorded)
     for ours, theirs in zip(recorded.state_dict().values(), ordinary.state_dict().values(), strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
 
