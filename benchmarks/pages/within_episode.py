@@ -30,6 +30,11 @@ def _agents(family: str, data: Path) -> dict[str, Curves]:
     return {agent: curves for agent, curves in found.items() if curves}
 
 
+def _compared(data: Path) -> list[str]:
+    """Families in which at least two agents have been run."""
+    return [family for family in FAMILIES if len(_agents(family, data)) > 1]
+
+
 def _finals(family: str, data: Path) -> dict[str, list[tuple[int, list[float], float, float]]]:
     """Seed, returns, environment steps and seconds at the end of every run, by agent."""
     return {
@@ -54,7 +59,8 @@ def _mean_first(runs: list[tuple[int, list[float], float, float]]) -> float:
 def finding(data: Path) -> list[str]:
     """Main result as one sentence."""
     texts = []
-    for family, (title, _, every) in FAMILIES.items():
+    for family in _compared(data):
+        title, _, every = FAMILIES[family]
         finals = _finals(family, data)
         kinds = ("between episodes", f"every {every} steps")
         between, within = (finals.get(f"PEARL, belief updated {kind}") for kind in kinds)
@@ -69,7 +75,8 @@ def finding(data: Path) -> list[str]:
 def returns(data: Path) -> list[str]:
     """Table of the last evaluation of every run."""
     rows = []
-    for family, (title, _, _) in FAMILIES.items():
+    for family in _compared(data):
+        title = FAMILIES[family][0]
         for agent, runs in _finals(family, data).items():
             for seed, found, env_steps, seconds in runs:
                 numbers = [number(each, ".1f") for each in found]
@@ -80,15 +87,16 @@ def returns(data: Path) -> list[str]:
 
 def plot(data: Path) -> Figure:
     """Plot the return of the first episode of every run over environment steps."""
-    figure = Figure(figsize=(9, 3.2), layout="constrained")
-    for axes, (family, (title, _, _)) in zip(figure.subplots(1, len(FAMILIES)), FAMILIES.items(), strict=True):
+    families = _compared(data)
+    figure = Figure(figsize=(4 * max(len(families), 1), 3.2), layout="constrained")
+    for axes, family in zip(figure.subplots(1, max(len(families), 1), squeeze=False)[0], families, strict=False):
         for agent, curves in _agents(family, data).items():
             colour = "C2" if agent == "RL²" else "C1" if "every" in agent else "C0"
             for curve in (curve for seeds in curves.values() for curve in seeds.values()):
                 marker = "o" if len(curve.env_steps) == 1 else None  # of some runs, only the end is known
                 thousands = curve.env_steps / 1000
                 axes.plot(thousands, curve.columns["return_0"], color=colour, marker=marker, label=agent)
-        axes.set_title(title, fontsize=10)
+        axes.set_title(FAMILIES[family][0], fontsize=10)
         axes.set_xlabel("thousand environment steps")
         axes.grid(alpha=0.3)
     figure.axes[0].set_ylabel("return of the first episode")
