@@ -26,7 +26,7 @@ AGENTS: dict[str, dict[str, tuple[list[str], list[str]]]] = {
         "point_robot_dense": ([], ["--model.belief.observe_every", "5"]),
         "point_robot_sparse": ([], ["--model.belief.observe_every", "5"]),
     },
-    "rl2": {"point_robot_dense": (["baselines/rl2"], ["--model.discount", "0.95"])},
+    "rl2": {"point_robot_dense": (["baselines/rl2"], [])},
 }
 """Overlays and options of each agent, by family."""
 

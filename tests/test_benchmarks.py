@@ -291,7 +291,7 @@ def test_the_first_episodes_of_agents_that_update_their_beliefs_differently_are_
     assert [row[1:4] for row in rows] == [
         ["PEARL, belief updated between episodes", "0", "-18.0"],
         ["PEARL, belief updated between episodes", "1", "-16.0"],
-        ["PEARL, belief updated every 5 steps", "0", "-12.0"],
+        ["PEARL, belief also updated within episodes", "0", "-12.0"],
         ["RL²", "0", "-15.0"],
     ]
 

@@ -19,6 +19,7 @@ from derk_tables import table
 from pytorch_lightning import Callback
 
 from pearl_lightning.agents.agent import Agent
+from pearl_lightning.agents.clipped_objective import ClippedObjective
 from pearl_lightning.agents.optimizers import Optimizers
 from pearl_lightning.agents.sac import HybridSAC
 from pearl_lightning.agents.temperatures import Temperature
@@ -78,7 +79,7 @@ FILLED_IN = {
 }
 """Arguments that the library fills in: sizes that follow from the environment and from other settings."""
 
-UNNAMED = (BeliefConfig, ContextLayout, Optimizers, SimulatorBackend, GameBackend)
+UNNAMED = (BeliefConfig, ClippedObjective, ContextLayout, Optimizers, SimulatorBackend, GameBackend)
 """Classes whose settings a config contains without naming the class."""
 
 GROUPS: tuple[tuple[str, str, type], ...] = (
@@ -93,6 +94,7 @@ GROUPS: tuple[tuple[str, str, type], ...] = (
     ("Critics", "Under `model.sac.critic`.", CriticEnsemble),
     ("Temperatures", "Under `model.sac.temperature`.", Temperature),
     ("Optimizers", "Under `model.optimizers`, without a class.", Optimizers),
+    ("Clipped objective", "Under `model.objective` of `PPO` and `RL2`, without a class.", ClippedObjective),
     ("Data modules", "Under `data`.", EnvDataModule),
     ("Environments", "Under `data.env`.", MetaEnv),
     ("Tasks", "Under `data.env.tasks`.", TaskDistribution),

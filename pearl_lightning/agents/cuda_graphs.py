@@ -7,7 +7,6 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 from typing import Any
 
 import torch
@@ -79,7 +78,7 @@ class GraphedUpdate:
         return graph(batch)
 
     def _settings(self) -> Hashable:
-        """Settings of the optimizers. A graph contains their values; it reads a tensor each time."""
+        """Settings of the optimizers that a graph contains as numbers. Tensors are left out: a graph reads them."""
         groups = (group.items() for optimizer in self.optimizers for group in optimizer.param_groups)
         return tuple((n, v) for items in groups for n, v in items if n != "params" and not isinstance(v, Tensor))
 
@@ -97,14 +96,10 @@ class GraphedUpdate:
         self._graphs.clear()
         warnings.warn(f"{reason}; updates run without CUDA graphs, several times slower", stacklevel=2)
 
-    def _into(self, result: dict[str, Tensor], batch: TensorDictBase) -> None:
-        result.update(self.update(batch))
-
     def _record(self, batch: TensorDictBase) -> Update:
         recorded: TensorDictBase = batch.clone()
         result: dict[str, Tensor] = {}
-        run_update = partial(self._into, result, recorded)
-        replay, self._pool = record_graph(run_update, self.generator, self._pool)
+        replay, self._pool = record_graph(lambda: result.update(self.update(recorded)), self.generator, self._pool)
         self._recordings += 1
         memory = list(recorded.values(include_nested=True, leaves_only=True))
 
@@ -158,11 +153,9 @@ def record_graph(run: Callable[[], None], generator: torch.Generator, pool: Any)
     """
     graph = torch.cuda.CUDAGraph()
     graph.register_generator_state(generator)
-    kind = "cuda"
+    is_mixed, dtype = torch.is_autocast_enabled("cuda"), torch.get_autocast_dtype("cuda")
     # autocast must not reuse a parameter that it has converted before: the graph would never convert it again
-    autocast = torch.autocast(
-        kind, torch.get_autocast_dtype(kind), enabled=torch.is_autocast_enabled(kind), cache_enabled=False
-    )
+    autocast = torch.autocast("cuda", dtype, enabled=is_mixed, cache_enabled=False)
     # other threads, such as those of loggers, may use the GPU meanwhile
     with _no_collection(), autocast, torch.cuda.graph(graph, pool=pool, capture_error_mode="thread_local"):
         run()

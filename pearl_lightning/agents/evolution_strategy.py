@@ -14,7 +14,7 @@ from torch.optim import SGD, Optimizer
 
 from pearl_lightning.action_space import ActionSpace
 from pearl_lightning.agents.context_free import ContextFreeAgent
-from pearl_lightning.agents.finite import require_finite
+from pearl_lightning.agents.finite_losses import require_finite
 from pearl_lightning.agents.on_policy import OnPolicyAgent
 from pearl_lightning.checkpoints import make_hyperparameters_plain
 from pearl_lightning.networks.distributions import HybridTanhGaussian

@@ -15,7 +15,7 @@ from torch import Tensor
 from pearl_lightning.action_space import ActionSpace
 from pearl_lightning.agents.agent import Agent, logs_this_update
 from pearl_lightning.agents.cuda_graphs import GraphedUpdate, Update, set_capturable, why_without_graphs
-from pearl_lightning.agents.finite import FiniteLosses
+from pearl_lightning.agents.finite_losses import FiniteLosses
 from pearl_lightning.agents.objectives import total_loss
 from pearl_lightning.agents.optimizers import Optimizers, check_clipping, check_precision
 
@@ -101,12 +101,12 @@ class OffPolicyAgent(Agent):
 
     def on_train_start(self) -> None:  # the optimizers of a resumed run are restored by now
         optimizers = self.trainer.optimizers
-        is_graphed = self.cuda_graphs and self.is_on_gpu
-        if is_graphed and (reason := why_without_graphs(self.trainer, optimizers)) is not None:
+        records = self.cuda_graphs and self.is_on_gpu
+        if records and (reason := why_without_graphs(self.trainer, optimizers)) is not None:
             rank_zero_warn(f"updates run without CUDA graphs, several times slower: {reason}")
-            is_graphed = False
-        set_capturable(optimizers, is_graphed)
-        self._run = GraphedUpdate(self.update, optimizers[1:], self.noise) if is_graphed else self.update
+            records = False
+        set_capturable(optimizers, records)
+        self._run = GraphedUpdate(self.update, optimizers[1:], self.noise) if records else self.update
 
     def on_train_end(self) -> None:
         self._run = self.update  # the graphs would keep their memory

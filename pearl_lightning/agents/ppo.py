@@ -14,7 +14,7 @@ from torchrl.objectives import ClipPPOLoss
 from torchrl.objectives.value.functional import vec_generalized_advantage_estimate
 
 from pearl_lightning.action_space import ActionSpace
-from pearl_lightning.agents.clipped_loss import clipped_loss, clipped_terms
+from pearl_lightning.agents.clipped_objective import ClippedObjective, clipped_terms
 from pearl_lightning.agents.context_free import ContextFreeAgent
 from pearl_lightning.agents.on_policy import OnPolicyAgent
 from pearl_lightning.checkpoints import make_hyperparameters_plain
@@ -33,16 +33,8 @@ class PPO(ContextFreeAgent, OnPolicyAgent):
         action_space: Layout of one agent's action, or a mapping with ``low``, ``high`` and ``choices``.
         actor: Function that creates the actor from the number of features and the action space.
         value_hidden: Widths of the value network's hidden layers.
-        discount: Reward discount per environment step, in (0, 1].
-        gae_lambda: Decay of the advantage estimate (Schulman et al. 2016), in [0.01, 1].
-        clip: Largest distance of the probability ratio from 1 before the objective is clipped; must be positive.
-        entropy_weight: Weight of the policy's entropy in the objective, at least 0.
-        value_weight: Weight of the value network's squared error; must be positive.
-        reward_scale: Multiplier on rewards; must be positive.
+        objective: Settings of the clipped objective.
         optimizer: Function that creates the optimizer of both networks.
-
-    Raises:
-        ValueError: A setting is out of its range.
     """
 
     _loss: ClipPPOLoss
@@ -53,29 +45,17 @@ class PPO(ContextFreeAgent, OnPolicyAgent):
         action_space: ActionSpace | dict[str, Any],
         actor: Callable[[int, ActionSpace], Actor] = Actor,
         value_hidden: Sequence[int] = (256, 256),
-        discount: float = 0.99,
-        gae_lambda: float = 0.95,
-        clip: float = 0.2,
-        entropy_weight: float = 0.01,
-        value_weight: float = 0.5,
-        reward_scale: float = 1.0,
+        objective: ClippedObjective = ClippedObjective(),  # noqa: B008  (frozen)
         optimizer: OptimizerCallable = lambda parameters: Adam(parameters, lr=3e-4, fused=True),
     ) -> None:
         super().__init__(observation_features, action_space)
-        if not 0 < discount <= 1:
-            raise ValueError(f"discount must be in (0, 1], got {discount}")
-        if not 0.01 <= gae_lambda <= 1:  # near 0 TorchRL's estimator truncates its whole sum
-            raise ValueError(f"gae_lambda must be in [0.01, 1], got {gae_lambda}")
-        if not reward_scale > 0:
-            raise ValueError(f"reward_scale must be above 0, got {reward_scale}")
         self.save_hyperparameters(logger=False)  # for load_from_checkpoint
         make_hyperparameters_plain(self)
-        self.make_optimizer = optimizer
-        self.discount, self.gae_lambda, self.reward_scale = discount, gae_lambda, reward_scale
+        self.make_optimizer, self.objective = optimizer, objective
         self.actor = actor(observation_features, self.action_space)
         self.value = mlp(observation_features, value_hidden, 1)
         # set past nn.Module, which would register the two networks a second time
-        object.__setattr__(self, "_loss", clipped_loss(self.actor, self.value, clip, entropy_weight, value_weight))
+        object.__setattr__(self, "_loss", objective.make_loss(self.actor, self.value))
 
     @torch.no_grad()
     def act(
@@ -98,13 +78,13 @@ class PPO(ContextFreeAgent, OnPolicyAgent):
         episode = episode.to(self.device)
         observation, action = episode["observation"][:, :-1], episode["action"][:, :-1]
         value = self.value(episode["observation"])  # [arena, row, agent, 1]
-        reward = self.reward_scale * episode["training_reward"][:, :-1]
+        reward = self.objective.reward_scale * episode["training_reward"][:, :-1]
         terminated = episode["terminated"][:, :-1].unsqueeze(-1).expand_as(reward)
         played = episode["played"][:, :-1].unsqueeze(-1).expand_as(reward)
         done = ~episode["played"][:, 1:].unsqueeze(-1).expand_as(reward)  # also of padding, which is left out below
         advantage, target = vec_generalized_advantage_estimate(
-            self.discount,
-            self.gae_lambda,
+            self.objective.discount,
+            self.objective.gae_lambda,
             value[:, :-1, :, 0],
             value[:, 1:, :, 0],
             reward,

@@ -13,7 +13,7 @@ from torch.optim import Adam, Optimizer
 from torchrl.objectives import ClipPPOLoss
 
 from pearl_lightning.action_space import ActionSpace
-from pearl_lightning.agents.clipped_loss import clipped_loss, clipped_terms
+from pearl_lightning.agents.clipped_objective import ClippedObjective, clipped_terms
 from pearl_lightning.agents.on_policy import OnPolicyAgent
 from pearl_lightning.checkpoints import make_hyperparameters_plain
 from pearl_lightning.inference.memory import Memory, MemoryBelief
@@ -37,17 +37,12 @@ class RL2(OnPolicyAgent):
         memory: Size of the memory.
         memory_hidden: Widths of the hidden layers before the memory.
         episodes: Number of episodes of a task that are learned from together, at least 1.
-        discount: Reward discount per environment step, in (0, 1]; it continues over the end of an episode.
-        gae_lambda: Decay of the advantage estimate (Schulman et al. 2016), in [0, 1].
-        clip: Largest distance of the probability ratio from 1 before the objective is clipped; must be positive.
-        entropy_weight: Weight of the policy's entropy in the objective, at least 0.
-        value_weight: Weight of the value network's squared error; must be positive.
-        reward_scale: Multiplier on rewards; must be positive.
+        objective: Settings of the clipped objective. The discount continues over the end of an episode.
         normalize_observations: Whether all networks read observations with mean 0 and variance 1.
         optimizer: Function that creates the optimizer of all networks.
 
     Raises:
-        ValueError: A setting is out of its range.
+        ValueError: The number of episodes is below 1, or a size is.
     """
 
     observe_every = 1
@@ -62,34 +57,22 @@ class RL2(OnPolicyAgent):
         memory: int = 128,
         memory_hidden: Sequence[int] = (128,),
         episodes: int = 3,
-        discount: float = 0.99,
-        gae_lambda: float = 0.95,
-        clip: float = 0.2,
-        entropy_weight: float = 0.01,
-        value_weight: float = 0.5,
-        reward_scale: float = 1.0,
+        objective: ClippedObjective = ClippedObjective(),  # noqa: B008  (frozen)
         normalize_observations: bool = False,
         optimizer: OptimizerCallable = lambda parameters: Adam(parameters, lr=3e-4, fused=True),
     ) -> None:
         super().__init__(observation_features, action_space)
         if episodes < 1:
             raise ValueError(f"episodes must be at least 1, got {episodes}")
-        if not 0 < discount <= 1:
-            raise ValueError(f"discount must be in (0, 1], got {discount}")
-        if not 0 <= gae_lambda <= 1:
-            raise ValueError(f"gae_lambda must be in [0, 1], got {gae_lambda}")
-        if not reward_scale > 0:
-            raise ValueError(f"reward_scale must be above 0, got {reward_scale}")
         self.save_hyperparameters(logger=False)  # for load_from_checkpoint
         make_hyperparameters_plain(self)
-        self.make_optimizer, self.episodes = optimizer, episodes
-        self.discount, self.gae_lambda, self.reward_scale = discount, gae_lambda, reward_scale
+        self.make_optimizer, self.objective, self.episodes = optimizer, objective, episodes
         self.norm = ObservationNorm(observation_features) if normalize_observations else None
         self.memory = Memory(observation_features + self.action_space.encoded_width + 2, memory_hidden, memory)
         self.actor = actor(observation_features + memory, self.action_space)
         self.value = mlp(observation_features + memory, value_hidden, 1)
         # set past nn.Module, which would register the two networks a second time
-        object.__setattr__(self, "_loss", clipped_loss(self.actor, self.value, clip, entropy_weight, value_weight))
+        object.__setattr__(self, "_loss", objective.make_loss(self.actor, self.value))
 
     def prior(self, arenas: int) -> MemoryBelief:
         return MemoryBelief(self.memory, self.read, arenas)
@@ -115,7 +98,7 @@ class RL2(OnPolicyAgent):
             steps: Steps ``[arena, step]``, as for ``Belief.observe``.
         """
         steps = steps.to(self.device)
-        reward = self.reward_scale * steps["reward"].unsqueeze(-1)
+        reward = self.objective.reward_scale * steps["reward"].unsqueeze(-1)
         is_over = steps["done"].to(reward.dtype)[..., None, None].expand_as(reward)
         action = self.action_space.encode(steps["action"])
         return torch.cat([self._normalized(steps["next_observation"]), action, reward, is_over], dim=-1)
@@ -127,12 +110,12 @@ class RL2(OnPolicyAgent):
     def experience(self, episodes: Sequence[TensorDictBase]) -> TensorDict:
         """Return the steps of all episodes of each arena ``[arena, step]``, with advantages and value targets."""
         rows = [episode.to(self.device) for episode in episodes]
-        steps = cast(TensorDict, torch.cat([_steps(episode) for episode in rows], dim=1))
+        steps = cast(TensorDict, torch.cat([steps_of(episode) for episode in rows], dim=1))
         observation, read, played = self._normalized(steps["observation"]), self.read(steps), steps["played"]
         condition = self._conditions(read, played, observation.shape[2])
         value = self.value(torch.cat([observation, condition], dim=-1)).squeeze(-1)  # [arena, step, agent]
-        reward = self.reward_scale * steps["training_reward"]
-        advantage = lasting_advantages(reward, value, played, self.discount, self.gae_lambda)
+        reward = self.objective.reward_scale * torch.cat([e["training_reward"][:, :-1] for e in rows], dim=1)
+        advantage = lasting_advantages(reward, value, played, self.objective)
         items = {
             "observation": observation,
             "read": read,
@@ -172,13 +155,7 @@ class RL2(OnPolicyAgent):
         return total
 
 
-def _steps(episode: TensorDictBase) -> TensorDict:
-    """Steps ``[arena, step]`` of an episode, with their training rewards."""
-
-    return steps_of(episode).set("training_reward", episode["training_reward"][:, :-1])
-
-
-def lasting_advantages(reward: Tensor, value: Tensor, played: Tensor, discount: float, gae_lambda: float) -> Tensor:
+def lasting_advantages(reward: Tensor, value: Tensor, played: Tensor, objective: ClippedObjective) -> Tensor:
     """Generalized advantage estimates (Schulman et al. 2016, eq. 16) ``[arena, step, agent]`` over several episodes.
 
     The step after the last one of an episode is the first one of the next episode. Nothing follows the last episode.
@@ -187,14 +164,14 @@ def lasting_advantages(reward: Tensor, value: Tensor, played: Tensor, discount: 
         reward: Rewards ``[arena, step, agent]``.
         value: Values before each step ``[arena, step, agent]``.
         played: Mask of the steps that were played ``[arena, step]``; the result elsewhere has no meaning.
-        discount: Reward discount per step.
-        gae_lambda: Decay of the estimate.
+        objective: Discount and decay of the estimate.
     """
+    discount, decay = objective.discount, objective.discount * objective.gae_lambda
     advantages = torch.zeros_like(value)
     following_value, following = torch.zeros_like(value[:, 0]), torch.zeros_like(value[:, 0])
     for step in reversed(range(value.shape[1])):
         error = reward[:, step] + discount * following_value - value[:, step]
-        advantages[:, step] = error + discount * gae_lambda * following
+        advantages[:, step] = error + decay * following
         is_played = played[:, step].unsqueeze(-1)
         following = torch.where(is_played, advantages[:, step], following)
         following_value = torch.where(is_played, value[:, step], following_value)

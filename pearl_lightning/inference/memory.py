@@ -64,17 +64,17 @@ class MemoryBelief(Belief):
     def __init__(self, memory: Memory, read: Callable[[TensorDictBase], Tensor], arenas: int) -> None:
         self.memory, self.read = memory, read
         self._state = memory.initial(arenas)
-        self._read = torch.zeros(arenas, dtype=torch.long, device=self._state.device)  # transitions
+        self._transitions = torch.zeros(arenas, dtype=torch.long, device=self._state.device)
 
     @torch.no_grad()
     def observe(self, steps: TensorDictBase) -> None:
         played = steps["played"].to(self._state.device)
         self._state = self.memory(self.read(steps), played, self._state)[:, -1]
-        self._read = self._read + played.sum(dim=1) * steps["reward"].shape[-1]
+        self._transitions = self._transitions + played.sum(dim=1) * steps["reward"].shape[-1]
 
     def condition(self, generator: torch.Generator | None = None) -> Tensor:
         return self._state
 
     @property
     def transitions(self) -> int:
-        return int(self._read.max())
+        return int(self._transitions.max())

@@ -22,7 +22,7 @@ from torch.utils.data import DataLoader
 
 from pearl_lightning.agents import cuda_graphs
 from pearl_lightning.agents.cuda_graphs import MAX_RECORDINGS, WAITS, WARM_UP, GraphedUpdate, set_capturable
-from pearl_lightning.agents.finite import FiniteLosses
+from pearl_lightning.agents.finite_losses import FiniteLosses
 from pearl_lightning.agents.objectives import total_loss
 from pearl_lightning.agents.off_policy import OffPolicyAgent
 from pearl_lightning.agents.optimizers import Optimizers

@@ -13,6 +13,7 @@ from tensordict import TensorDict
 from torch import Tensor
 from torchrl.envs.utils import check_env_specs
 
+from pearl_lightning.agents.clipped_objective import ClippedObjective
 from pearl_lightning.agents.pearl import PEARL
 from pearl_lightning.agents.ppo import PPO
 from pearl_lightning.callbacks.collector import Collector
@@ -195,7 +196,7 @@ def test_a_belief_in_play_rests_on_what_was_played(name: str, observe_every: int
 
 def test_ppo_learns_from_the_played_steps_alone_with_their_own_advantages() -> None:
     torch.manual_seed(0)
-    agent, env = PPO(3, SPACE, value_hidden=(8,), discount=0.9, gae_lambda=0.8), RaggedEnv()
+    agent, env = PPO(3, SPACE, value_hidden=(8,), objective=ClippedObjective(discount=0.9, gae_lambda=0.8)), RaggedEnv()
     rows, lengths = played_once(env)
     items = agent.experience([rows])
     assert len(items) == sum(lengths) * AGENTS
