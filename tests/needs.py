@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Generator
 
 import pytest
-import torch
 
 from pearl_lightning.derk.backends.game.install import APT_INSTALL, missing, missing_browser
 
@@ -30,10 +29,16 @@ def _lacked(config: pytest.Config, marker: str) -> str:
     return known[marker]
 
 
+def _finds_gpu() -> bool:
+    import torch  # takes seconds, which tests without it need not wait for
+
+    return torch.cuda.is_available()
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip or fail before any fixture is made."""
-    if item.get_closest_marker("gpu") is not None and not torch.cuda.is_available():
+    if item.get_closest_marker("gpu") is not None and not _finds_gpu():
         pytest.skip("torch finds no CUDA GPU")  # make gpu-check requires one
     for marker in NEEDS:
         if item.get_closest_marker(marker) is None:

@@ -6,6 +6,7 @@ A forked process has its own session, working folder, environment, standard stre
 
 from __future__ import annotations
 
+import gc
 import importlib
 import json
 import os
@@ -14,6 +15,7 @@ import select
 import signal
 import socket
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -22,9 +24,24 @@ IMPORTED = (
     "pearl_lightning.envs.point_robot",
     "torch.utils.tensorboard",
     "matplotlib.backends.backend_agg",
+    "torchrl.objectives",
 )
 """Modules that a small run imports."""
 SCRIPT = Path(sys.executable).parent / "pearl"
+
+
+def parse_tiny() -> None:
+    """Parse the tiny run's settings, so that no fork has to. What it needs is imported here, as the server's alone."""
+    from parsed_once import install
+    from tiny import TINY
+
+    from pearl_lightning.commands.fit_config import read_configs
+
+    install()
+    with tempfile.TemporaryDirectory() as folder:
+        config = Path(folder, "tiny.yaml")
+        config.write_text(TINY)
+        read_configs([config])
 
 
 def serve(connection: socket.socket) -> dict[str, Any]:
@@ -81,7 +98,6 @@ def become_pearl(request: dict[str, Any]) -> NoReturn:
     os.chdir(request["cwd"])
     os.environ.clear()
     os.environ.update(request["environment"])
-    sys.path[1:1] = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
     sys.argv = [str(SCRIPT), *request["arguments"]]
     runpy.run_path(str(SCRIPT), run_name="__main__")
     raise AssertionError("the script ends by SystemExit")
@@ -90,6 +106,9 @@ def become_pearl(request: dict[str, Any]) -> NoReturn:
 if __name__ == "__main__":
     for name in IMPORTED:
         importlib.import_module(name)
+    parse_tiny()
+    gc.collect()
+    gc.freeze()  # a collection at the end of a fork would copy every page of what is imported, which takes seconds
     threads = os.listdir("/proc/self/task")
     assert len(threads) == 1, f"a fork would lose {len(threads) - 1} threads"
     become_pearl(serve(socket.socket(fileno=int(sys.argv[1]))))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -34,6 +35,14 @@ DEFAULTS: dict[str, type] = CALLBACKS | {"collector": EpisodeCollector, "model":
 
 class FitParser(PearlParser, LightningArgumentParser):
     """Lightning's parser, with errors on one line."""
+
+    def dump(self, *args: Any, **kwargs: Any) -> str:
+        """Return settings as text. They are not checked again, which would take as long as parsing them."""
+        return super().dump(*args, **{"skip_validation": True} | kwargs)
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Write settings to a file, without another check, as ``dump`` does."""
+        super().save(*args, **{"skip_validation": True} | kwargs)
 
     def parse_path(self, path: Any, *args: Any, **kwargs: Any) -> Namespace:
         try:
@@ -125,9 +134,16 @@ def read_configs(files: Sequence[Path], overlay: Sequence[Path] = ()) -> Namespa
         if not file.is_file():
             raise FileNotFoundError(f"there is no config file {file}: give one that contains data.env")
     check_order(files)
+    texts = [tuple((file, file.read_bytes()) for file in group) for group in (files, overlay)]
+    return _read(*texts).clone()
+
+
+@lru_cache(maxsize=8)  # a command asks for the environment, and for how the run was evaluated
+def _read(files: tuple[tuple[Path, bytes], ...], overlay: tuple[tuple[Path, bytes], ...]) -> Namespace:
+    """Settings of config files, each with its content, which decides whether they have been read before."""
     with tempfile.TemporaryDirectory() as folder:
-        parts = [_environment_of(file, Path(folder) / f"{number}.yaml") for number, file in enumerate(overlay)]
-        options = [f"--config={file}" for file in (*files, *parts)]
+        parts = [_environment_of(file, Path(folder) / f"{number}.yaml") for number, (file, _) in enumerate(overlay)]
+        options = [f"--config={file}" for file in (*(file for file, _ in files), *parts)]
         config = ConfigReader(**CLI_SETTINGS, parser_kwargs={"fit": {}}, args=["fit", *options]).config
     return config.fit
 

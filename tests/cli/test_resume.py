@@ -118,7 +118,7 @@ SHORT_LOCOMOTION = """
 trainer: {max_steps: 8, val_check_interval: 4, enable_progress_bar: false}
 collector: {every_n_updates: 3, tasks_per_iteration: 2, initial_iterations: 1}
 checkpoint: {every_n_updates: 2}
-evaluation: {episodes: 2}
+evaluation: {episodes: 2, figures: false}
 summary: null
 model: {encoder: {hidden: [8]}, sac: {actor: {hidden: [8]}, critic: {hidden: [8]}}}
 data: {env: {init_args: {arenas: 2, horizon: 12, threads: 2}}, meta_batch: 2, transitions: 4}

@@ -24,12 +24,12 @@ RUN_FILES |= {"adaptation.png", "belief.png", "curve.png", "tasks.json", ".lock"
 
 
 @pytest.fixture(scope="module")
-def fitted(tiny_config: Path, start_new_pearl: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, str]:
-    """The folder of a run as a user starts it, with what it printed."""
+def fitted(tiny_config: Path, start_pearl: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, str]:
+    """The folder of a run of its own process, with what it printed."""
     runs, config = tmp_path_factory.mktemp("fitted"), tmp_path_factory.mktemp("drawing") / "tiny.yaml"
     config.write_text(tiny_config.read_text().replace("figures: false", "figures: true"))
     shown = ["--trainer.enable_progress_bar", "true"]
-    status, output, errors = start_new_pearl("fit", "--config", config, "--runs_dir", runs, *shown).finish()
+    status, output, errors = start_pearl("fit", "--config", config, "--runs_dir", runs, *shown).finish()
     assert status == 0, errors
     return runs / "tiny", output, errors
 

@@ -16,6 +16,7 @@ import yaml
 from doc_blocks import PAGES, ROOT, Block, blocks, pearl_commands, write_titled
 from pytorch_lightning import Trainer
 
+from pearl_lightning.callbacks import AdaptationEvaluation
 from pearl_lightning.cli import main
 from pearl_lightning.commands.parser import PearlParser
 
@@ -57,12 +58,15 @@ def users_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pa
 
 @pytest.fixture
 def short_trainings(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No training of a page makes more than ``UPDATES`` updates."""
+    """No training of a page makes more than ``UPDATES`` updates or draws its evaluations, which takes longer."""
     original = Trainer.__init__
 
     def init(self: Trainer, **options: Any) -> None:
         if options["max_steps"] > UPDATES:
             options |= {"max_steps": UPDATES, "val_check_interval": UPDATES}
+        for callback in options.get("callbacks") or []:
+            if isinstance(callback, AdaptationEvaluation):
+                callback.figures = False
         original(self, **options)
 
     monkeypatch.setattr(Trainer, "__init__", functools.wraps(original)(init))
