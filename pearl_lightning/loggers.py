@@ -12,7 +12,10 @@ from typing import Any
 
 from lightning_fabric.utilities.logger import _convert_params, _flatten_dict
 from pytorch_lightning.loggers import Logger, TensorBoardLogger
+from pytorch_lightning.loggers.logger import rank_zero_experiment
 from pytorch_lightning.utilities import rank_zero_only
+
+from pearl_lightning.interrupts import ended_before_ctrl_c
 
 BY_ENV_STEPS = ("collect/", "evaluation/")
 """Prefixes of the metrics that TensorBoard also shows over environment steps."""
@@ -113,6 +116,17 @@ class TensorBoardEvents(TensorBoardLogger):
     def __init__(self, folder: str) -> None:
         super().__init__(folder, name="", version="", default_hp_metric=False)
         self._has_metrics = False
+
+    @property
+    @rank_zero_experiment
+    def experiment(self) -> Any:  # SummaryWriter, which is slow to import
+        is_new = self._experiment is None
+        writer = super().experiment
+        if is_new:  # its queue is emptied by a thread, and the end of a run waits for that
+            events = writer._get_file_writer().event_writer
+            for name in ("add_event", "flush", "close"):
+                setattr(events, name, ended_before_ctrl_c(getattr(events, name)))
+        return writer
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
