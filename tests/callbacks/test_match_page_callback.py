@@ -41,8 +41,8 @@ def test_the_page_shows_a_belief_that_changes_between_episodes(
     means, widths = (np.array([episode[name] for episode in episodes]) for name in ("zMean", "zStd"))
     np.testing.assert_allclose(means[0], 0.0)  # the prior
     np.testing.assert_allclose(widths[0], 1.0)
-    assert (np.abs(np.diff(means, axis=0)).max(axis=1) > 0).all()
-    assert (np.diff(widths.mean(axis=1)) < 0).all()  # a product of factors only narrows
+    assert (np.abs(np.diff(means, axis=0)).max(axis=(1, 2)) > 0).all()
+    assert (np.diff(widths.mean(axis=(1, 2))) < 0).all()  # a product of factors only narrows
     assert f"Match page: {tmp_path / 'match.html'}" in capsys.readouterr().out
 
 

@@ -12,6 +12,7 @@ from pearl_lightning.agents.sac import HybridSAC
 from pearl_lightning.derk.env import DerkEnv
 from pearl_lightning.derk.tasks import LoadoutTasks
 from pearl_lightning.derk.watching import MatchRecord, record_adaptation
+from pearl_lightning.inference.belief import BeliefConfig
 from pearl_lightning.inference.encoders import GaussianProductEncoder
 from pearl_lightning.networks.actors import Actor
 from pearl_lightning.networks.critics import CriticEnsemble
@@ -25,7 +26,7 @@ def small_env(side: Literal["home", "away"] = "home", episode_ticks: int = 600) 
     )
 
 
-def small_agent(env: DerkEnv) -> PEARL:
+def small_agent(env: DerkEnv, observe_every: int | None = None) -> PEARL:
     """PEARL with three latents, as it is before training."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
@@ -34,13 +35,14 @@ def small_agent(env: DerkEnv) -> PEARL:
             env.action_space,
             encoder=partial(GaussianProductEncoder, latent_dim=3, hidden=(8,)),
             sac=partial(HybridSAC, actor=partial(Actor, hidden=(8,)), critic=partial(CriticEnsemble, hidden=(8,))),
+            belief=BeliefConfig(observe_every=observe_every),
         )
 
 
-def small_records(episodes: int = 2) -> list[MatchRecord]:
+def small_records(episodes: int = 2, observe_every: int | None = None) -> list[MatchRecord]:
     """An adaptation to look at."""
     env = small_env()
     try:
-        return record_adaptation(env, small_agent(env), 0, episodes=episodes, seed=1)
+        return record_adaptation(env, small_agent(env, observe_every), 0, episodes=episodes, seed=1)
     finally:
         env.close()

@@ -26,7 +26,7 @@ AGENT = "small <i>agent</i>"
 
 @pytest.fixture(scope="module")
 def records() -> list[MatchRecord]:
-    return small_records()
+    return small_records(observe_every=20)
 
 
 @pytest.fixture(scope="module")
@@ -53,9 +53,16 @@ def test_the_page_holds_the_match(page: str, records: list[MatchRecord]) -> None
         np.testing.assert_allclose(
             np.reshape(shown["hitpoints"], (frames, members)), record.states["hitpoints"], atol=0.06
         )
+        assert shown["beliefSteps"] == list(record.belief_steps)
+        np.testing.assert_allclose(shown["zMean"], record.z_mean, atol=6e-4)
+        np.testing.assert_allclose(shown["zStd"], record.z_std, atol=6e-4)
         own = sum(amount for _, agent, _, amount in shown["rewards"] if agent < 3)
         assert own == pytest.approx(record.returns[0], abs=0.02)
-        assert {data["bounties"][bounty] for _, _, bounty, _ in shown["rewards"]} <= {"damageTaken", "killEnemyUnit"}
+        assert {data["bounties"][bounty] for _, _, bounty, _ in shown["rewards"]} <= {
+            "damageTaken",
+            "killEnemyUnit",
+            "killEnemyStatue",
+        }
         flying = [shot for shot in shown["shots"] if shot[0] == 20]
         assert len(flying) == (record.shot_targets[20] >= 0).sum()
     assert data["bounties"] == list(BOUNTY_KEYS)
@@ -141,6 +148,12 @@ def test_a_browser_plays_scrubs_and_shows_the_final_score(
             found[f"score {episode}"] = await browser.evaluate("element('score').textContent")
         found["row"] = await browser.evaluate("document.querySelector('#table tr.now').textContent")
         found["agents"] = await browser.evaluate("document.querySelectorAll('.agent').length")
+        found["moments"] = await browser.evaluate("[0, 19, 20, 39.5, 40].map(momentAt)")
+        found["within"] = await browser.evaluate("element('within').hidden")
+        lines = "new Set(element('moments').getContext('2d').getImageData(0, 0, 200, 90).data).size"
+        found["lines"] = await browser.evaluate(lines)
+        await browser.evaluate("view.episode.beliefSteps.length = 1; draw()", force_expr=True)
+        found["between"] = await browser.evaluate("element('within').hidden")
         return found
 
     found, complaints = in_browser(path, look)
@@ -158,3 +171,6 @@ def test_a_browser_plays_scrubs_and_shows_the_final_score(
         assert other == pytest.approx(record.returns[1], abs=0.02)
     assert found["row"].startswith(f"episode {len(records) - 1}")
     assert found["agents"] == 6
+    assert found["moments"] == [0, 0, 1, 1, 2]
+    assert (found["within"], found["between"]) == (False, True)
+    assert found["lines"] > 10

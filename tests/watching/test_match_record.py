@@ -16,6 +16,9 @@ from pearl_lightning.derk.watching import record_adaptation
 from pearl_lightning.derk.watching.record import one_arena
 from pearl_lightning.envs.meta_env import EpisodeLost
 from pearl_lightning.evaluation import evaluate_adaptation
+from pearl_lightning.experience.player import Player
+from pearl_lightning.experience.rollout import play_episode
+from pearl_lightning.inference.steps import steps_of
 from tests.watching.small_matches import small_agent, small_env
 
 
@@ -40,11 +43,32 @@ def test_a_record_holds_the_returns_that_an_evaluation_of_the_same_seed_finds(en
 def test_the_first_belief_is_the_prior_and_the_next_is_what_the_evaluation_ends_with(env: DerkEnv) -> None:
     agent = small_agent(env)
     records = record_adaptation(env, agent, 1, episodes=2, seed=5)
-    assert np.array_equal(records[0].z_mean, np.zeros(3))
-    assert np.array_equal(records[0].z_std, np.ones(3))
+    assert [list(record.belief_steps) for record in records] == [[0], [0]]
+    assert np.array_equal(records[0].z_mean, np.zeros((1, 3)))
+    assert np.array_equal(records[0].z_std, np.ones((1, 3)))
     evaluated = evaluate_adaptation(env, agent, [1], episodes=1, deterministic=False, seed=5)
-    np.testing.assert_allclose(records[1].z_mean, evaluated.z_mean[0, 0, 0], rtol=1e-4)
-    np.testing.assert_allclose(records[1].z_std, evaluated.z_std[0, 0, 0], rtol=1e-4)
+    np.testing.assert_allclose(records[1].z_mean[0], evaluated.z_mean[0, 0, 0], rtol=1e-4)
+    np.testing.assert_allclose(records[1].z_std[0], evaluated.z_std[0, 0, 0], rtol=1e-4)
+
+
+def test_beliefs_within_an_episode_are_those_of_its_steps_so_far(env: DerkEnv) -> None:
+    agent = small_agent(env, observe_every=30)
+    first, second = record_adaptation(env, agent, 1, episodes=2, seed=5)
+    assert list(first.belief_steps) == list(second.belief_steps) == list(range(0, env.horizon, 30))
+    env.set_seed(5)
+    env.set_tasks(torch.tensor([1]))
+    generator = torch.Generator().manual_seed(5)
+    player = Player(agent, 1, generator=generator)
+    steps = steps_of(play_episode(env, player))
+    for number, step in enumerate(first.belief_steps):
+        belief = agent.prior(1)
+        if step:
+            belief.observe(steps[:, :step])
+        mean, std = belief.posterior() or (torch.empty(0), torch.empty(0))
+        np.testing.assert_allclose(first.z_mean[number], mean[0], rtol=1e-4, atol=1e-6)
+        np.testing.assert_allclose(first.z_std[number], std[0], rtol=1e-4)
+    mean, _ = player.belief.posterior() or (torch.empty(0), torch.empty(0))
+    np.testing.assert_allclose(second.z_mean[0], mean[0], rtol=1e-4, atol=1e-6)  # with the steps after the last moment
 
 
 def test_what_the_bounties_paid_is_what_the_hitpoints_say(env: DerkEnv) -> None:

@@ -138,8 +138,26 @@ function drawCurve() {
   pen.strokeStyle = "#ffffff"; pen.lineWidth = 1; pen.beginPath(); const [x] = at(now, 0); pen.moveTo(x, 0); pen.lineTo(x, height); pen.stroke();
 }
 
+// Number of the belief that the agents act on at a frame of the episode shown.
+function momentAt(frame) { return view.episode.beliefSteps.findLastIndex(step => step <= frame); }
+
+function drawMoments() {
+  element("within").hidden = view.episode.beliefSteps.length < 2;
+  if (element("within").hidden) return;
+  const [pen, width, height] = fit(element("moments")), {beliefSteps, zMean, steps} = view.episode;
+  const reach = Math.max(1, ...zMean.flat().map(Math.abs)), at = (frame, mean) => [frame / steps * width, height / 2 - mean / reach * (height / 2 - 4)];
+  pen.clearRect(0, 0, width, height);
+  pen.strokeStyle = "#2d333d"; pen.lineWidth = 1; pen.beginPath(); pen.moveTo(...at(0, 0)); pen.lineTo(...at(steps, 0)); pen.stroke();
+  for (let latent = 0; latent < zMean[0].length; latent++) {
+    pen.strokeStyle = `hsl(${360 * latent / zMean[0].length} 70% 65%)`; pen.lineWidth = 1.5; pen.beginPath();
+    beliefSteps.forEach((step, moment) => { pen.lineTo(...at(step, zMean[moment][latent])); pen.lineTo(...at(beliefSteps[moment + 1] ?? steps, zMean[moment][latent])); });
+    pen.stroke();
+  }
+  pen.strokeStyle = "#ffffff"; pen.lineWidth = 1; pen.beginPath(); const [x] = at(now, 0); pen.moveTo(x, 0); pen.lineTo(x, height); pen.stroke();
+}
+
 function drawBelief() {
-  const count = match.episodes[0].zMean.length;
+  const count = match.episodes[0].zMean[0].length;
   element("belief").hidden = count === 0;
   if (!count) return;
   const [pen, width, height] = fit(element("latents")), reach = 3, foot = 16;
@@ -151,12 +169,14 @@ function drawBelief() {
   for (let latent = 0; latent < count; latent++) {
     pen.fillStyle = "#98a1ae"; pen.fillText(`z${latent + 1}`, (latent + 0.5) * space, height);
     match.episodes.forEach((episode, number) => {
-      const x = (latent + 0.5) * space + (number - (match.episodes.length - 1) / 2) * gap, mean = episode.zMean[latent], std = episode.zStd[latent];
+      const x = (latent + 0.5) * space + (number - (match.episodes.length - 1) / 2) * gap, moment = number === index ? momentAt(now) : 0;
+      const mean = episode.zMean[moment][latent], std = episode.zStd[moment][latent];
       pen.strokeStyle = pen.fillStyle = number === index ? "#ffffff" : number < index ? "#5a6472" : "#3a424e"; pen.lineWidth = number === index ? 2.5 : 2;
       pen.beginPath(); pen.moveTo(x, level(mean - std)); pen.lineTo(x, level(mean + std)); pen.stroke();
       pen.beginPath(); pen.arc(x, level(mean), number === index ? 4 : 3, 0, 2 * Math.PI); pen.fill();
     });
   }
+  drawMoments();
 }
 
 function agentCard(agent, frame, step) {
@@ -207,14 +227,14 @@ function draw(anew = true) {
   if (!anew && frame === shownFrame) return;   // between two frames only the arena moves
   shownFrame = frame;
   element("scrub").value = frame;
-  drawCurve(); drawPanels();
+  drawCurve(); drawPanels(); drawBelief();
 }
 
 function choose(number) {
   index = number; now = 0; view.episode = match.episodes[number];
   element("scrub").max = view.episode.steps;
   [...element("episodes").children].forEach((button, place) => button.setAttribute("aria-pressed", String(place === number)));
-  drawTable(); drawBelief(); draw();
+  drawTable(); draw();
 }
 
 function setPlaying(on) {
@@ -250,7 +270,7 @@ for (const each of [0.5, 1, 2, 4]) {
 }
 element("play").onclick = () => setPlaying(!playing);
 element("scrub").oninput = event => { setPlaying(false); seek(Number(event.target.value)); };
-element("curve").onclick = event => seek(event.offsetX / element("curve").clientWidth * view.episode.steps);
+for (const id of ["curve", "moments"]) element(id).onclick = event => seek(event.offsetX / element(id).clientWidth * view.episode.steps);
 document.addEventListener("keydown", event => {
   if (event.target.tagName === "INPUT" && event.key.startsWith("Arrow")) return;
   if (event.key === " ") { event.preventDefault(); setPlaying(!playing); }
@@ -258,5 +278,5 @@ document.addEventListener("keydown", event => {
   else if (event.key === "ArrowLeft") { setPlaying(false); seek(Math.ceil(now) - 1); }
   else if (/^[1-9]$/.test(event.key) && Number(event.key) <= match.episodes.length) choose(Number(event.key) - 1);
 });
-window.addEventListener("resize", () => { drawBelief(); draw(); });
+window.addEventListener("resize", () => draw());
 choose(0);

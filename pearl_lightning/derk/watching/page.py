@@ -108,8 +108,9 @@ def _episode(record: MatchRecord) -> dict[str, Any]:
         ],
         "returns": _numbers(record.returns, 3),
         "kills": _numbers(record.kills),
-        "zMean": _numbers(record.z_mean, 3),
-        "zStd": _numbers(record.z_std, 3),
+        "beliefSteps": _numbers(record.belief_steps),
+        "zMean": [_numbers(mean, 3) for mean in record.z_mean],
+        "zStd": [_numbers(std, 3) for std in record.z_std],
     }
 
 

@@ -16,7 +16,6 @@ from pearl_lightning.derk.interface import AGENTS, BOUNTY_KEYS, SIDES
 from pearl_lightning.derk.tasks import DerkTask, DerkTasks
 from pearl_lightning.experience.player import MetaAgent, Player
 from pearl_lightning.experience.rollout import play_episode
-from pearl_lightning.inference.belief import Belief
 
 MEMBERS_PER_SIDE = 1 + AGENTS
 """One statue and its Derklings."""
@@ -48,8 +47,9 @@ class MatchRecord:
         shot_targets: Target member of each shot, or -1 if the shot is not flying, ``[frame, shot]``.
         actions: Actions ``[step, side, agent, 5]``.
         rewards: Reward from each bounty ``[step, side, agent, bounty]``, in the order of ``BOUNTY_KEYS``.
-        z_mean: Mean of the belief from which z was drawn for the learner's team ``[latent]``.
-        z_std: Standard deviation of that belief ``[latent]``.
+        belief_steps: Steps before which the learner's team had a new belief ``[moment]``; the first is 0.
+        z_mean: Mean of the belief from then on ``[moment, latent]``.
+        z_std: Standard deviation of that belief ``[moment, latent]``.
         own_side: Side of the learner's team: 0 is home, 1 is away.
     """
 
@@ -58,6 +58,7 @@ class MatchRecord:
     shot_targets: np.ndarray
     actions: np.ndarray
     rewards: np.ndarray
+    belief_steps: np.ndarray
     z_mean: np.ndarray
     z_std: np.ndarray
     own_side: int
@@ -78,29 +79,34 @@ class MatchCamera:
     """A spectator (``DerkEnv.spectator``) that records one arena of the simulator.
 
     Args:
+        player: Player of the learner's team, whose beliefs are recorded.
         arena: Index of the arena.
     """
 
-    def __init__(self, arena: int = 0) -> None:
-        self.arena = arena
+    def __init__(self, player: Player, arena: int = 0) -> None:
+        self.player, self.arena = player, arena
         self.task: DerkTask | None = None
         self.frames: list[dict[str, Tensor]] = []
         self.actions: list[Tensor] = []
+        self.beliefs: dict[int, tuple[Tensor, Tensor]] = {}
 
     def begin(self, backend: DerkBackend, tasks: Sequence[DerkTask]) -> None:
         if not hasattr(backend, "bounty_events"):
             raise ValueError("only matches of the simulator can be recorded; set backend to simulator")
         self.task, self.frames, self.actions = tasks[self.arena], [self._frame(backend)], []
+        self.beliefs = {}
 
     def step(self, backend: DerkBackend, action: Tensor) -> None:
+        step, every = len(self.actions), self.player.agent.observe_every
+        if step == 0 or (every is not None and step % every == 0):  # updated just before this action
+            self.beliefs[step] = self._belief()
         self.frames.append(self._frame(backend))
         self.actions.append(action[:, self.arena].cpu())
 
-    def record(self, posterior: tuple[Tensor, Tensor], own_side: int) -> MatchRecord:
+    def record(self, own_side: int) -> MatchRecord:
         """Return the record of the episode that has ended.
 
         Args:
-            posterior: Mean and standard deviation ``[latent]`` of the belief before the episode.
             own_side: Side of the learner's team: 0 is home, 1 is away.
         """
         assert self.task is not None
@@ -112,16 +118,23 @@ class MatchCamera:
         gained = np.diff(gold[:, agents], axis=0).reshape(-1, SIDES, AGENTS)
         # The part of the reward that the weights do not explain comes from team spirit or from time scaling.
         paid[..., BOUNTY_KEYS.index("teamSpirit")] = gained - paid.sum(axis=-1)
+        means, stds = (torch.stack(values).numpy() for values in zip(*self.beliefs.values(), strict=True))
         return MatchRecord(
             task=self.task,
             shot_targets=frames.pop("shot_targets"),
             states=frames,
             actions=torch.stack(self.actions).numpy(),
             rewards=paid,
-            z_mean=posterior[0].numpy(),
-            z_std=posterior[1].numpy(),
+            belief_steps=np.array(list(self.beliefs)),
+            z_mean=means,
+            z_std=stds,
             own_side=own_side,
         )
+
+    def _belief(self) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation ``[latent]``; without numbers if the belief is not a Gaussian."""
+        mean, std = self.player.belief.posterior() or (torch.empty(self.arena + 1, 0), torch.empty(self.arena + 1, 0))
+        return mean[self.arena].cpu(), std[self.arena].cpu()
 
     def _frame(self, backend: Any) -> dict[str, Tensor]:
         state = backend.state()
@@ -167,26 +180,19 @@ def record_adaptation(
         raise ValueError("env must use the simulator with count_events: true")
     if episodes < 1:
         raise ValueError(f"episodes must be at least 1, got {episodes}")
-    camera = MatchCamera()
+    generator = torch.Generator().manual_seed(seed)
+    player = Player(agent, env.arenas, deterministic=deterministic, generator=generator)
+    camera = MatchCamera(player)
     saved_tasks, saved_state, records = env.next_tasks, env.random_state(), []
     try:
         env.set_seed(seed)
         env.set_tasks(torch.full((env.arenas,), task))
         env.spectator = camera
-        generator = torch.Generator().manual_seed(seed)
-        player = Player(agent, env.arenas, deterministic=deterministic, generator=generator)
         for _ in range(episodes):
-            before = _first(player.belief)
             play_episode(env, player)
-            records.append(camera.record(before, ("home", "away").index(env.side)))
+            records.append(camera.record(("home", "away").index(env.side)))
     finally:
         env.spectator = None
         env.load_random_state(saved_state)
         env.set_tasks(saved_tasks)
     return records
-
-
-def _first(belief: Belief) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation ``[latent]`` in the first arena; without numbers if the belief is not a Gaussian."""
-    mean, std = belief.posterior() or (torch.empty(1, 0), torch.empty(1, 0))
-    return mean[0].cpu(), std[0].cpu()
