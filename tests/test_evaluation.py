@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -303,8 +304,8 @@ COLUMNS = ["episode", "return_mean", "return_iqm", "return_low", "return_high", 
 def test_a_file_keeps_the_layout_that_earlier_versions_wrote() -> None:
     played = result(kinds=("gang", "sniper"), statistics={"kills": np.ones((2, 3, 2))}, trace=trace(0, 1))
     entry = played.table().to_json()
-    names = ["tasks", "matches_per_task", "env_steps", "episodes", "gain", "win_gain", "settled_after", "kinds"]
-    assert list(entry) == names
+    names = ["tasks", "matches_per_task", "env_steps", "episodes", "gain", "win_gain", "settled_after", "entropy"]
+    assert list(entry) == [*names, "kinds"]
     assert [list(row) for row in entry["episodes"]] == [[*COLUMNS, "win_low", "win_high", "kills"]] * 2
     assert list(entry["gain"]) == list(entry["win_gain"]) == ["mean", "low", "high"]
     assert [list(row) for row in entry["kinds"]["gang"]] == [["return_mean", "win_rate"]] * 2
@@ -468,6 +469,21 @@ def test_entropy_is_that_of_the_posteriors() -> None:
     way = trace(0, 1, 2)
     expected = torch.distributions.Normal(torch.tensor(way.mean), torch.tensor(way.std)).entropy().sum(dim=-1)
     np.testing.assert_allclose(way.entropy(), expected.numpy())
+
+
+def test_the_curve_of_the_entropy_goes_through_the_quantiles_and_is_kept_in_files() -> None:
+    std = np.exp(np.linspace(0.0, 1.0, 11))[:, None, None].repeat(3, axis=1)  # eleven matches, three points, one latent
+    way = BeliefTrace(np.array([0, 7, 9]), np.zeros_like(std), std)
+    curve = way.entropy_curve()
+    of_unit = 0.5 * math.log(2 * math.pi * math.e)
+    assert curve.transitions == (0, 7, 9)
+    for quantile, values in ((0.1, curve.low), (0.5, curve.median), (0.9, curve.high)):
+        np.testing.assert_allclose(values, [quantile + of_unit] * 3)
+    table = result(z_mean=np.zeros((2, 3, 2, 1)), z_std=np.ones((2, 3, 2, 1)), trace=way).table()
+    assert table.entropy == curve
+    restored = AdaptationTable.from_json(json.loads(json.dumps(table.to_json())))
+    assert restored.entropy == curve
+    assert result().table().entropy is None
 
 
 @pytest.mark.parametrize(

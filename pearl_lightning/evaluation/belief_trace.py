@@ -3,9 +3,37 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
+
+
+@dataclass(frozen=True, kw_only=True)
+class EntropyCurve:
+    """Entropy of the posterior in nats by number of transitions read, over the matches of an evaluation.
+
+    Args:
+        transitions: Number of transitions read at each point; 0 at the first one.
+        low: Quantile 0.1 over the matches at each point.
+        median: Median at each point.
+        high: Quantile 0.9 at each point.
+    """
+
+    transitions: tuple[int, ...]
+    low: tuple[float, ...]
+    median: tuple[float, ...]
+    high: tuple[float, ...]
+
+    def to_json(self) -> dict[str, list[Any]]:
+        """Return the curve as lists of numbers, for files and checkpoints."""
+        return {each.name: list(getattr(self, each.name)) for each in fields(self)}
+
+    @classmethod
+    def from_json(cls, entry: Mapping[str, Sequence[Any]]) -> EntropyCurve:
+        """Restore a curve from the result of ``to_json``."""
+        return cls(**{each.name: tuple(entry[each.name]) for each in fields(cls)})
 
 
 @dataclass(frozen=True)
@@ -25,6 +53,12 @@ class BeliefTrace:
     def entropy(self) -> np.ndarray:
         """Entropy of the posterior in nats, ``[match, point]``."""
         return (np.log(self.std) + 0.5 * math.log(2 * math.pi * math.e)).sum(axis=-1)
+
+    def entropy_curve(self) -> EntropyCurve:
+        """Quantiles of the entropy over all matches."""
+        low, median, high = np.quantile(self.entropy(), [0.1, 0.5, 0.9], axis=0).tolist()
+        transitions = tuple(self.transitions.tolist())
+        return EntropyCurve(transitions=transitions, low=tuple(low), median=tuple(median), high=tuple(high))
 
     def distance(self) -> np.ndarray:
         """Distance of the mean from the last mean, divided by that of the prior's mean, ``[match, point]``."""

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from pearl_lightning.evaluation.belief_trace import BeliefTrace
+from pearl_lightning.evaluation.belief_trace import BeliefTrace, EntropyCurve
 from pearl_lightning.evaluation.rows import EpisodeRow, KindRow
 from pearl_lightning.evaluation.statistics import Interval, interquartile_mean, paired_gain, stratified_bootstrap
 
@@ -32,6 +32,8 @@ class AdaptationTable:
         win_gain: Gain of the win rate; ``None`` if the environment has no winner.
         success_gain: Gain of the success rate; ``None`` if the environment reports no success.
         settled_after: Result of ``BeliefTrace.settled``; ``None`` for an agent without a latent.
+        entropy: Entropy of the posterior by number of transitions read; ``None`` for an agent without a latent. Every
+            episode has the same number of points.
         kinds: Rows of each kind of task, one per episode index; empty if all tasks are of one kind.
         protocol: Protocol of the evaluation.
     """
@@ -44,6 +46,7 @@ class AdaptationTable:
     win_gain: Interval | None = None
     success_gain: Interval | None = None
     settled_after: float | None = None
+    entropy: EntropyCurve | None = None
     kinds: Mapping[str, tuple[KindRow, ...]] = field(default_factory=dict)
     protocol: str = "adaptive"
 
@@ -56,6 +59,8 @@ class AdaptationTable:
                 entry[name] = gain.to_json()
         if self.settled_after is not None:
             entry["settled_after"] = self.settled_after
+        if self.entropy is not None:
+            entry["entropy"] = self.entropy.to_json()
         if self.kinds:
             entry["kinds"] = {kind: [row.to_json() for row in rows] for kind, rows in self.kinds.items()}
         if self.protocol != "adaptive":  # files of earlier versions have no protocol
@@ -80,6 +85,7 @@ class AdaptationTable:
             win_gain=Interval.from_json(entry["win_gain"]) if "win_gain" in entry else None,
             success_gain=Interval.from_json(entry["success_gain"]) if "success_gain" in entry else None,
             settled_after=entry.get("settled_after"),
+            entropy=EntropyCurve.from_json(entry["entropy"]) if "entropy" in entry else None,
             kinds={kind: tuple(KindRow.from_json(row) for row in rows) for kind, rows in kinds.items()},
             protocol=entry.get("protocol", "adaptive"),
         )
@@ -164,6 +170,7 @@ class AdaptationResult:
             win_gain=gains.get("win"),
             success_gain=gains.get("success"),
             settled_after=None if self.trace is None else self.trace.settled(),
+            entropy=None if self.trace is None else self.trace.entropy_curve(),
             kinds=self.by_kind(),
             protocol=self.protocol,
         )

@@ -6,7 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from markupsafe import Markup
+
 from pearl_lightning.evaluation.result import AdaptationTable, EpisodeRow
+from pearl_lightning.report.charts import Line, line_chart
 from pearl_lightning.report.records import RunRecord
 
 PARTS = {
@@ -34,6 +37,29 @@ class Evaluated:
     title: str
     table: AdaptationTable
     options: Mapping[str, Any] = field(default_factory=dict)
+
+    def belief_chart(self, colour: int) -> Markup | None:
+        """Draw the posterior's entropy over the episodes; None for an agent without a latent.
+
+        Args:
+            colour: Index of the run, which selects the colour.
+        """
+        if (curve := self.table.entropy) is None:
+            return None
+        line = Line(
+            label="median of the matches",
+            colour=colour,
+            dash=0,
+            points=list(zip(curve.transitions, curve.median, strict=True)),
+            band=list(zip(curve.transitions, curve.low, curve.high, strict=True)),
+        )
+        return line_chart([line], title="Entropy of the belief over transitions read", x_label="transitions read")
+
+    @property
+    def first_episode_ends(self) -> int:
+        """Number of transitions read when the first episode ends, if there is a belief."""
+        transitions = () if self.table.entropy is None else self.table.entropy.transitions
+        return transitions[(len(transitions) - 1) // len(self.table.episodes)] if transitions else 0
 
     @property
     def others(self) -> list[str]:

@@ -47,6 +47,22 @@ def test_the_numbers_under_a_curve_are_those_of_the_metrics(folder: Path) -> Non
     assert table.numbers() == [0, 0, -20.25, -18.75, 10, 480, -16.5, -10.375, 30, 480, -15.0625, -7.5625]
 
 
+def test_the_belief_over_the_episodes_is_drawn_where_there_is_one(tmp_path: Path) -> None:
+    entropy = {"transitions": [0, 30, 60, 90, 120], "low": [2.5, 1, 0, 0, 0]}
+    entropy |= {"median": [2.5, 1.5, 0.5, 0.25, 0.25], "high": [2.5, 2, 1, 0.5, 0.5]}
+    table = adaptation_table([-9.0, -4.5]) | {"entropy": entropy}
+    runs = [tmp_path / name for name in ("knowing", "ignorant")]
+    for run, found in zip(runs, (table, adaptation_table([-9.0, -4.5])), strict=True):
+        write_run(run, history=[{"update": 3, "env_steps": 9, "table": found}])
+    with_belief, without = page_of(*runs).all("section", class_="evaluation")
+    assert not without.all("svg")
+    [chart] = with_belief.all("svg")
+    marks = [title.text() for title in chart.all("title")]
+    assert [mark.rpartition(": ")[2] for mark in marks] == ["2.5", "1.5", "0.5", "0.25", "0.25"]
+    assert len(chart.all("polygon")) == 1
+    assert "The first episode ends after 60 transitions." in with_belief.text()
+
+
 def test_a_legend_tells_the_last_value_of_every_curve(folder: Path) -> None:
     page = page_of(folder)
     assert sorted(section(page, "evaluation/return").one("ul", class_="legend").numbers()) == [-15.0625, -7.5625]
