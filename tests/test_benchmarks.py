@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +13,26 @@ import pytest
 import torch
 import yaml
 
-from benchmarks import collection, curves, environments, locomotion, parameters, point_robot, update, within_episode
+from benchmarks import (
+    collection,
+    curves,
+    environments,
+    locomotion,
+    parameters,
+    point_robot,
+    update,
+    update_ratio,
+    within_episode,
+)
 from benchmarks.ablations import ABLATIONS, PLACES
 from benchmarks.families import OTHERS, budget, check_budget
 from benchmarks.family_measures import at_equal_seconds, pool_seeds
+from benchmarks.pages import update_ratio as ratio_pages
 from benchmarks.pages import within_episode as within_pages
 from benchmarks.runs import Run, train_all
 from pearl_lightning.cli import main
 from pearl_lightning.commands.configs import ready_made
+from pearl_lightning.envs.point_robot import GoalTasks, PointRobot
 from pearl_lightning.evaluation import AdaptationResult, Evaluation, write_history
 
 pytestmark = [pytest.mark.no_cover, pytest.mark.slow]
@@ -270,6 +283,43 @@ def test_each_agent_that_adapts_within_the_episode_is_trained_on_its_families(
     assert wanted["within_cheetah_vel-seed3"].configs == ["locomotion", "mujoco/cheetah_vel"]
     assert list(wanted["within_cheetah_vel-seed3"].options) == ["--threads", "1", "--model.belief.observe_every", "20"]
     assert wanted["rl2_point_robot_dense-seed3"].configs == ["point_robot", "baselines/rl2"]
+
+
+def test_a_ratio_of_updates_to_steps_is_that_of_the_runs_collections(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted: dict[tuple[str, int], Run] = {}
+    monkeypatch.setattr("benchmarks.update_ratio.train_all", lambda runs, *_: wanted.update(runs))
+    monkeypatch.setattr("benchmarks.update_ratio.write_curve", lambda *_: None)
+    update_ratio.main(["--seeds", "5", "--runs_dir", str(tmp_path)])
+    config = yaml.safe_load(ready_made()["point_robot"].read_text(encoding="utf-8"))
+    config["collector"] |= yaml.safe_load(ready_made()["few_steps"].read_text(encoding="utf-8"))["collector"]
+    episodes = [config["collector"][f"{kind}_episodes"] for kind in ("prior", "posterior", "rl")]
+    steps = config["collector"]["tasks_per_iteration"] * sum(episodes) * PointRobot(arenas=1, tasks=GoalTasks()).horizon
+    for (ratio, seed), run in wanted.items():
+        assert (run.seed, run.configs) == (seed, ["point_robot", "few_steps"])
+        options = dict(zip(run.options[::2], run.options[1::2], strict=True))
+        assert int(options["--collector.every_n_updates"]) / steps == pytest.approx(float(Fraction(ratio)))
+        assert options["--trainer.val_check_interval"] == options["--collector.every_n_updates"]
+    few = wanted["1/4", 5].options
+    assert few[few.index("--collector.every_n_updates") + 1] == str(config["collector"]["every_n_updates"])
+
+
+def test_the_first_evaluation_with_a_return_says_what_it_took(tmp_path: Path) -> None:
+    assert ratio_pages.finding(tmp_path) == ["No ratio has been run yet."]
+    head = "env_steps,updates,seconds,return_0,return_1,return_2,protocol\n"
+    slow = ["0,0,0,-20,-20,-20", "100,5,60,-18,-9,-9", "200,10,120,-18,-8.5,-8"]
+    fast = ["0,0,0,-20,-20,-20", "100,50,600,-18,-7.9,-7", "200,90,999,-18,-8.1,-7"]
+    for every, rows in ((100, slow), (2000, fast)):
+        lines = "".join(f"{row},adaptive\n" for row in rows)
+        (tmp_path / f"update_ratio_{every}-seed0.csv").write_text(head + lines, encoding="utf-8")
+    assert ratio_pages.finding(tmp_path) == [
+        "To a return of -8 in the second episode, the dense point robot needs this number of environment steps: "
+        "more than 200 with 1/80 updates per step, 100 with 1/4 updates per step."
+    ]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in ratio_pages.returns(tmp_path)[2:]]
+    assert [row[:5] for row in rows] == [["1/80", "0", "–", "–", "-18.0"], ["1/4", "0", "100", "600", "-18.0"]]
+    assert [row[-3:] for row in rows] == [["10", "200", "120"], ["90", "200", "999"]]
 
 
 def write_returns(path: Path, *returns: float) -> None:

@@ -15,6 +15,7 @@ from benchmarks.pages import (
     point_robot,
     speed,
     tables,
+    update_ratio,
     within_episode,
 )
 from benchmarks.pages.blocks import Builder
@@ -45,6 +46,8 @@ BUILDERS: Mapping[str, Builder] = {
     "gymnasium-commands": gymnasium.commands,
     "within_episode-finding": within_episode.finding,
     "within_episode-returns": within_episode.returns,
+    "update_ratio-finding": update_ratio.finding,
+    "update_ratio-returns": update_ratio.returns,
     "speed-finding": speed.finding,
     "speed-machine": speed.machine,
     "speed-collection": speed.collection,
@@ -87,5 +90,6 @@ FIGURES: Mapping[str, Plot] = {
     "results/mujoco.png": mujoco.plot,
     "results/gymnasium.png": gymnasium.plot,
     "results/within_episode.png": within_episode.plot,
+    "results/update_ratio.png": update_ratio.plot,
     "results/speed.png": speed.plot,
 }

@@ -35,6 +35,7 @@ CONFIGS = {
     "derk_game": ["derk", "derk_game"],
     "ray": ["derk", "derk_game", "ray"],
     "reference": ["point_robot", "reference"],
+    "few_steps": ["point_robot", "few_steps"],
     "ddp": ["point_robot", "ddp"],
     "self_play": ["derk", "self_play"],
     "locomotion": ["locomotion"],

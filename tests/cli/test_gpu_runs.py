@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -15,21 +16,38 @@ pytestmark = [pytest.mark.gpu, pytest.mark.slow]
 
 
 def fit(
-    config: Path, folder: Path, name: str, updates: int, accelerator: str, resumed: bool = False
+    config: Path,
+    folder: Path,
+    name: str,
+    updates: int,
+    accelerator: str,
+    resumed: bool = False,
+    settings: Sequence[str] = (),
 ) -> dict[str, Tensor]:
     options = ["--runs_dir", str(folder), "--name", name, "--trainer.max_steps", str(updates)]
-    options += ["--trainer.accelerator", accelerator, "--trainer.devices", "1", "--data.replay_device", "auto"]
+    options += [
+        "--trainer.accelerator",
+        accelerator,
+        "--trainer.devices",
+        "1",
+        "--data.replay_device",
+        "auto",
+        *settings,
+    ]
     options += ["--ckpt_path", str(folder / name)] if resumed else []
     assert main(["fit", "--config", str(config), *options]) == 0
     state: dict[str, Tensor] = load_checkpoint(folder / name / "checkpoints" / "last.ckpt")["state_dict"]
     return state
 
 
+@pytest.mark.parametrize("settings", [[], ["--model.belief.observe_every", "6"], ["--trainer.precision", "bf16-mixed"]])
 @pytest.mark.parametrize("half", [6, 9])
-def test_a_resumed_run_equals_one_that_was_not_stopped(half: int, tiny_config: Path, tmp_path: Path) -> None:
-    whole = fit(tiny_config, tmp_path, "whole", 12, "gpu")
-    fit(tiny_config, tmp_path, "parts", half, "gpu")
-    resumed = fit(tiny_config, tmp_path, "parts", 12, "gpu", resumed=True)
+def test_a_resumed_run_equals_one_that_was_not_stopped(
+    half: int, settings: list[str], tiny_config: Path, tmp_path: Path
+) -> None:
+    whole = fit(tiny_config, tmp_path, "whole", 12, "gpu", settings=settings)
+    fit(tiny_config, tmp_path, "parts", half, "gpu", settings=settings)
+    resumed = fit(tiny_config, tmp_path, "parts", 12, "gpu", resumed=True, settings=settings)
     for name, value in whole.items():
         torch.testing.assert_close(resumed[name], value, rtol=1e-3, atol=1e-4, msg=name)
 

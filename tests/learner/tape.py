@@ -45,7 +45,8 @@ class Tape(TorchDispatchMode):
             tensor.detach().copy_(content)
 
     def replay(self) -> None:
-        with torch.no_grad(), torch._C._AutoDispatchBelowAutograd():
+        # below autograd and autocast, whose operations were recorded
+        with torch.no_grad(), torch._C._AutoDispatchBelowAutograd(), torch.autocast("cpu", enabled=False):
             for operation, arguments, named, result in self.operations:
                 again = operation(*arguments, **named)
                 for old, new in zip(tensors(result), tensors(again), strict=True):

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from functools import partial
 from operator import itemgetter
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import tape
@@ -67,8 +67,15 @@ def batches(space: str, updates: int = UPDATES) -> list[TensorDict]:
     return [batch.set("descriptor", batch["transitions", "reward"][:, :2, 0]) for batch in made]
 
 
-def fit(pearl: PEARL, given: Sequence[TensorDict], *callbacks: Callback, accelerator: str = "cpu") -> Trainer:
+def fit(
+    pearl: PEARL,
+    given: Sequence[TensorDict],
+    *callbacks: Callback,
+    accelerator: str = "cpu",
+    precision: Literal["32-true", "bf16-mixed"] = "32-true",
+) -> Trainer:
     trainer = Trainer(
+        precision=precision,
         max_steps=len(given),
         accelerator=accelerator,
         devices=1,
@@ -126,12 +133,37 @@ def test_recorded_updates_give_the_same_bits(
     require_equal(recorded, ordinary)
 
 
-def test_a_changed_learning_rate_is_recorded_anew(imitated: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    class Schedule(Callback):
-        def on_train_batch_start(self, trainer: Trainer, *_: Any) -> None:
-            for optimizer in trainer.optimizers:
-                optimizer.param_groups[0]["lr"] = 1e-2 if trainer.global_step < UPDATES else 1e-3
+class Schedule(Callback):
+    """Lowers the learning rate after ``UPDATES`` updates."""
 
+    def on_train_batch_start(self, trainer: Trainer, *_: Any) -> None:
+        for optimizer in trainer.optimizers:
+            optimizer.param_groups[0]["lr"] = 1e-2 if trainer.global_step < UPDATES else 1e-3
+
+
+def test_a_second_fit_records_its_updates_anew(imitated: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    recorded, ordinary = pair("MeanEncoder", "modern", "hybrid")
+    for _ in range(2):
+        fit(recorded, batches("hybrid"))
+    assert len(imitated) == 4
+    monkeypatch.setattr(OffPolicyAgent, "is_on_gpu", False)
+    for _ in range(2):
+        fit(ordinary, batches("hybrid"))
+    require_equal(recorded, ordinary)
+
+
+def test_recorded_updates_in_mixed_precision_give_the_same_bits(
+    imitated: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorded, ordinary = pair("AttentionEncoder", "modern", "hybrid")
+    fit(recorded, batches("hybrid"), precision="bf16-mixed")
+    assert len(imitated) == 2
+    monkeypatch.setattr(OffPolicyAgent, "is_on_gpu", False)
+    fit(ordinary, batches("hybrid"), precision="bf16-mixed")
+    require_equal(recorded, ordinary)
+
+
+def test_a_changed_learning_rate_is_recorded_anew(imitated: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
     recorded, ordinary = pair("MeanEncoder", "modern", "hybrid")
     fit(recorded, batches("hybrid", 2 * UPDATES), Schedule())
     assert len(imitated) == 4
@@ -348,6 +380,26 @@ def test_on_a_gpu_recorded_updates_equal_ordinary_ones(name: str, preset: str, s
         assert all(graphed) == (pearl is recorded)
     for ours, theirs in zip(recorded.state_dict().values(), ordinary.state_dict().values(), strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("case", ["bf16", "a changed learning rate", "a second fit"])
+def test_on_a_gpu_recorded_updates_equal_ordinary_ones_also_with(case: str) -> None:
+    recorded, ordinary = (learner("MeanEncoder", "modern", "hybrid", cuda_graphs=graphs) for graphs in (True, False))
+    ordinary.load_state_dict(recorded.state_dict())
+    for pearl in (recorded, ordinary):
+        pearl.to("cuda").noise.manual_seed(5)
+        given = batches("hybrid", 2 * UPDATES)
+        if case == "bf16":
+            fit(pearl, given, accelerator="gpu", precision="bf16-mixed")
+        elif case == "a changed learning rate":
+            fit(pearl, given, Schedule(), accelerator="gpu")
+        else:
+            for part in (given[:UPDATES], given[UPDATES:]):
+                fit(pearl, part, accelerator="gpu")
+                pearl.to("cuda")
+    for ours, theirs in zip(recorded.state_dict().values(), ordinary.state_dict().values(), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-3 if case == "bf16" else 1e-4, atol=1e-4)
 
 
 @pytest.mark.gpu
