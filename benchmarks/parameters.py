@@ -26,6 +26,7 @@ from pearl_lightning.commands.config_files import FOLDER
 COMBINATIONS = (
     ("point_robot",),
     ("sparse_point_robot",),
+    ("point_robot", "few_steps"),
     ("point_robot", "reference"),
     ("point_robot", "baselines/context_free"),
     ("point_robot", "baselines/ppo"),
