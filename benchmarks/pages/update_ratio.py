@@ -86,5 +86,7 @@ def plot(data: Path) -> Figure:
         axes.grid(alpha=0.3)
     panels[0].set_ylabel("return after one episode")
     panels[1].set_xscale("symlog", linthresh=1)
+    panels[1].set_xlim(left=0)
+    panels[1].set_xticks([0, 1, 3, 10, 30], ["0", "1", "3", "10", "30"])
     panels[0].legend(fontsize=8)
     return figure
