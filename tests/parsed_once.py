@@ -16,7 +16,7 @@ from jsonargparse._typehints import sub_defaults
 
 PARSE = ArgumentParser.parse_object
 CONTEXT = [var for name, var in parser_context_vars.items() if name not in ("parent_parser", "defaults_cache")]
-"""Of the settings that jsonargparse passes beside arguments, those that decide how a class's are parsed."""
+"""Variables of jsonargparse, beside the arguments, on which the result depends."""
 parsed: dict[object, tuple[ArgumentParser, Namespace]] = {}
 """Result by parser, arguments and context. The parser is kept, so that no other one gets its id."""
 

@@ -1,4 +1,4 @@
-"""What makes the tests fast does not change what they see: settings are parsed, and written, as without it."""
+"""Settings are the same whether a class's settings are parsed once or every time, and saved with or without a check."""
 
 from __future__ import annotations
 

@@ -95,7 +95,8 @@ def test_a_run_is_the_same_under_an_ascii_locale(tiny_config: Path, tmp_path: Pa
     assert trained.returncode == 0, trained.stderr
     folder = tmp_path / "runs" / "größe"
     assert yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))["name"] == "größe"
-    assert main(["report", str(folder)]) == 0
+    reported = run("report", folder, cwd=tmp_path, environment=ASCII)
+    assert reported.returncode == 0, reported.stderr
     assert "größe" in (folder / "report.html").read_text(encoding="utf-8")
 
 

@@ -25,15 +25,8 @@ def fit(
     settings: Sequence[str] = (),
 ) -> dict[str, Tensor]:
     options = ["--runs_dir", str(folder), "--name", name, "--trainer.max_steps", str(updates)]
-    options += [
-        "--trainer.accelerator",
-        accelerator,
-        "--trainer.devices",
-        "1",
-        "--data.replay_device",
-        "auto",
-        *settings,
-    ]
+    options += ["--trainer.accelerator", accelerator, "--trainer.devices", "1", "--data.replay_device", "auto"]
+    options += settings
     options += ["--ckpt_path", str(folder / name)] if resumed else []
     assert main(["fit", "--config", str(config), *options]) == 0
     state: dict[str, Tensor] = load_checkpoint(folder / name / "checkpoints" / "last.ckpt")["state_dict"]
