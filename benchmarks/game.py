@@ -92,7 +92,7 @@ class BareGame:
         self.tasks = tasks
         self._loop = asyncio.new_event_loop()
         self._folder = Path(tempfile.mkdtemp(prefix="derk-"))
-        self._browser: subprocess.Popen[bytes] = start_browser(find_browser(), "llvmpipe", self._folder)
+        self._browser: subprocess.Popen[bytes] = start_browser(find_browser(), "llvmpipe", self._folder, pictures=True)
         self._page = GamePage(arenas=len(tasks), turbo=True, substeps=8)
         self._session: DerkSession | None = None
         self._sessions = 0

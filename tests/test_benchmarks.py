@@ -22,6 +22,7 @@ from benchmarks import (
     point_robot,
     update,
     update_ratio,
+    within_derk,
     within_episode,
 )
 from benchmarks.ablations import ABLATIONS, PLACES
@@ -29,6 +30,8 @@ from benchmarks.families import OTHERS, budget, check_budget
 from benchmarks.family_measures import at_equal_seconds, pool_seeds
 from benchmarks.pages import update_ratio as ratio_pages
 from benchmarks.pages import within_episode as within_pages
+from benchmarks.pages.tables import read_rows
+from benchmarks.pages.within_episode import AGENTS
 from benchmarks.runs import Run, train_all
 from pearl_lightning.cli import main
 from pearl_lightning.commands.configs import ready_made
@@ -285,6 +288,48 @@ def test_each_agent_that_adapts_within_the_episode_is_trained_on_its_families(
     assert wanted["rl2_point_robot_dense-seed3"].configs == ["point_robot", "baselines/rl2"]
 
 
+def test_an_agent_that_adapts_within_derks_episode_is_trained_played_and_gets_a_row_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted: dict[tuple[str, str, int], Run] = {}
+    monkeypatch.setattr(within_derk, "train_all", lambda runs, *_: wanted.update(runs))
+    returns = np.array([[[1.0, 2.0, 4.0], [3.0, 4.0, 5.0]]])
+    outcomes = np.sign(returns - 2.5)
+    z = np.zeros((1, 2, 3, 0))
+    played = AdaptationResult(tasks=(0,), returns=returns, outcomes=outcomes, z_mean=z, z_std=z, env_steps=6)
+    monkeypatch.setattr(within_derk, "play", lambda *_: played)
+    options = ["--families", "opponents", "--data", str(tmp_path), "--runs_dir", str(tmp_path)]
+
+    def rows(seed: str) -> list[dict[str, str]]:
+        folder = tmp_path / f"posterior_opponents-seed{seed}"
+        folder.mkdir()
+        (folder / "summary.json").write_text('{"env_steps": 600, "seconds": 71.6}', encoding="utf-8")
+        within_derk.main([*options, "--agents", "posterior", "--seeds", seed])
+        return read_rows(tmp_path / within_derk.FILE)
+
+    assert [row["seed"] for row in rows("1")] == ["1", "1"]  # two splits
+    found = rows("0")
+    assert [(row["seed"], row["test_tasks"]) for row in found] == [
+        (seed, split) for split in ("known_styles", "new_styles") for seed in ("0", "1")
+    ]
+    numbers = ["family", "agent", "matches", "return_0", "return_2", "won_0_percent", "won_2_percent", "seconds"]
+    assert [found[0][name] for name in numbers] == [
+        "opponents",
+        "posterior",
+        "2",
+        "2.00",
+        "4.50",
+        "50.0",
+        "100.0",
+        "72",
+    ]
+    run = wanted["posterior", "opponents", 0]
+    assert run.configs == ["derk", "families/opponents"]
+    given = dict(zip(run.options[::2], run.options[1::2], strict=True))
+    assert given["--model.belief.condition"] == "PosteriorCondition"
+    assert given["--model.belief.observe_every"] == "10"
+
+
 def test_a_ratio_of_updates_to_steps_is_that_of_the_runs_collections(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -344,6 +389,23 @@ def test_the_first_episodes_of_agents_that_update_their_beliefs_differently_are_
         ["PEARL, belief also updated within episodes", "0", "-12.0"],
         ["RL²", "0", "-15.0"],
     ]
+
+
+def test_derks_agents_are_compared_on_the_same_test_tasks(tmp_path: Path) -> None:
+    head = "return_0,return_1,return_2,won_0_percent,won_1_percent,won_2_percent"
+    usual = ["known styles,its own,0,10,12,13,70,80,90", "known styles,another task's,0,1,1,1,1,1,1"]
+    lines = [f"test_tasks,context,seed,{head}", *usual, "new styles,its own,0,2,2,2,2,2,2"]
+    (tmp_path / "opponents_seeds.csv").write_text("\n".join(lines), encoding="utf-8")
+    assert within_pages.derk(tmp_path) == []
+    within = ["opponents,known_styles,within,4,12,12.5,13,84.5,86,90", "opponents,new_styles,within,4,3,3,3,3,3,3"]
+    lines = [f"family,test_tasks,agent,seed,{head}", *within]
+    (tmp_path / "within_derk.csv").write_text("\n".join(lines), encoding="utf-8")
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in within_pages.derk(tmp_path)[2:]]
+    assert rows == [
+        ["Opponents, known styles", AGENTS["usual"], "0", "10", "12", "13", "70 %", "80 %", "90 %"],
+        ["Opponents, known styles", AGENTS["within"], "4", "12", "12.5", "13", "84.5 %", "86 %", "90 %"],
+    ]
+    assert within_pages.finding(tmp_path)[0].endswith("changes from 10.0 to 12.0 (Opponents, known styles).")
 
 
 def finished_run(folder: Path) -> Path:

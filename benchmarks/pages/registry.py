@@ -46,6 +46,7 @@ BUILDERS: Mapping[str, Builder] = {
     "gymnasium-commands": gymnasium.commands,
     "within_episode-finding": within_episode.finding,
     "within_episode-returns": within_episode.returns,
+    "within_episode-derk": within_episode.derk,
     "update_ratio-finding": update_ratio.finding,
     "update_ratio-returns": update_ratio.returns,
     "speed-finding": speed.finding,

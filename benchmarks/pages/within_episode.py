@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from benchmarks.curve_runs import read_curves
 from benchmarks.curves import Curve
-from benchmarks.pages.tables import number, table
+from benchmarks.pages.tables import cell, heading, number, read_rows, table
 
 FAMILIES = {
     "cheetah_vel": ("Half-Cheetah-Vel", "mujoco_cheetah_vel"),
@@ -18,9 +18,16 @@ FAMILIES = {
     "point_robot_sparse": ("point robot, sparse", "point_robot_sparse"),
 }
 """Title of each family, and start of the names of its usual runs' files."""
+DERK = {
+    "opponents": ("Opponents, known styles", "known_styles"),
+    "sentinels": ("Sentinels", "known_styles"),
+    "blind_loadouts": ("Blind loadouts", "test"),
+}
+"""Title of each of Derk's families, and the split of its test tasks that is shown."""
 AGENTS = {
     "usual": "PEARL, belief updated between episodes",
     "within": "PEARL, belief also updated within episodes",
+    "posterior": "the same, on mean and std of the belief",
     "rl2": "RL²",
 }
 """Description of each agent."""
@@ -37,9 +44,29 @@ def _runs(data: Path) -> dict[str, dict[str, Mapping[int, Curve]]]:
     return {family: agents for family, agents in found.items() if len(agents) > 1}
 
 
+def _derk_rows(data: Path) -> dict[str, dict[str, list[dict[str, str]]]]:
+    """Rows by family and agent, one per seed, of Derk's families with an agent that adapts within the episode."""
+    path = data / "within_derk.csv"
+    rows = read_rows(path) if path.is_file() else []
+    found: dict[str, dict[str, list[dict[str, str]]]] = {}
+    for family, (_, split) in DERK.items():
+        new = [row for row in rows if (row["family"], row["test_tasks"]) == (family, split)]
+        if new:
+            known = read_rows(data / f"{family}_seeds.csv")
+            title = split.replace("_", " ")
+            usual = [row for row in known if row["context"] == "its own" and row.get("test_tasks", title) == title]
+            agents = {agent: [row for row in new if row["agent"] == agent] for agent in AGENTS}
+            found[family] = {"usual": usual} | {agent: seeds for agent, seeds in agents.items() if seeds}
+    return found
+
+
 def finding(data: Path) -> list[str]:
     """Main result as one sentence."""
     texts = []
+    for family, agents in _derk_rows(data).items():
+        if "within" in agents:
+            usual, within = (mean(float(row["return_0"]) for row in agents[agent]) for agent in ("usual", "within"))
+            texts.append(f"{usual:.1f} to {within:.1f} ({DERK[family][0]})")
     for family, agents in _runs(data).items():
         if {"usual", "within"} <= agents.keys():
             usual, within = (
@@ -68,6 +95,19 @@ def returns(data: Path) -> list[str]:
     ]
     head = ["family", "agent", "seed", *(f"return after {e}" for e in range(EPISODES)), "environment steps", "seconds"]
     return table(head, rows)
+
+
+def derk(data: Path) -> list[str]:
+    """Table of Derk's families on their test tasks."""
+    columns = [f"return_{episode}" for episode in range(EPISODES)]
+    columns += [f"won_{episode}_percent" for episode in range(EPISODES)]
+    rows = [
+        [DERK[family][0], AGENTS[agent], row["seed"], *(cell(row, column) for column in columns)]
+        for family, agents in _derk_rows(data).items()
+        for agent, seeds in agents.items()
+        for row in seeds
+    ]
+    return table(["family", "agent", "seed", *map(heading, columns)], rows)
 
 
 def plot(data: Path) -> Figure:

@@ -18,14 +18,19 @@ TASK = DerkTask(home_loadouts=[["Pistol", None, None]] * 3, away_loadouts=[["Tal
 
 @pytest.mark.game
 def test_a_picture_of_every_step_shows_that_the_match_goes_on(start_game: StartGame) -> None:
-    game = start_game(arenas=1, turbo=False, pictures=True, start_timeout=240.0, step_timeout=120.0)
-    game.reset([TASK], seed=1)
+    game, unseen = (
+        start_game(arenas=1, turbo=False, pictures=pictures, start_timeout=240.0, step_timeout=120.0)
+        for pictures in (True, False)
+    )
+    for each in (game, unseen):
+        each.reset([TASK], seed=1)
     pictures = []
     walk = torch.zeros(2, 1, 3, 5)
     walk[..., 0] = 1.0
     for _ in range(4):
-        game.step(walk)
+        observation, _, _ = game.step(walk)
         pictures.append(game.picture())
+        assert torch.equal(unseen.step(walk)[0], observation)  # its window is smaller, which changes no match
     shown = [np.asarray(Image.open(io.BytesIO(picture)), dtype=float) for picture in pictures]
     assert shown[0].shape[0] > 200
     assert shown[0].std() > 10  # there is something to see

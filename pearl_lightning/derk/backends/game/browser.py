@@ -22,7 +22,6 @@ _PAGE_FLAGS = (
     "--no-sandbox",  # the sandbox needs rights that containers lack; the only page is a local file, without a network
     "--allow-file-access-from-files",
     "--disable-web-security",
-    "--window-size=1000,750",
     "--remote-debugging-port=0",
 )
 _QUIET_FLAGS = (
@@ -47,29 +46,42 @@ _QUIET_FLAGS = (
     "--disable-renderer-backgrounding",
     "--disable-hang-monitor",
 )
+PICTURE_WINDOW = (1000, 750)
+"""Width and height of the window in pixels, if someone looks at it; gym-derk's own."""
+SMALL_WINDOW = (200, 150)
+"""Size if nobody looks. The window is drawn on the CPU; the match does not depend on its size."""
 _LOG_NOISE = ("dbus/", "unexpected operator", "DevTools listening")  # in the log of every headless Chromium
 
 
-def browser_flags(renderer: Renderer, profile: Path) -> list[str]:
+def browser_flags(renderer: Renderer, profile: Path, window: tuple[int, int]) -> list[str]:
     """Command-line flags for an offline, headless browser that renders without a GPU."""
-    return [*_PAGE_FLAGS, *_RENDERER_FLAGS[renderer], *_QUIET_FLAGS, f"--user-data-dir={profile}"]
+    size = f"--window-size={window[0]},{window[1]}"
+    return [*_PAGE_FLAGS, size, *_RENDERER_FLAGS[renderer], *_QUIET_FLAGS, f"--user-data-dir={profile}"]
 
 
-def start_browser(executable: str, renderer: Renderer, folder: Path) -> subprocess.Popen[bytes]:
+def start_browser(
+    executable: str, renderer: Renderer, folder: Path, *, pictures: bool = False
+) -> subprocess.Popen[bytes]:
     """Start a browser that is killed when this process dies.
 
     Args:
         executable: Path of the browser.
         renderer: Software renderer.
         folder: Folder for the profile, the log and the browser's temporary files.
+        pictures: Whether someone looks at the window, which is large then.
     """
     scratch = folder / "tmp"
     scratch.mkdir()
     environment = os.environ | {"TMPDIR": str(scratch)}
+    if not pictures:
+        environment.setdefault(
+            "LP_NUM_THREADS", "1"
+        )  # llvmpipe's threads take longer to start than a small window to draw
     environment.pop("DBUS_SESSION_BUS_ADDRESS", None)
+    window = PICTURE_WINDOW if pictures else SMALL_WINDOW
     with (folder / "browser.log").open("wb") as log:
         return subprocess.Popen(
-            [executable, *browser_flags(renderer, folder / "profile"), "about:blank"],
+            [executable, *browser_flags(renderer, folder / "profile", window), "about:blank"],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

@@ -74,7 +74,8 @@ class Game:
 
     async def _start(self) -> dict[str, str]:
         await self.server.start()
-        self._browser = start_browser(self.settings["browser"], self.settings["renderer"], self.folder)
+        browser, renderer = self.settings["browser"], self.settings["renderer"]
+        self._browser = start_browser(browser, renderer, self.folder, pictures=self.settings["pictures"])
         await self.page.load(await devtools_address(self._browser, self.folder))
         self._gpu_processes = browser_processes(os.getsid(0), "gpu-process")
         return self.page.facts

@@ -1,0 +1,74 @@
+"""Agents that adapt within the episode in Derk's Gym: ``python -m benchmarks.within_derk``.
+
+It trains, where missing, PEARL with a belief that is updated every few steps, with ``pearl fit`` on the ready-made
+configs. Each agent plays the test tasks, as in ``benchmarks.families``. A row per run goes to ``within_derk.csv``;
+rows of other runs stay. ``python -m benchmarks.pages`` compares them with the agents of the pages of the families.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Sequence
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from benchmarks.curve_runs import make_parser, run_name
+from benchmarks.family_measures import EPISODES, FAMILIES, play
+from benchmarks.pages.tables import read_rows
+from benchmarks.runs import Run, train_all
+
+EVERY = {"opponents": 10, "sentinels": 10, "blind_loadouts": 5, "bounties": 10}
+"""Steps between two updates of the belief, of 150 steps of an episode, by family."""
+AGENTS: dict[str, list[str]] = {
+    "within": [],
+    "posterior": ["--model.belief.condition", "PosteriorCondition"],
+}
+"""Options of each agent besides ``observe_every``."""
+FILE = "within_derk.csv"
+KEY = ("family", "test_tasks", "agent", "seed")
+
+
+def make_run(agent: str, family: str, seed: int, extra: Sequence[str]) -> Run:
+    """Return the run of an agent."""
+    settings = ["--threads", "1", "--trainer.precision", "bf16-mixed"]
+    settings += ["--model.belief.observe_every", str(EVERY[family]), *AGENTS[agent], *extra]
+    return Run(run_name(f"{agent}_{family}", seed), ["derk", f"families/{family}"], seed, settings)
+
+
+def score(run: Path, split: str) -> dict[str, Any]:
+    """Play a split of the test tasks with the last checkpoint of a run; return the numbers of its row."""
+    result = play(run, split)
+    spent = json.loads((run / "summary.json").read_text(encoding="utf-8"))
+    numbers: dict[str, Any] = {"matches": result.returns[..., 0].size}
+    for episode in range(EPISODES):
+        numbers[f"return_{episode}"] = f"{result.returns[..., episode].mean():.2f}"
+    for episode in range(EPISODES):
+        numbers[f"won_{episode}_percent"] = f"{100 * result.hits()['win'][..., episode].mean():.1f}"
+    return numbers | {"env_steps": spent["env_steps"], "seconds": round(spent["seconds"])}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Train the missing runs, play the test tasks, and write the file."""
+    parser = make_parser(__doc__, EVERY)
+    parser.add_argument("--agents", nargs="+", choices=AGENTS, default=list(AGENTS), help="agents to train")
+    options, extra = parser.parse_known_args(arguments)
+    wanted = {key: make_run(*key, extra) for key in product(options.agents, options.families, options.seeds)}
+    if not options.no_train:
+        train_all(wanted, options.runs_dir, options.parallel)
+    path = options.data / FILE
+    rows = {tuple(row[name] for name in KEY): row for row in (read_rows(path) if path.is_file() else [])}
+    for (agent, family, seed), run in wanted.items():
+        if (options.runs_dir / run.name / "summary.json").is_file():  # written at the end of a run
+            for split in FAMILIES[family][1]:
+                key = (family, split, agent, str(seed))
+                rows[key] = dict(zip(KEY, key, strict=True)) | score(options.runs_dir / run.name, split)
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(next(iter(rows.values()))))
+        writer.writeheader()
+        writer.writerows(rows[key] for key in sorted(rows))
+
+
+if __name__ == "__main__":
+    main()
