@@ -1,8 +1,9 @@
 """Agents that adapt within the episode in Derk's Gym: ``python -m benchmarks.within_derk``.
 
-It trains, where missing, PEARL with a belief that is updated every few steps, with ``pearl fit`` on the ready-made
-configs. Each agent plays the test tasks, as in ``benchmarks.families``. A row per run goes to ``within_derk.csv``;
-rows of other runs stay. ``python -m benchmarks.pages`` compares them with the agents of the pages of the families.
+It trains, where missing, PEARL with a belief that is updated every few steps, and RL², with ``pearl fit`` on the
+ready-made configs. Each agent plays the test tasks, as in ``benchmarks.families``. A row per run and split goes to
+``within_derk.csv``; rows of other runs stay. ``python -m benchmarks.pages`` compares them with the agents of the pages
+of the families.
 """
 
 from __future__ import annotations
@@ -21,20 +22,28 @@ from benchmarks.runs import Run, train_all
 
 EVERY = {"opponents": 10, "sentinels": 10, "blind_loadouts": 5, "bounties": 10}
 """Steps between two updates of the belief, of 150 steps of an episode, by family."""
-AGENTS: dict[str, list[str]] = {
-    "within": [],
-    "posterior": ["--model.belief.condition", "PosteriorCondition"],
+PEARL = ["--trainer.precision", "bf16-mixed", "--model.belief.observe_every"]
+RL2_UPDATES = 640
+"""Updates of RL², 16 for 28,800 environment steps; about the time of PEARL, because each reads whole episodes."""
+AGENTS: dict[str, tuple[list[str], list[str]]] = {
+    "within": ([], []),
+    "posterior": ([], ["--model.belief.condition", "PosteriorCondition"]),
+    "rl2": (
+        ["baselines/rl2"],
+        ["--collector.init_args.tasks_per_iteration", "64", "--trainer.max_steps", str(RL2_UPDATES)],
+    ),
 }
-"""Options of each agent besides ``observe_every``."""
+"""Overlays and options of each agent."""
 FILE = "within_derk.csv"
 KEY = ("family", "test_tasks", "agent", "seed")
 
 
 def make_run(agent: str, family: str, seed: int, extra: Sequence[str]) -> Run:
     """Return the run of an agent."""
-    settings = ["--threads", "1", "--trainer.precision", "bf16-mixed"]
-    settings += ["--model.belief.observe_every", str(EVERY[family]), *AGENTS[agent], *extra]
-    return Run(run_name(f"{agent}_{family}", seed), ["derk", f"families/{family}"], seed, settings)
+    overlays, options = AGENTS[agent]
+    pearls = [] if agent == "rl2" else [*PEARL, str(EVERY[family])]
+    settings = ["--threads", "1", *pearls, *options, *extra]
+    return Run(run_name(f"{agent}_{family}", seed), ["derk", f"families/{family}", *overlays], seed, settings)
 
 
 def score(run: Path, split: str) -> dict[str, Any]:

@@ -328,6 +328,7 @@ def test_an_agent_that_adapts_within_derks_episode_is_trained_played_and_gets_a_
     given = dict(zip(run.options[::2], run.options[1::2], strict=True))
     assert given["--model.belief.condition"] == "PosteriorCondition"
     assert given["--model.belief.observe_every"] == "10"
+    assert within_derk.make_run("rl2", "opponents", 0, []).configs[-1] == "baselines/rl2"
 
 
 def test_a_ratio_of_updates_to_steps_is_that_of_the_runs_collections(
@@ -398,12 +399,12 @@ def test_derks_agents_are_compared_on_the_same_test_tasks(tmp_path: Path) -> Non
     (tmp_path / "opponents_seeds.csv").write_text("\n".join(lines), encoding="utf-8")
     assert within_pages.derk(tmp_path) == []
     within = ["opponents,known_styles,within,4,12,12.5,13,84.5,86,90", "opponents,new_styles,within,4,3,3,3,3,3,3"]
-    lines = [f"family,test_tasks,agent,seed,{head}", *within]
+    lines = [f"family,test_tasks,agent,seed,{head},env_steps,seconds", *(f"{row},3000,50" for row in within)]
     (tmp_path / "within_derk.csv").write_text("\n".join(lines), encoding="utf-8")
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in within_pages.derk(tmp_path)[2:]]
     assert rows == [
-        ["Opponents, known styles", AGENTS["usual"], "0", "10", "12", "13", "70 %", "80 %", "90 %"],
-        ["Opponents, known styles", AGENTS["within"], "4", "12", "12.5", "13", "84.5 %", "86 %", "90 %"],
+        ["Opponents, known styles", AGENTS["usual"], "0", "10", "12", "13", "70 %", "80 %", "90 %", "–", "–"],
+        ["Opponents, known styles", AGENTS["within"], "4", "12", "12.5", "13", "84.5 %", "86 %", "90 %", "3,000", "50"],
     ]
     assert within_pages.finding(tmp_path)[0].endswith("changes from 10.0 to 12.0 (Opponents, known styles).")
 

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from benchmarks.curve_runs import read_curves
 from benchmarks.curves import Curve
-from benchmarks.pages.tables import cell, heading, number, read_rows, table
+from benchmarks.pages.tables import UNKNOWN, cell, heading, number, read_rows, table
 
 FAMILIES = {
     "cheetah_vel": ("Half-Cheetah-Vel", "mujoco_cheetah_vel"),
@@ -102,12 +102,18 @@ def derk(data: Path) -> list[str]:
     columns = [f"return_{episode}" for episode in range(EPISODES)]
     columns += [f"won_{episode}_percent" for episode in range(EPISODES)]
     rows = [
-        [DERK[family][0], AGENTS[agent], row["seed"], *(cell(row, column) for column in columns)]
+        [
+            DERK[family][0],
+            AGENTS[agent],
+            row["seed"],
+            *(cell(row, column) for column in columns),
+            *(f"{int(row[name]):,}" if name in row else UNKNOWN for name in ("env_steps", "seconds")),
+        ]
         for family, agents in _derk_rows(data).items()
         for agent, seeds in agents.items()
         for row in seeds
     ]
-    return table(["family", "agent", "seed", *map(heading, columns)], rows)
+    return table(["family", "agent", "seed", *map(heading, columns), "environment steps", "seconds"], rows)
 
 
 def plot(data: Path) -> Figure:
