@@ -63,9 +63,9 @@ def _derk_rows(data: Path) -> dict[str, dict[str, list[dict[str, str]]]]:
 def finding(data: Path) -> list[str]:
     """Main result as one sentence."""
     texts = []
-    for family, agents in _derk_rows(data).items():
-        if "within" in agents:
-            usual, within = (mean(float(row["return_0"]) for row in agents[agent]) for agent in ("usual", "within"))
+    for family, rows in _derk_rows(data).items():
+        if "within" in rows:
+            usual, within = (mean(float(row["return_0"]) for row in rows[agent]) for agent in ("usual", "within"))
             texts.append(f"{usual:.1f} to {within:.1f} ({DERK[family][0]})")
     for family, agents in _runs(data).items():
         if {"usual", "within"} <= agents.keys():

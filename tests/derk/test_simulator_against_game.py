@@ -5,7 +5,7 @@ import torch
 from conftest import StartGame
 
 from benchmarks.derk_parity import compare, make_simulator, restart
-from benchmarks.derk_record import record
+from benchmarks.derk_record import TapedGame, play, write
 from benchmarks.derk_scenarios import scenarios
 from pearl_lightning.derk.recordings import Recording, read_recording
 
@@ -24,8 +24,9 @@ def played(start_game: StartGame, tmp_path_factory: pytest.TempPathFactory) -> R
     """A match of each scenario in the game, as far as it was played."""
     by_name = {scenario.name: scenario for scenario in scenarios()}
     path = tmp_path_factory.mktemp("played") / "played.npz"
-    game = start_game(arenas=len(PLAYED), start_timeout=240.0, step_timeout=120.0, read_state=True)
-    record(path, game, [by_name[name] for name in PLAYED], steps=STEPS, seed=SEED, turbo=True)
+    game = TapedGame(start_game(arenas=len(PLAYED), start_timeout=240.0, step_timeout=120.0, read_state=True))
+    play(game, [by_name[name] for name in PLAYED], steps=STEPS, seed=SEED)
+    write(path, game, PLAYED, seed=SEED, turbo=True)
     game.close()  # the other tests' games need the machine
     return read_recording(path)
 
