@@ -178,7 +178,7 @@ def backend_entry(tasks: Sequence[DerkTask], actions: Tensor) -> Iterator[tuple[
 @contextlib.contextmanager
 def environment_entry(family: LoadoutTasks, arenas: int, actions: Tensor) -> Iterator[tuple[Play, Callable[[], None]]]:
     """Entry for ``DerkEnv.step`` with random opponents."""
-    env = DerkEnv(arenas=arenas, tasks=family)
+    env = DerkEnv(arenas=arenas, tasks=family, backend="game")
 
     def play(number: int) -> None:
         env.step(TensorDict({"agents": {"action": actions[number % len(actions)][0]}}, batch_size=[arenas]))
