@@ -382,7 +382,7 @@ def test_the_first_episodes_of_agents_that_update_their_beliefs_differently_are_
     write_returns(tmp_path / "within_point_robot_dense-seed0.csv", -12, -8, -7)
     write_returns(tmp_path / "rl2_point_robot_dense-seed0.csv", -15, -14, -13)
     [sentence] = within_pages.finding(tmp_path)
-    assert sentence.endswith("the first episode changes from -17.0 to -12.0 (point robot, dense).")
+    assert sentence.endswith("the first episode's return changes from -17.0 to -12.0 (point robot, dense).")
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in within_pages.returns(tmp_path)[2:]]
     assert [row[1:4] for row in rows] == [
         ["PEARL, belief updated between episodes", "0", "-18.0"],

@@ -76,7 +76,7 @@ def finding(data: Path) -> list[str]:
     if not texts:
         return ["No agent that adapts within the episode has been run yet."]
     changes = ", ".join(texts)
-    return [f"If the belief is also updated within episodes, the return of the first episode changes from {changes}."]
+    return [f"If the belief is also updated within episodes, the first episode's return changes from {changes}."]
 
 
 def returns(data: Path) -> list[str]:
