@@ -6,10 +6,9 @@ BIN := .venv/bin
 
 install: .venv/.installed
 
-# Python compiles what is imported when it is imported. pip would compile everything, in as much time as it installs it.
 .venv/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --no-compile --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
 # About four minutes of meta-training in the simulator of Derk's Gym, then a table of adaptation, a curve and a match page.
