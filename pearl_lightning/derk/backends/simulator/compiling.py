@@ -68,8 +68,11 @@ class CompilationNotice:
     def _show(self) -> None:
         wait, written, due = PATIENCE, "", 0.0
         while not self._is_done.wait(wait):
-            wait, self._is_shown = min(1.0, PATIENCE), True
+            wait = min(1.0, PATIENCE)
             part, seconds = self._part, time.monotonic() - self._started
+            if not part:  # a busy machine may not have begun the first loop yet
+                continue
+            self._is_shown = True
             if sys.stderr.isatty() or part != written or seconds >= due:
                 written, due = part, seconds + LINE_EVERY
                 _write(f"compiling the simulator, once per installation: {part}, {seconds:.0f} s")
