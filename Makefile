@@ -60,6 +60,7 @@ results: install
 	$(BIN)/python -m benchmarks.ablations --precision bf16-mixed
 	$(BIN)/python -m benchmarks.locomotion --seeds $(SEEDS) --parallel 2
 	$(BIN)/python -m benchmarks.within_episode --seeds $(SEEDS) --parallel 2
+	$(BIN)/python -m benchmarks.within_derk --seeds $(SEEDS) --parallel 2
 	$(BIN)/python -m benchmarks.update_ratio --seeds $(SEEDS) --parallel 2
 	$(BIN)/python -m benchmarks.environments --json docs/results/data/environments.json
 	$(BIN)/python -m benchmarks.gymnasium_results --seeds $(SEEDS) --parallel 2

@@ -24,6 +24,7 @@ from torch import Tensor
 from benchmarks.derk_scenarios import Scenario, scenarios
 from pearl_lightning.agents.agent import load_agent
 from pearl_lightning.commands.environments import env_settings, make_tasks, one_workers
+from pearl_lightning.commands.environments import split as split_of
 from pearl_lightning.derk.backends.game import GameBackend
 from pearl_lightning.derk.backends.game.state import STATE_FIELDS
 from pearl_lightning.derk.backends.simulator.rules import MEMBERS
@@ -128,9 +129,13 @@ def play_run(game: TapedGame, run: Path, *, split: str, side: Literal["home", "a
     """Let the last checkpoint of a run play the first tasks of a split; return the names of the matches."""
     config = [run / "config.yaml"]
     tasks, settings = cast(DerkTasks, make_tasks(config)), one_workers(env_settings(config))["init_args"]
-    env = DerkEnv(arenas=game.arenas, tasks=tasks, backend=game, side=side, observe_time=settings["observe_time"])
+    observed = {name: settings[name] for name in ("observe_time", "observe_task")}
+    env = DerkEnv(arenas=game.arenas, tasks=tasks, backend=game, side=side, **observed)
+    played = split_of(env, split)
+    if len(played) < game.arenas:
+        raise ValueError(f"matches must be at most {len(played)}, the tasks of {split}, got {game.arenas}")
     agent = load_agent(run / "checkpoints" / "last.ckpt")
-    play_adapted(game, agent, env, tasks.splits[split][: game.arenas], seed)
+    play_adapted(game, agent, env, played[: game.arenas], seed)
     return [f"{run.name}, {side}, {split} {number}" for number in range(game.arenas)]
 
 
@@ -195,7 +200,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Play the scenarios and write the recording."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("directory", type=Path, help="folder for scripted.npz, or for a file with the run's name")
-    parser.add_argument("--steps", type=int, default=EPISODE_STEPS, help="number of steps to record")
+    parser.add_argument("--steps", type=int, default=EPISODE_STEPS, help="number of steps of the scenarios to record")
     parser.add_argument("--seed", type=int, default=0, help="seed of spawns and policies")
     parser.add_argument("--renderer", choices=("llvmpipe", "swiftshader"), default="llvmpipe")
     parser.add_argument("--turbo", action=argparse.BooleanOptionalAction, default=True, help="render once per step")
