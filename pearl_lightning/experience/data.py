@@ -128,7 +128,8 @@ class MetaBatchDataModule(EnvDataModule):
         transitions: Number of RL transitions per task.
         context_episodes: Smallest and largest number of whole context episodes per task. The number is drawn
             log-uniformly for each meta-batch, because the first episodes change a belief most. It is smaller as long as
-            any task with episodes has fewer. Long contexts help if a single episode rarely identifies the task.
+            any task with episodes has fewer. Long contexts help if a single episode rarely identifies the task. An
+            agent that observes within episodes gets one episode more, of which only the beginning is read.
         updates_per_epoch: Number of meta-batches in a Lightning epoch.
         episodes_per_task: Number of episodes that the replay keeps per task.
         recent_context: Number of a task's last context episodes that the encoder may read.
@@ -222,23 +223,29 @@ class MetaBatchDataModule(EnvDataModule):
     def sample(self) -> TensorDict:
         """Draw a meta-batch (see ``TaskReplay.sample``)."""
         smallest, largest = self.context_episodes
+        every = self._observe_every()
+        if every is not None:
+            largest += 1  # the last one is cut off: in play, a running episode follows as many whole ones
         uniform = float(torch.rand((), generator=self.replay.shape_generator))
         episodes = int(smallest * ((largest + 1) / smallest) ** uniform)  # floor of a log-uniform number
         update = self.trainer.global_step if self.trainer is not None else None
         batch, self.diagnostics = self.replay.sample(
-            self.meta_batch, self.transitions, episodes, update, self._beginning()
+            self.meta_batch, self.transitions, episodes, update, None if every is None else self._beginning(every)
         )
         return batch
 
-    def _beginning(self) -> int | None:
-        """Number of steps of the last context episode, for an agent that observes within episodes; None for all steps.
+    def _observe_every(self) -> int | None:
+        """Steps between updates of the agent's beliefs within an episode; None for an agent that has none."""
+        agent = None if self.trainer is None else self.trainer.lightning_module
+        every: int | None = getattr(agent, "observe_every", None)
+        return every
+
+    def _beginning(self, every: int) -> int:
+        """Number of steps of the last context episode, for an agent that observes within episodes.
 
         The number is a multiple of the agent's ``observe_every``, or the horizon, like the number of steps that beliefs
         have observed in play.
         """
-        every = getattr(self.trainer.lightning_module, "observe_every", None) if self.trainer is not None else None
-        if every is None:
-            return None
         updates = int(torch.randint(-(-self.env.horizon // every), (), generator=self.replay.shape_generator)) + 1
         return min(every * updates, self.env.horizon)
 

@@ -70,9 +70,9 @@ def test_meta_batches_have_the_sizes_asked_for_and_log_uniform_numbers_of_contex
 def test_the_last_context_episode_is_cut_off_where_an_agent_updates_its_belief(
     observe_every: int, lengths: list[int]
 ) -> None:
-    """After each of the updates that an episode has in play, equally often; all tasks alike."""
+    """After each of the updates that an episode has in play, equally often; all tasks alike. Whole ones come before."""
     assert HORIZON == 4
-    data, draws = ready(observe_every=observe_every), 300
+    data, draws = ready(observe_every=observe_every, context_episodes=(1, 2)), 300
     counts, episodes = torch.zeros(HORIZON + 1), torch.zeros(3)
     for _ in range(draws):
         batch = data.sample()
@@ -85,7 +85,8 @@ def test_the_last_context_episode_is_cut_off_where_an_agent_updates_its_belief(
     expected = torch.zeros(HORIZON + 1)
     expected[lengths] = 1 / len(lengths)
     assert ((counts / draws - expected).abs() <= 4 * (expected * (1 - expected) / draws).sqrt()).all()
-    assert (episodes > 0).all()  # none, one or two whole episodes come before
+    shares = torch.tensor([math.log((k + 1) / k) / math.log(4) for k in (1, 2, 3)])  # of none, one and two whole ones
+    assert ((episodes / draws - shares).abs() <= 4 * (shares * (1 - shares) / draws).sqrt()).all()
 
 
 def test_without_updates_in_mid_episode_the_stream_is_the_same_whoever_learns() -> None:
