@@ -190,6 +190,11 @@ class MetaBatchDataModule(EnvDataModule):
         return self.store
 
     def make_store(self, rank: int) -> TaskReplay:
+        if self._observe_every() is not None and self._most_context() > self.recent_context:
+            raise ValueError(
+                f"recent_context must be at least {self._most_context()} with belief.observe_every, for "
+                f"{self.context_episodes[1]} whole context episodes and the beginning of one, got {self.recent_context}"
+            )
         device = self._device_of_replay()
         return TaskReplay(
             tasks=len(self.env.tasks.train),
@@ -222,10 +227,8 @@ class MetaBatchDataModule(EnvDataModule):
 
     def sample(self) -> TensorDict:
         """Draw a meta-batch (see ``TaskReplay.sample``)."""
-        smallest, largest = self.context_episodes
         every = self._observe_every()
-        if every is not None:
-            largest += 1  # the last one is cut off: in play, a running episode follows as many whole ones
+        smallest, largest = self.context_episodes[0], self._most_context()
         uniform = float(torch.rand((), generator=self.replay.shape_generator))
         episodes = int(smallest * ((largest + 1) / smallest) ** uniform)  # floor of a log-uniform number
         update = self.trainer.global_step if self.trainer is not None else None
@@ -239,6 +242,10 @@ class MetaBatchDataModule(EnvDataModule):
         agent = None if self.trainer is None else self.trainer.lightning_module
         every: int | None = getattr(agent, "observe_every", None)
         return every
+
+    def _most_context(self) -> int:
+        """Largest number of context episodes. If the last one is cut off, as many whole ones precede it as in play."""
+        return self.context_episodes[1] + (self._observe_every() is not None)
 
     def _beginning(self, every: int) -> int:
         """Number of steps of the last context episode, for an agent that observes within episodes.

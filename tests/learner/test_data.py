@@ -89,6 +89,11 @@ def test_the_last_context_episode_is_cut_off_where_an_agent_updates_its_belief(
     assert ((episodes / draws - shares).abs() <= 4 * (shares * (1 - shares) / draws).sqrt()).all()
 
 
+def test_recent_context_that_cannot_hold_the_whole_episodes_and_the_running_one_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"recent_context must be at least 4 with belief.observe_every.*, got 3"):
+        ready(observe_every=2, context_episodes=(1, 3))
+
+
 def test_without_updates_in_mid_episode_the_stream_is_the_same_whoever_learns() -> None:
     agents = [ready(), ready()]
     agents[1].trainer.lightning_module = SimpleNamespace()  # an agent that knows nothing of beliefs
