@@ -18,6 +18,11 @@ from pearl_lightning.randomness import make_generator
 
 Data = TypeVar("Data", bound="EnvDataModule")
 ReplayDevice = Literal["cpu", "agent", "auto"]
+WHOLE_SHARE = 0.5
+"""Share of the meta-batches with whole context episodes only, for an agent that observes within episodes.
+
+What an agent does once it knows the task is hard to learn from short contexts alone.
+"""
 
 
 class Store(Protocol):
@@ -128,8 +133,8 @@ class MetaBatchDataModule(EnvDataModule):
         transitions: Number of RL transitions per task.
         context_episodes: Smallest and largest number of whole context episodes per task. The number is drawn
             log-uniformly for each meta-batch, because the first episodes change a belief most. It is smaller as long as
-            any task with episodes has fewer. Long contexts help if a single episode rarely identifies the task. An
-            agent that observes within episodes gets one episode more, of which only the beginning is read.
+            any task with episodes has fewer. Long contexts help if a single episode rarely identifies the task. For an
+            agent that observes within episodes, half of the meta-batches have the beginning of one more episode.
         updates_per_epoch: Number of meta-batches in a Lightning epoch.
         episodes_per_task: Number of episodes that the replay keeps per task.
         recent_context: Number of a task's last context episodes that the encoder may read.
@@ -190,10 +195,11 @@ class MetaBatchDataModule(EnvDataModule):
         return self.store
 
     def make_store(self, rank: int) -> TaskReplay:
-        if self._observe_every() is not None and self._most_context() > self.recent_context:
+        largest = self.context_episodes[1]
+        if self._observe_every() is not None and largest >= self.recent_context:
             raise ValueError(
-                f"recent_context must be at least {self._most_context()} with belief.observe_every, for "
-                f"{self.context_episodes[1]} whole context episodes and the beginning of one, got {self.recent_context}"
+                f"recent_context must be at least {largest + 1} with belief.observe_every, for {largest} whole context "
+                f"episodes and the beginning of one, got {self.recent_context}"
             )
         device = self._device_of_replay()
         return TaskReplay(
@@ -227,9 +233,12 @@ class MetaBatchDataModule(EnvDataModule):
 
     def sample(self) -> TensorDict:
         """Draw a meta-batch (see ``TaskReplay.sample``)."""
+        generator, (smallest, largest) = self.replay.shape_generator, self.context_episodes
         every = self._observe_every()
-        smallest, largest = self.context_episodes[0], self._most_context()
-        uniform = float(torch.rand((), generator=self.replay.shape_generator))
+        if every is not None and float(torch.rand((), generator=generator)) < WHOLE_SHARE:
+            every = None  # whole episodes only
+        largest += every is not None  # what is cut off follows as many whole episodes as in play
+        uniform = float(torch.rand((), generator=generator))
         episodes = int(smallest * ((largest + 1) / smallest) ** uniform)  # floor of a log-uniform number
         update = self.trainer.global_step if self.trainer is not None else None
         batch, self.diagnostics = self.replay.sample(
@@ -243,12 +252,8 @@ class MetaBatchDataModule(EnvDataModule):
         every: int | None = getattr(agent, "observe_every", None)
         return every
 
-    def _most_context(self) -> int:
-        """Largest number of context episodes. If the last one is cut off, as many whole ones precede it as in play."""
-        return self.context_episodes[1] + (self._observe_every() is not None)
-
     def _beginning(self, every: int) -> int:
-        """Number of steps of the last context episode, for an agent that observes within episodes.
+        """Number of steps of a context episode that is cut off.
 
         The number is a multiple of the agent's ``observe_every``, or the horizon, like the number of steps that beliefs
         have observed in play.
