@@ -1,9 +1,10 @@
-"""Agents that adapt within the episode in Derk's Gym: ``python -m benchmarks.within_derk``.
+"""Agents that adapt within the first episode in Derk's Gym: ``python -m benchmarks.within_derk``.
 
-It trains, where missing, PEARL with a belief that is updated every few steps, and RL², with ``pearl fit`` on the
-ready-made configs. Each agent plays the test tasks, as in ``benchmarks.families``. A row per run and split goes to
-``within_derk.csv``; rows of other runs stay. ``python -m benchmarks.pages`` compares them with the agents of the pages
-of the families.
+It trains, where missing, with ``pearl fit`` on the ready-made configs: PEARL with a belief that is updated every few
+steps, PEARL that acts on the mean of its belief, and RL². Each agent plays the test tasks, as in
+``benchmarks.families``. A row per run and split goes to ``within_derk.csv``; rows of other runs stay. The evaluations
+of a run on the validation tasks go to a CSV file of its own. ``python -m benchmarks.pages`` compares the agents with
+those of the pages of the families.
 """
 
 from __future__ import annotations
@@ -16,24 +17,27 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.curve_runs import make_parser, run_name
+from benchmarks.curves import write_curve
 from benchmarks.family_measures import EPISODES, FAMILIES, play
 from benchmarks.pages.tables import read_rows
 from benchmarks.runs import Run, train_all
 
 EVERY = {"opponents": 10, "sentinels": 10, "blind_loadouts": 5, "bounties": 10}
 """Steps between two updates of the belief, of 150 steps of an episode, by family."""
-PEARL = ["--trainer.precision", "bf16-mixed", "--model.belief.observe_every"]
+PEARL = ["--trainer.precision", "bf16-mixed"]
+WITHIN = [*PEARL, "--model.belief.observe_every", "{every}"]
 RL2_UPDATES = 640
 """Updates of RL², 16 for 28,800 environment steps; about the time of PEARL, because each reads whole episodes."""
 AGENTS: dict[str, tuple[list[str], list[str]]] = {
-    "within": ([], []),
-    "posterior": ([], ["--model.belief.condition", "PosteriorCondition"]),
+    "within": ([], WITHIN),
+    "posterior": ([], [*WITHIN, "--model.belief.condition", "PosteriorCondition"]),
+    "mean": ([], [*PEARL, "--model.belief.condition", "MeanCondition"]),
     "rl2": (
         ["baselines/rl2"],
         ["--collector.init_args.tasks_per_iteration", "64", "--trainer.max_steps", str(RL2_UPDATES)],
     ),
 }
-"""Overlays and options of each agent."""
+"""Overlays and options of each agent; ``{every}`` stands for the number in ``EVERY``."""
 FILE = "within_derk.csv"
 KEY = ("family", "test_tasks", "agent", "seed")
 
@@ -41,8 +45,7 @@ KEY = ("family", "test_tasks", "agent", "seed")
 def make_run(agent: str, family: str, seed: int, extra: Sequence[str]) -> Run:
     """Return the run of an agent."""
     overlays, options = AGENTS[agent]
-    pearls = [] if agent == "rl2" else [*PEARL, str(EVERY[family])]
-    settings = ["--threads", "1", *pearls, *options, *extra]
+    settings = ["--threads", "1", *(option.format(every=EVERY[family]) for option in options), *extra]
     return Run(run_name(f"{agent}_{family}", seed), ["derk", f"families/{family}", *overlays], seed, settings)
 
 
@@ -59,7 +62,7 @@ def score(run: Path, split: str) -> dict[str, Any]:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Train the missing runs, play the test tasks, and write the file."""
+    """Train the missing runs, play the test tasks, and write the files."""
     parser = make_parser(__doc__, EVERY)
     parser.add_argument("--agents", nargs="+", choices=AGENTS, default=list(AGENTS), help="agents to train")
     options, extra = parser.parse_known_args(arguments)
@@ -70,6 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     rows = {tuple(row[name] for name in KEY): row for row in (read_rows(path) if path.is_file() else [])}
     for (agent, family, seed), run in wanted.items():
         if (options.runs_dir / run.name / "summary.json").is_file():  # written at the end of a run
+            write_curve(options.runs_dir / run.name, options.data / f"{run.name}.csv")
             for split in FAMILIES[family][1]:
                 key = (family, split, agent, str(seed))
                 rows[key] = dict(zip(KEY, key, strict=True)) | score(options.runs_dir / run.name, split)

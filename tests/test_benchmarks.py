@@ -298,6 +298,8 @@ def test_an_agent_that_adapts_within_derks_episode_is_trained_played_and_gets_a_
     z = np.zeros((1, 2, 3, 0))
     played = AdaptationResult(tasks=(0,), returns=returns, outcomes=outcomes, z_mean=z, z_std=z, env_steps=6)
     monkeypatch.setattr(within_derk, "play", lambda *_: played)
+    curves: list[tuple[str, str]] = []
+    monkeypatch.setattr(within_derk, "write_curve", lambda run, path: curves.append((run.name, path.name)))
     options = ["--families", "opponents", "--data", str(tmp_path), "--runs_dir", str(tmp_path)]
 
     def rows(seed: str) -> list[dict[str, str]]:
@@ -308,6 +310,7 @@ def test_an_agent_that_adapts_within_derks_episode_is_trained_played_and_gets_a_
         return read_rows(tmp_path / within_derk.FILE)
 
     assert [row["seed"] for row in rows("1")] == ["1", "1"]  # two splits
+    assert curves == [("posterior_opponents-seed1", "posterior_opponents-seed1.csv")]
     found = rows("0")
     assert [(row["seed"], row["test_tasks"]) for row in found] == [
         (seed, split) for split in ("known_styles", "new_styles") for seed in ("0", "1")

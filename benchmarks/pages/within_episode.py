@@ -28,10 +28,13 @@ AGENTS = {
     "usual": "PEARL, belief updated between episodes",
     "within": "PEARL, belief also updated within episodes",
     "posterior": "the same, on mean and std of the belief",
+    "mean": "PEARL, belief updated between episodes, on its mean",
     "rl2": "RL²",
 }
 """Description of each agent."""
 EPISODES = 3
+IN_A_ROW = 3
+"""Number of plots in a row of the figure."""
 
 
 def _runs(data: Path) -> dict[str, dict[str, Mapping[int, Curve]]]:
@@ -118,16 +121,24 @@ def derk(data: Path) -> list[str]:
 
 def plot(data: Path) -> Figure:
     """Plot the return of the first episode of every run over environment steps."""
-    runs = _runs(data)
-    figure = Figure(figsize=(4 * len(runs), 3.2), layout="constrained")
-    for axes, (family, agents) in zip(figure.subplots(1, len(runs), squeeze=False)[0], runs.items(), strict=True):
+    runs = {FAMILIES[family][0]: agents for family, agents in _runs(data).items()}
+    for family, (title, _) in DERK.items():
+        curves = {agent: read_curves(data, [f"{agent}_{family}"]) for agent in AGENTS}
+        if agents := {agent: seeds for agent, found in curves.items() for seeds in found.values()}:
+            runs[title.partition(",")[0]] = agents
+    rows = -(-len(runs) // IN_A_ROW)
+    figure = Figure(figsize=(4 * IN_A_ROW, 2.8 * rows + 0.4), layout="constrained")
+    places = figure.subplots(rows, IN_A_ROW, squeeze=False).flatten()
+    for axes in places[len(runs) :]:
+        axes.remove()
+    for axes, (title, agents) in zip(places, runs.items(), strict=False):
         for agent, seeds in agents.items():
             colour = f"C{list(AGENTS).index(agent)}"
             for curve in seeds.values():
                 marker = "o" if len(curve.env_steps) == 1 else None  # of some runs, only the end is known
                 thousands = curve.env_steps / 1000
                 axes.plot(thousands, curve.columns["return_0"], color=colour, marker=marker, label=AGENTS[agent])
-        axes.set_title(FAMILIES[family][0], fontsize=10)
+        axes.set_title(title, fontsize=10)
         axes.set_xlabel("thousand environment steps")
         axes.grid(alpha=0.3)
     figure.axes[0].set_ylabel("return of the first episode")

@@ -21,7 +21,7 @@ ReplayDevice = Literal["cpu", "agent", "auto"]
 WHOLE_SHARE = 0.5
 """Share of the meta-batches with whole context episodes only, for an agent that observes within episodes.
 
-What an agent does once it knows the task is hard to learn from short contexts alone.
+From short contexts alone, an agent learns slowly what to do once it knows the task.
 """
 
 

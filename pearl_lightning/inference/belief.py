@@ -149,14 +149,12 @@ class GaussianBelief(Belief):
         mean, std = self.posterior()
         source = "cpu" if generator is None else generator.device
         noise = torch.randn(mean.shape, generator=generator, device=source).to(mean.device)
-        condition: Tensor = self.make_condition(mean, std, noise)
-        return condition
+        return self.make_condition.in_play(mean, std, noise)
 
     @torch.no_grad()
     def expected_condition(self) -> Tensor:
         mean, std = self.posterior()
-        condition: Tensor = self.make_condition(mean, std, torch.zeros_like(mean))
-        return condition
+        return self.make_condition.in_play(mean, std, torch.zeros_like(mean))
 
     def _read_unsettled(self) -> tuple[Tensor, Tensor | None] | None:
         if self._unsettled_input is None and self._unsettled is not None:

@@ -26,13 +26,18 @@ class Condition(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, mean: Tensor, std: Tensor, noise: Tensor) -> Tensor:
-        """Return the condition ``[..., width]``.
+        """Return the condition ``[..., width]`` on which actor and critics learn.
 
         Args:
             mean: Mean of the posterior ``[..., latent]``.
             std: Standard deviation of the posterior ``[..., latent]``.
             noise: Standard normal numbers ``[..., latent]``.
         """
+
+    def in_play(self, mean: Tensor, std: Tensor, noise: Tensor) -> Tensor:
+        """Return the condition ``[..., width]`` on which the agent acts; by default the one on which it learns."""
+        condition: Tensor = self(mean, std, noise)
+        return condition
 
 
 class SampledCondition(Condition):
@@ -61,12 +66,15 @@ class PosteriorCondition(Condition):
         return torch.cat([mean, std], dim=-1)
 
 
-class MeanCondition(Condition):
-    """The mean alone: the agent ignores its uncertainty.
+class MeanCondition(SampledCondition):
+    """The mean in play, and a sample of z in updates: the agent does not explore by trying hypotheses.
+
+    It acts on the average of what it thinks possible. The noise in the updates is what the encoder learns its standard
+    deviations from.
 
     Args:
         latent_dim: Size of z.
     """
 
-    def forward(self, mean: Tensor, std: Tensor, noise: Tensor) -> Tensor:
+    def in_play(self, mean: Tensor, std: Tensor, noise: Tensor) -> Tensor:
         return mean
