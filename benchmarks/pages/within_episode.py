@@ -27,8 +27,8 @@ DERK = {
 AGENTS = {
     "usual": "PEARL, belief updated between episodes",
     "within": "PEARL, belief also updated within episodes",
-    "posterior": "the same, on mean and std of the belief",
-    "mean": "PEARL, belief updated between episodes, on its mean",
+    "posterior": "PEARL, also within episodes, on mean and std",
+    "mean": "PEARL, between episodes, on the mean",
     "rl2": "RL²",
 }
 """Description of each agent."""
