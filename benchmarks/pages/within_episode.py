@@ -37,13 +37,17 @@ IN_A_ROW = 3
 """Number of plots in a row of the figure."""
 
 
+def _curves(data: Path, names: Mapping[str, str]) -> dict[str, Mapping[int, Curve]]:
+    """Curves by agent and seed, given the start of each agent's file names; agents without a file are left out."""
+    curves = {agent: read_curves(data, [name]).get(name, {}) for agent, name in names.items()}
+    return {agent: seeds for agent, seeds in curves.items() if seeds}
+
+
 def _runs(data: Path) -> dict[str, dict[str, Mapping[int, Curve]]]:
     """Curves by family, agent and seed, of the families in which at least two agents have been run."""
     found: dict[str, dict[str, Mapping[int, Curve]]] = {}
     for family, (_, usual) in FAMILIES.items():
-        names = {agent: usual if agent == "usual" else f"{agent}_{family}" for agent in AGENTS}
-        curves = {agent: read_curves(data, [name]).get(name, {}) for agent, name in names.items()}
-        found[family] = {agent: seeds for agent, seeds in curves.items() if seeds}
+        found[family] = _curves(data, {agent: f"{agent}_{family}" for agent in AGENTS} | {"usual": usual})
     return {family: agents for family, agents in found.items() if len(agents) > 1}
 
 
@@ -123,8 +127,7 @@ def plot(data: Path) -> Figure:
     """Plot the return of the first episode of every run over environment steps."""
     runs = {FAMILIES[family][0]: agents for family, agents in _runs(data).items()}
     for family, (title, _) in DERK.items():
-        curves = {agent: read_curves(data, [f"{agent}_{family}"]) for agent in AGENTS}
-        if agents := {agent: seeds for agent, found in curves.items() for seeds in found.values()}:
+        if agents := _curves(data, {agent: f"{agent}_{family}" for agent in AGENTS}):
             runs[title.partition(",")[0]] = agents
     rows = -(-len(runs) // IN_A_ROW)
     figure = Figure(figsize=(4 * IN_A_ROW, 2.8 * rows + 0.4), layout="constrained")

@@ -21,7 +21,7 @@ ReplayDevice = Literal["cpu", "agent", "auto"]
 WHOLE_SHARE = 0.5
 """Share of the meta-batches with whole context episodes only, for an agent that observes within episodes.
 
-From short contexts alone, an agent learns slowly what to do once it knows the task.
+They train the behaviour after whole episodes, which short contexts would leave with few updates.
 """
 
 

@@ -67,10 +67,9 @@ class PosteriorCondition(Condition):
 
 
 class MeanCondition(SampledCondition):
-    """The mean in play, and a sample of z in updates: the agent does not explore by trying hypotheses.
+    """The mean in play, and a sample of z in updates: the agent does not explore by sampling hypotheses.
 
-    It acts on the average of what it thinks possible. The noise in the updates is what the encoder learns its standard
-    deviations from.
+    Without the noise in the updates, the critics would not train the standard deviations.
 
     Args:
         latent_dim: Size of z.
