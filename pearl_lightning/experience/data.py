@@ -12,17 +12,13 @@ from pytorch_lightning import LightningDataModule, LightningModule, Trainer
 from tensordict import TensorDict
 
 from pearl_lightning.envs.meta_env import MetaEnv
+from pearl_lightning.experience.context_lengths import draw_length
 from pearl_lightning.experience.progress import Progress
 from pearl_lightning.experience.replay import TaskReplay
 from pearl_lightning.randomness import make_generator
 
 Data = TypeVar("Data", bound="EnvDataModule")
 ReplayDevice = Literal["cpu", "agent", "auto"]
-WHOLE_SHARE = 0.5
-"""Share of the meta-batches with whole context episodes only, for an agent that observes within episodes.
-
-They train the behaviour after whole episodes, which short contexts would leave with few updates.
-"""
 
 
 class Store(Protocol):
@@ -233,17 +229,12 @@ class MetaBatchDataModule(EnvDataModule):
 
     def sample(self) -> TensorDict:
         """Draw a meta-batch (see ``TaskReplay.sample``)."""
-        generator, (smallest, largest) = self.replay.shape_generator, self.context_episodes
-        every = self._observe_every()
-        if every is not None and float(torch.rand((), generator=generator)) < WHOLE_SHARE:
-            every = None  # whole episodes only
-        largest += every is not None  # what is cut off follows as many whole episodes as in play
-        uniform = float(torch.rand((), generator=generator))
-        episodes = int(smallest * ((largest + 1) / smallest) ** uniform)  # floor of a log-uniform number
-        update = self.trainer.global_step if self.trainer is not None else None
-        batch, self.diagnostics = self.replay.sample(
-            self.meta_batch, self.transitions, episodes, update, None if every is None else self._beginning(every)
+        smallest, largest = self.context_episodes
+        episodes, beginning = draw_length(
+            smallest, largest, self.env.horizon, self._observe_every(), self.replay.shape_generator
         )
+        update = self.trainer.global_step if self.trainer is not None else None
+        batch, self.diagnostics = self.replay.sample(self.meta_batch, self.transitions, episodes, update, beginning)
         return batch
 
     def _observe_every(self) -> int | None:
@@ -251,15 +242,6 @@ class MetaBatchDataModule(EnvDataModule):
         agent = None if self.trainer is None else self.trainer.lightning_module
         every: int | None = getattr(agent, "observe_every", None)
         return every
-
-    def _beginning(self, every: int) -> int:
-        """Number of steps of a context episode that is cut off.
-
-        The number is a multiple of the agent's ``observe_every``, or the horizon, like the number of steps that beliefs
-        have observed in play.
-        """
-        updates = int(torch.randint(-(-self.env.horizon // every), (), generator=self.replay.shape_generator)) + 1
-        return min(every * updates, self.env.horizon)
 
 
 def standardized(descriptors: torch.Tensor | None) -> torch.Tensor | None:
