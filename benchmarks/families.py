@@ -4,7 +4,7 @@ It trains with ``pearl fit`` on the ready-made configs, one process and thread p
 agent and the oracle for as many environment steps and updates. With the first seed only, it also trains PPO and the
 evolution strategy for at least the steps and seconds of PEARL. All agents, and uniform random actions, play the same
 test tasks, starts and seeds. The control is PEARL with the episodes of another task as context. The results are in
-``families.json``; ``python -m benchmarks.pages`` puts them on the pages.
+``families.json``, which keeps those of other families; ``python -m benchmarks.pages`` puts them on the pages.
 """
 
 from __future__ import annotations
@@ -125,7 +125,7 @@ def train_and_measure(plan: Plan, runs: Path, parallel: int) -> list[dict[str, A
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Train the missing runs, play the test splits, and write ``families.json``."""
+    """Train the missing runs, play the test splits, and update ``families.json``."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=DATA, help="folder for families.json")
     parser.add_argument("--families", nargs="+", choices=FAMILIES, default=list(FAMILIES))
@@ -144,8 +144,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     measured = train_and_measure(plan, options.runs_dir, options.parallel)
     options.data.mkdir(parents=True, exist_ok=True)
-    content = json.dumps(measured, indent=1, default=methodcaller("to_json"))
-    (options.data / "families.json").write_text(content + "\n", encoding="utf-8")
+    path = options.data / "families.json"
+    stored = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
+    entries = [each for each in stored if each["family"] not in plan.families] + measured
+    entries.sort(key=lambda each: list(FAMILIES).index(each["family"]))  # stable: splits keep their order
+    path.write_text(json.dumps(entries, indent=1, default=methodcaller("to_json")) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
