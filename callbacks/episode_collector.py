@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any, cast
 
 import torch
@@ -137,16 +138,17 @@ class EpisodeCollector(Collector):
             yield "uniform", number < context_episodes, play_episode(env, uniform)
 
     def _own_episodes(self, env: MetaEnv, agent: Agent) -> Iterator[tuple[str, bool, TensorDict]]:
+        player = partial(Player, agent, env.arenas, generator=self.generator, explores=True)
         belief = agent.prior(env.arenas)
-        exploring = Player(agent, env.arenas, generator=self.generator, remembers=False)
+        exploring = player(remembers=False)
         for _ in range(self.prior_episodes):
             episode = play_episode(env, exploring)
             belief.observe(steps_of(episode))
             yield "prior", True, episode
-        adapting = Player(agent, env.arenas, belief=belief, generator=self.generator)
+        adapting = player(belief=belief)
         for _ in range(self.posterior_episodes):
             yield "posterior", True, play_episode(env, adapting)
-        exploiting = Player(agent, env.arenas, belief=adapting.belief, generator=self.generator, remembers=False)
+        exploiting = player(belief=adapting.belief, remembers=False)
         for _ in range(self.rl_episodes):
             yield "posterior", False, play_episode(env, exploiting)
 

@@ -34,6 +34,9 @@ class WrappedBelief(Belief):
     def condition(self, generator: torch.Generator | None = None) -> Tensor:
         return self.belief.condition(generator)
 
+    def exploring_condition(self, generator: torch.Generator | None = None) -> Tensor:
+        return self.belief.exploring_condition(generator)
+
     def expected_condition(self) -> Tensor:
         return self.belief.expected_condition()
 

@@ -91,6 +91,7 @@ class Player(EpisodePlayer):
         generator: Generator of the conditions and of the policy's samples.
         remembers: Whether the belief keeps what it has inferred when an episode ends. If not, every episode starts from
             the same belief.
+        explores: Whether the agent acts on the conditions on which it learns, to collect (see ``MeanCondition``).
     """
 
     def __init__(
@@ -102,9 +103,11 @@ class Player(EpisodePlayer):
         deterministic: bool = False,
         generator: torch.Generator | None = None,
         remembers: bool = True,
+        explores: bool = False,
     ) -> None:
         self.agent, self.belief = agent, agent.prior(arenas) if belief is None else belief
-        self.deterministic, self.generator, self.remembers = deterministic, generator, remembers
+        self.deterministic, self.generator = deterministic, generator
+        self.remembers, self.explores = remembers, explores
         self._is_recording = remembers or agent.observe_every is not None
         self._start()
 
@@ -127,7 +130,8 @@ class Player(EpisodePlayer):
         if self._is_due(self.agent.observe_every):
             self._update_belief(self._recorded(done=False))
         if self._condition is None or self._is_due(self.agent.resample_every):
-            self._condition = self.belief.condition(self.generator)
+            draw = self.belief.exploring_condition if self.explores else self.belief.condition
+            self._condition = draw(self.generator)
         action = self.agent.act(observation, self._condition, self.deterministic, self.generator)
         if self._is_recording:
             self._observations = self._observations or [observation.clone()]

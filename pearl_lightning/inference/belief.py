@@ -66,6 +66,10 @@ class Belief(ABC):
     def condition(self, generator: torch.Generator | None = None) -> Tensor:
         """Return the condition ``[arena, width]`` that the agent acts on from now on."""
 
+    def exploring_condition(self, generator: torch.Generator | None = None) -> Tensor:
+        """Return the condition ``[arena, width]`` that the agent acts on if it collects; ``condition`` by default."""
+        return self.condition(generator)
+
     def expected_condition(self) -> Tensor:
         """Return the condition ``[arena, width]`` without random sampling."""
         return self.condition()
@@ -146,15 +150,23 @@ class GaussianBelief(Belief):
 
     @torch.no_grad()
     def condition(self, generator: torch.Generator | None = None) -> Tensor:
-        mean, std = self.posterior()
-        source = "cpu" if generator is None else generator.device
-        noise = torch.randn(mean.shape, generator=generator, device=source).to(mean.device)
-        return self.make_condition.in_play(mean, std, noise)
+        return self.make_condition.in_play(*self._with_noise(generator))
+
+    @torch.no_grad()
+    def exploring_condition(self, generator: torch.Generator | None = None) -> Tensor:
+        condition: Tensor = self.make_condition(*self._with_noise(generator))
+        return condition
 
     @torch.no_grad()
     def expected_condition(self) -> Tensor:
         mean, std = self.posterior()
         return self.make_condition.in_play(mean, std, torch.zeros_like(mean))
+
+    def _with_noise(self, generator: torch.Generator | None) -> tuple[Tensor, Tensor, Tensor]:
+        """Mean and std of the posterior, and standard normal numbers, each ``[arena, latent]``."""
+        mean, std = self.posterior()
+        source = "cpu" if generator is None else generator.device
+        return mean, std, torch.randn(mean.shape, generator=generator, device=source).to(mean.device)
 
     def _read_unsettled(self) -> tuple[Tensor, Tensor | None] | None:
         if self._unsettled_input is None and self._unsettled is not None:

@@ -26,7 +26,7 @@ class Condition(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, mean: Tensor, std: Tensor, noise: Tensor) -> Tensor:
-        """Return the condition ``[..., width]`` on which actor and critics learn.
+        """Return the condition ``[..., width]`` on which actor and critics learn, and on which the agent collects.
 
         Args:
             mean: Mean of the posterior ``[..., latent]``.
@@ -35,7 +35,7 @@ class Condition(nn.Module, ABC):
         """
 
     def in_play(self, mean: Tensor, std: Tensor, noise: Tensor) -> Tensor:
-        """Return the condition ``[..., width]`` on which the agent acts; by default the one on which it learns."""
+        """Return the condition ``[..., width]`` on which the agent acts, except to collect; ``forward`` by default."""
         condition: Tensor = self(mean, std, noise)
         return condition
 
@@ -67,9 +67,11 @@ class PosteriorCondition(Condition):
 
 
 class MeanCondition(SampledCondition):
-    """The mean in play, and a sample of z in updates: the agent does not explore by sampling hypotheses.
+    """The mean in evaluations and matches, and a sample of z in training, both to collect and to learn.
 
-    Without the noise in the updates, the critics would not train the standard deviations.
+    Samples explore during training. Once trained, the agent acts on its best guess instead of a random hypothesis, as
+    an agent may play the mode of its policy. Without the noise in updates, the critics would not train the standard
+    deviations.
 
     Args:
         latent_dim: Size of z.

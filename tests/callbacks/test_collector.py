@@ -25,6 +25,8 @@ from pearl_lightning.envs.meta_env import EpisodeLost
 from pearl_lightning.experience.data import MetaBatchDataModule
 from pearl_lightning.experience.replay import TaskReplay
 from pearl_lightning.experience.rollouts import RolloutDataModule
+from pearl_lightning.inference.belief import BeliefConfig
+from pearl_lightning.inference.conditions import MeanCondition, SampledCondition
 
 SEEN = AGENTS * HORIZON  # transitions of an episode, which CountingEncoder counts
 
@@ -32,12 +34,18 @@ SEEN = AGENTS * HORIZON  # transitions of an episode, which CountingEncoder coun
 class Bench:
     """A collector with an environment, a replay and an agent, and what it stored and by which z it played."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, env: CountingEnv | None = None, **settings: Any) -> None:
+    def __init__(
+        self,
+        monkeypatch: pytest.MonkeyPatch,
+        env: CountingEnv | None = None,
+        belief: BeliefConfig = BeliefConfig(),  # noqa: B008  (frozen)
+        **settings: Any,
+    ) -> None:
         torch.manual_seed(0)
         self.env = CountingEnv() if env is None else env
         self.data = MetaBatchDataModule(self.env, meta_batch=2, transitions=4)
         self.data.setup("fit")
-        self.pearl = PEARL(FEATURES, SPACE, encoder=CountingEncoder)
+        self.pearl = PEARL(FEATURES, SPACE, encoder=CountingEncoder, belief=belief)
         self.collector = EpisodeCollector(**({"tasks_per_iteration": 2} | settings))
         self.trainer = SimpleNamespace(
             datamodule=self.data, global_step=0, global_rank=0, max_steps=100, loggers=[], callback_metrics={}
@@ -83,6 +91,16 @@ def test_z_rests_on_the_episodes_played_so_far_from_the_first_posterior_episode_
         assert not torch.isclose(per_episode[0, 0], per_episode[1, 0]).any()
         believed = (per_episode[2:] / SEEN).mean(dim=(1, 2, 3))
         torch.testing.assert_close(believed, torch.tensor([2.0, 3.0, 4.0, 4.0]), atol=1e-3, rtol=0)
+
+
+def test_an_agent_that_acts_on_the_mean_collects_with_samples(monkeypatch: pytest.MonkeyPatch) -> None:
+    z = []
+    for condition in (SampledCondition, MeanCondition):
+        with monkeypatch.context() as patched:
+            bench = Bench(patched, belief=BeliefConfig(condition=condition), prior_episodes=2, rl_episodes=2)
+            bench.collect()
+            z.append(torch.stack(bench.z))
+    assert torch.equal(*z)
 
 
 @pytest.mark.parametrize("steps", [1, 2, HORIZON])

@@ -70,6 +70,7 @@ def test_an_agent_acts_on_its_beliefs_condition(kind: type[Condition]) -> None:
     noise = torch.randn(mean.shape, generator=torch.Generator().manual_seed(3))
     condition = belief.condition(torch.Generator().manual_seed(3))
     assert torch.equal(condition, kind(LATENT).in_play(mean, std, noise))
+    assert torch.equal(belief.exploring_condition(torch.Generator().manual_seed(3)), kind(LATENT)(mean, std, noise))
     assert torch.equal(belief.expected_condition(), kind(LATENT).in_play(mean, std, torch.zeros_like(mean)))
     acted = pearl.act(observation, condition, deterministic=True)
     for agent in range(2):

@@ -19,7 +19,7 @@ from pearl_lightning.experience.player import (
     UniformPlayer,
 )
 from pearl_lightning.inference.belief import BeliefConfig, GaussianBelief
-from pearl_lightning.inference.conditions import MeanCondition, PosteriorCondition
+from pearl_lightning.inference.conditions import MeanCondition, PosteriorCondition, SampledCondition
 
 SPACE = SPACES["hybrid"]
 ARENAS, AGENTS, STEPS, EPISODES = 3, 2, 10, 3
@@ -143,6 +143,16 @@ def test_a_condition_rests_on_all_steps_before_the_last_update(condition: Any, o
             torch.testing.assert_close(noted, expected)
             known = [observation[:, step], SPACE.encode(action), reward[:, step].unsqueeze(-1)]
             read.append(torch.cat(known, dim=-1))
+
+
+def test_an_agent_that_acts_on_the_mean_explores_as_one_that_acts_on_samples() -> None:
+    played = {}
+    for condition, explores in ((SampledCondition, False), (MeanCondition, True), (MeanCondition, False)):
+        agent = NotingAgent(observe_every=3, resample_every=2, condition=condition)
+        play(Player(agent, ARENAS, generator=seeded(), explores=explores), environment())
+        played[condition, explores] = torch.stack([noted for noted, _ in agent.noted])
+    assert torch.equal(played[SampledCondition, False], played[MeanCondition, True])
+    assert not torch.isclose(played[MeanCondition, False], played[MeanCondition, True]).any()
 
 
 def test_one_draw_serves_an_update_and_a_sample_that_are_due_together() -> None:
