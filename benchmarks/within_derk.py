@@ -1,7 +1,7 @@
 """Agents that adapt within the first episode in Derk's Gym: ``python -m benchmarks.within_derk``.
 
 It trains, where missing, with ``pearl fit`` on the ready-made configs: PEARL with a belief that is updated every few
-steps, PEARL that acts on the mean of its belief, and RL². Each agent plays the test tasks, as in
+steps or between episodes, PEARL that acts on the mean of its belief, and RL². Each agent plays the test tasks, as in
 ``benchmarks.families``. A row per run and split goes to ``within_derk.csv``; rows of other runs stay. The evaluations
 of a run on the validation tasks go to a CSV file of its own. ``python -m benchmarks.pages`` compares the agents with
 those of the pages of the families.
@@ -24,20 +24,28 @@ from benchmarks.runs import Run, train_all
 
 EVERY = {"opponents": 10, "sentinels": 10, "blind_loadouts": 5, "bounties": 10}
 """Steps between two updates of the belief, of 150 steps of an episode, by family."""
-PEARL = ["--trainer.precision", "bf16-mixed"]
-WITHIN = [*PEARL, "--model.belief.observe_every", "{every}"]
 RL2_UPDATES = 640
 """Updates of RL², 16 for 28,800 environment steps; about the time of PEARL, because each reads whole episodes."""
+
+
+def pearl(observe_every: str, condition: str) -> tuple[list[str], list[str]]:
+    """No overlay, and the options of PEARL with a belief; ``{every}`` stands for the number in ``EVERY``."""
+    belief = ["--model.belief.observe_every", observe_every, "--model.belief.condition", condition]
+    return [], ["--trainer.precision", "bf16-mixed", *belief]
+
+
 AGENTS: dict[str, tuple[list[str], list[str]]] = {
-    "within": ([], WITHIN),
-    "posterior": ([], [*WITHIN, "--model.belief.condition", "PosteriorCondition"]),
-    "mean": ([], [*PEARL, "--model.belief.condition", "MeanCondition"]),
+    "between": pearl("null", "SampledCondition"),
+    "within": pearl("{every}", "SampledCondition"),
+    "within_mean": pearl("{every}", "MeanCondition"),
+    "posterior": pearl("{every}", "PosteriorCondition"),
+    "mean": pearl("null", "MeanCondition"),
     "rl2": (
         ["baselines/rl2"],
         ["--collector.init_args.tasks_per_iteration", "64", "--trainer.max_steps", str(RL2_UPDATES)],
     ),
 }
-"""Overlays and options of each agent; ``{every}`` stands for the number in ``EVERY``."""
+"""Overlays and options of each agent."""
 FILE = "within_derk.csv"
 KEY = ("family", "test_tasks", "agent", "seed")
 

@@ -401,15 +401,21 @@ def test_derks_agents_are_compared_on_the_same_test_tasks(tmp_path: Path) -> Non
     lines = [f"test_tasks,context,seed,{head}", *usual, "new styles,its own,0,2,2,2,2,2,2"]
     (tmp_path / "opponents_seeds.csv").write_text("\n".join(lines), encoding="utf-8")
     assert within_pages.derk(tmp_path) == []
-    within = ["opponents,known_styles,within,4,12,12.5,13,84.5,86,90", "opponents,new_styles,within,4,3,3,3,3,3,3"]
-    lines = [f"family,test_tasks,agent,seed,{head},env_steps,seconds", *(f"{row},3000,50" for row in within)]
-    (tmp_path / "within_derk.csv").write_text("\n".join(lines), encoding="utf-8")
-    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in within_pages.derk(tmp_path)[2:]]
-    assert rows == [
-        ["Opponents, known styles", AGENTS["usual"], "0", "10", "12", "13", "70 %", "80 %", "90 %", "–", "–"],
-        ["Opponents, known styles", AGENTS["within"], "4", "12", "12.5", "13", "84.5 %", "86 %", "90 %", "3,000", "50"],
+    rows = ["opponents,known_styles,within,4,12,12.5,13,84.5,86,90,3000,50"]
+    rows += [
+        "opponents,known_styles,between,1,11,12,13,75,80,85,2000,",
+        "opponents,new_styles,within,4,3,3,3,3,3,3,9,9",
     ]
-    assert within_pages.finding(tmp_path)[0].endswith("changes from 10.0 to 12.0 (Opponents, known styles).")
+    lines = [f"family,test_tasks,agent,seed,{head},env_steps,seconds", *rows]
+    (tmp_path / "within_derk.csv").write_text("\n".join(lines), encoding="utf-8")
+    table = [[cell.strip() for cell in line.strip("|").split("|")] for line in within_pages.derk(tmp_path)[2:]]
+    assert [row[0] for row in table] == ["Opponents, known styles"] * 3
+    assert [row[1:] for row in table] == [
+        [AGENTS["between"], "1", "11", "12", "13", "75 %", "80 %", "85 %", "2,000", "–"],
+        [AGENTS["within"], "4", "12", "12.5", "13", "84.5 %", "86 %", "90 %", "3,000", "50"],
+        [AGENTS["within_mean"], "0", "10", "12", "13", "70 %", "80 %", "90 %", "–", "–"],  # the config's agent
+    ]
+    assert within_pages.finding(tmp_path)[0].endswith("changes from 11.0 to 12.0 (Opponents, known styles).")
 
 
 def finished_run(folder: Path) -> Path:

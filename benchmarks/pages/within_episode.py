@@ -19,14 +19,15 @@ FAMILIES = {
 }
 """Title of each family, and start of the names of its usual runs' files."""
 DERK = {
-    "opponents": ("Opponents, known styles", "known_styles"),
-    "sentinels": ("Sentinels", "known_styles"),
-    "blind_loadouts": ("Blind loadouts", "test"),
+    "opponents": ("Opponents, known styles", "known_styles", "within_mean"),
+    "sentinels": ("Sentinels", "known_styles", "between"),
+    "blind_loadouts": ("Blind loadouts", "test", "between"),
 }
-"""Title of each of Derk's families, and the split of its test tasks that is shown."""
+"""Title of each of Derk's families, the split of its test tasks that is shown, and the agent of its config."""
 AGENTS = {
-    "usual": "PEARL, belief updated between episodes",
+    "between": "PEARL, belief updated between episodes",
     "within": "PEARL, belief also updated within episodes",
+    "within_mean": "PEARL, also within episodes, on the mean",
     "posterior": "PEARL, also within episodes, on mean and std",
     "mean": "PEARL, between episodes, on the mean",
     "rl2": "RL²",
@@ -47,7 +48,7 @@ def _runs(data: Path) -> dict[str, dict[str, Mapping[int, Curve]]]:
     """Curves by family, agent and seed, of the families in which at least two agents have been run."""
     found: dict[str, dict[str, Mapping[int, Curve]]] = {}
     for family, (_, usual) in FAMILIES.items():
-        found[family] = _curves(data, {agent: f"{agent}_{family}" for agent in AGENTS} | {"usual": usual})
+        found[family] = _curves(data, {agent: f"{agent}_{family}" for agent in AGENTS} | {"between": usual})
     return {family: agents for family, agents in found.items() if len(agents) > 1}
 
 
@@ -56,14 +57,14 @@ def _derk_rows(data: Path) -> dict[str, dict[str, list[dict[str, str]]]]:
     path = data / "within_derk.csv"
     rows = read_rows(path) if path.is_file() else []
     found: dict[str, dict[str, list[dict[str, str]]]] = {}
-    for family, (_, split) in DERK.items():
+    for family, (_, split, of_config) in DERK.items():
         new = [row for row in rows if (row["family"], row["test_tasks"]) == (family, split)]
         if new:
             known = read_rows(data / f"{family}_seeds.csv")
             title = split.replace("_", " ")
             usual = [row for row in known if row["context"] == "its own" and row.get("test_tasks", title) == title]
-            agents = {agent: [row for row in new if row["agent"] == agent] for agent in AGENTS}
-            found[family] = {"usual": usual} | {agent: seeds for agent, seeds in agents.items() if seeds}
+            agents = {agent: [row for row in new if row["agent"] == agent] for agent in AGENTS} | {of_config: usual}
+            found[family] = {agent: seeds for agent, seeds in agents.items() if seeds}
     return found
 
 
@@ -71,13 +72,13 @@ def finding(data: Path) -> list[str]:
     """Main result as one sentence."""
     texts = []
     for family, rows in _derk_rows(data).items():
-        if "within" in rows:
-            usual, within = (mean(float(row["return_0"]) for row in rows[agent]) for agent in ("usual", "within"))
+        if {"between", "within"} <= rows.keys():
+            usual, within = (mean(float(row["return_0"]) for row in rows[agent]) for agent in ("between", "within"))
             texts.append(f"{usual:.1f} to {within:.1f} ({DERK[family][0]})")
     for family, agents in _runs(data).items():
-        if {"usual", "within"} <= agents.keys():
+        if {"between", "within"} <= agents.keys():
             usual, within = (
-                mean(curve.final("return_0") for curve in agents[agent].values()) for agent in ("usual", "within")
+                mean(curve.final("return_0") for curve in agents[agent].values()) for agent in ("between", "within")
             )
             texts.append(f"{usual:.1f} to {within:.1f} ({FAMILIES[family][0]})")
     if not texts:
@@ -114,7 +115,7 @@ def derk(data: Path) -> list[str]:
             AGENTS[agent],
             row["seed"],
             *(cell(row, column) for column in columns),
-            *(f"{int(row[name]):,}" if name in row else UNKNOWN for name in ("env_steps", "seconds")),
+            *(f"{int(row[name]):,}" if row.get(name) else UNKNOWN for name in ("env_steps", "seconds")),
         ]
         for family, agents in _derk_rows(data).items()
         for agent, seeds in agents.items()
@@ -126,7 +127,7 @@ def derk(data: Path) -> list[str]:
 def plot(data: Path) -> Figure:
     """Plot the return of the first episode of every run over environment steps."""
     runs = {FAMILIES[family][0]: agents for family, agents in _runs(data).items()}
-    for family, (title, _) in DERK.items():
+    for family, (title, *_) in DERK.items():
         if agents := _curves(data, {agent: f"{agent}_{family}" for agent in AGENTS}):
             runs[title.partition(",")[0]] = agents
     rows = -(-len(runs) // IN_A_ROW)

@@ -67,7 +67,7 @@ class PosteriorCondition(Condition):
 
 
 class MeanCondition(SampledCondition):
-    """The mean in evaluations and matches, and a sample of z in training, both to collect and to learn.
+    """A sample of z in training, both to collect and to learn, and the mean of z in evaluations and all other play.
 
     Samples explore during training. Once trained, the agent acts on its best guess instead of a random hypothesis, as
     an agent may play the mode of its policy. Without the noise in updates, the critics would not train the standard

@@ -88,7 +88,7 @@ def test_another_number_on_a_page_makes_it_stale_and_the_command_restores_it(
 
 
 def test_another_number_in_the_data_makes_its_figure_stale(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    replace(copy / blocks.DATA / "agent.csv", "12.79", "12.89")  # the end of an interval
+    replace(copy / blocks.DATA / "agent.csv", "13.45", "13.55")  # the end of an interval
     pages.main(["--root", str(copy)])
     docs = copy / "docs" / "results"
     assert capsys.readouterr().out.splitlines() == [f"Wrote {docs / 'agent.md'}", f"Wrote {docs / 'agent.png'}"]
