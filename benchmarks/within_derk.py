@@ -1,10 +1,10 @@
 """Agents that adapt within the first episode in Derk's Gym: ``python -m benchmarks.within_derk``.
 
 It trains, where missing, with ``pearl fit`` on the ready-made configs: PEARL with a belief that is updated every few
-steps or between episodes, PEARL that acts on the mean of its belief, and RL². Each agent plays the test tasks, as in
-``benchmarks.families``. A row per run and split goes to ``within_derk.csv``; rows of other runs stay. The evaluations
-of a run on the validation tasks go to a CSV file of its own. ``python -m benchmarks.pages`` compares the agents with
-those of the pages of the families.
+steps or between episodes, PEARL that acts on the mean of its belief, and RL². It leaves out the agent of a family's own
+config, which ``benchmarks.families`` trains. Each agent plays the test tasks, as in ``benchmarks.families``. A row per
+run and split goes to ``within_derk.csv``; rows of other runs stay. The evaluations of a run on the validation tasks go
+to a CSV file of its own. ``python -m benchmarks.pages`` compares the agents with those of the pages of the families.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from benchmarks.curve_runs import make_parser, run_name
 from benchmarks.curves import write_curve
 from benchmarks.family_measures import EPISODES, FAMILIES, play
 from benchmarks.pages.tables import read_rows
+from benchmarks.pages.within_episode import OF_CONFIG
 from benchmarks.runs import Run, train_all
 
 EVERY = {"opponents": 10, "sentinels": 10, "blind_loadouts": 5, "bounties": 10}
@@ -74,7 +75,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = make_parser(__doc__, EVERY)
     parser.add_argument("--agents", nargs="+", choices=AGENTS, default=list(AGENTS), help="agents to train")
     options, extra = parser.parse_known_args(arguments)
-    wanted = {key: make_run(*key, extra) for key in product(options.agents, options.families, options.seeds)}
+    keys = product(options.agents, options.families, options.seeds)
+    wanted = {key: make_run(*key, extra) for key in keys if key[0] != OF_CONFIG[key[1]]}
     if not options.no_train:
         train_all(wanted, options.runs_dir, options.parallel)
     path = options.data / FILE

@@ -332,6 +332,9 @@ def test_an_agent_that_adapts_within_derks_episode_is_trained_played_and_gets_a_
     assert given["--model.belief.condition"] == "PosteriorCondition"
     assert given["--model.belief.observe_every"] == "10"
     assert within_derk.make_run("rl2", "opponents", 0, []).configs[-1] == "baselines/rl2"
+    wanted.clear()
+    within_derk.main([*options, "--seeds", "1"])
+    assert [agent for agent, _, _ in wanted] == [agent for agent in within_derk.AGENTS if agent != "within_mean"]
 
 
 def test_a_ratio_of_updates_to_steps_is_that_of_the_runs_collections(

@@ -19,11 +19,13 @@ FAMILIES = {
 }
 """Title of each family, and start of the names of its usual runs' files."""
 DERK = {
-    "opponents": ("Opponents, known styles", "known_styles", "within_mean"),
-    "sentinels": ("Sentinels", "known_styles", "between"),
-    "blind_loadouts": ("Blind loadouts", "test", "between"),
+    "opponents": ("Opponents, known styles", "known_styles"),
+    "sentinels": ("Sentinels", "known_styles"),
+    "blind_loadouts": ("Blind loadouts", "test"),
 }
-"""Title of each of Derk's families, the split of its test tasks that is shown, and the agent of its config."""
+"""Title of each of Derk's families, and the split of its test tasks that is shown."""
+OF_CONFIG = {"opponents": "within_mean", "sentinels": "between", "blind_loadouts": "between", "bounties": "between"}
+"""Agent of each family's own config; ``benchmarks.families`` trains it."""
 AGENTS = {
     "between": "PEARL, belief updated between episodes",
     "within": "PEARL, belief also updated within episodes",
@@ -57,13 +59,14 @@ def _derk_rows(data: Path) -> dict[str, dict[str, list[dict[str, str]]]]:
     path = data / "within_derk.csv"
     rows = read_rows(path) if path.is_file() else []
     found: dict[str, dict[str, list[dict[str, str]]]] = {}
-    for family, (_, split, of_config) in DERK.items():
+    for family, (_, split) in DERK.items():
         new = [row for row in rows if (row["family"], row["test_tasks"]) == (family, split)]
         if new:
             known = read_rows(data / f"{family}_seeds.csv")
             title = split.replace("_", " ")
             usual = [row for row in known if row["context"] == "its own" and row.get("test_tasks", title) == title]
-            agents = {agent: [row for row in new if row["agent"] == agent] for agent in AGENTS} | {of_config: usual}
+            agents = {agent: [row for row in new if row["agent"] == agent] for agent in AGENTS}
+            agents[OF_CONFIG[family]] = usual
             found[family] = {agent: seeds for agent, seeds in agents.items() if seeds}
     return found
 
@@ -127,7 +130,7 @@ def derk(data: Path) -> list[str]:
 def plot(data: Path) -> Figure:
     """Plot the return of the first episode of every run over environment steps."""
     runs = {FAMILIES[family][0]: agents for family, agents in _runs(data).items()}
-    for family, (title, *_) in DERK.items():
+    for family, (title, _) in DERK.items():
         if agents := _curves(data, {agent: f"{agent}_{family}" for agent in AGENTS}):
             runs[title.partition(",")[0]] = agents
     rows = -(-len(runs) // IN_A_ROW)
