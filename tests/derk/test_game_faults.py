@@ -73,6 +73,13 @@ def wait_until(holds: Callable[[], bool], seconds: float) -> bool:
     return held
 
 
+def is_dead(process: psutil.Process) -> bool:
+    try:
+        return bool(process.status() == psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return True
+
+
 def empty_replay() -> TaskReplay:
     generator = torch.Generator().manual_seed(0)
     return TaskReplay(tasks=len(TASKS), episodes_per_task=4, horizon=STEPS, recent_context=1, generator=generator)
@@ -142,9 +149,14 @@ def test_a_fault_loses_the_episode_in_time_leaves_nothing_and_the_next_one_plays
 
 @pytest.mark.game
 def test_an_episode_lost_in_mid_play_is_played_again_and_only_the_whole_one_is_stored(fragile: GameBackend) -> None:
+    def kill() -> None:
+        renderers = processes_of(fragile, "renderer")
+        send(fragile, "renderer", signal.SIGKILL)
+        assert wait_until(lambda: all(map(is_dead, renderers)), 10.0)  # until then it may answer once more
+
     env = DerkEnv(arenas=1, tasks=TASKS, backend=fragile)
     replay = empty_replay()
-    saboteur = Saboteur(env, lambda: send(fragile, "renderer", signal.SIGKILL))
+    saboteur = Saboteur(env, kill)
     restarts = fragile.restarts
     episode = play_episode(env, FunctionPlayer(saboteur))
     replay.extend(episode, is_context=True)
