@@ -30,7 +30,7 @@ RL2_UPDATES = 640
 
 
 def pearl(observe_every: str, condition: str) -> tuple[list[str], list[str]]:
-    """No overlay, and the options of PEARL with a belief; ``{every}`` stands for the number in ``EVERY``."""
+    """Overlays and options of PEARL with these settings of the belief; ``{every}`` stands for a number in ``EVERY``."""
     belief = ["--model.belief.observe_every", observe_every, "--model.belief.condition", condition]
     return [], ["--trainer.precision", "bf16-mixed", *belief]
 

@@ -67,7 +67,7 @@ class Belief(ABC):
         """Return the condition ``[arena, width]`` that the agent acts on from now on."""
 
     def exploring_condition(self, generator: torch.Generator | None = None) -> Tensor:
-        """Return the condition ``[arena, width]`` that the agent acts on if it collects; ``condition`` by default."""
+        """Return the condition ``[arena, width]`` that the agent acts on to collect; ``condition`` by default."""
         return self.condition(generator)
 
     def expected_condition(self) -> Tensor:
