@@ -72,6 +72,7 @@ FILLED_IN = {
     "observation_features",
     "action_space",
     "descriptor_features",
+    "opponent_agents",
     "sizes",
     "context_features",
     "features",

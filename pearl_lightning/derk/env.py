@@ -91,6 +91,7 @@ class DerkEnv(MetaEnv):
             + (tasks[0].privileged(styles).shape[1] if observe_task else 0),
             horizon=choice.episode_steps,
             events=len(BOUNTY_KEYS) if count_events else 0,
+            opponent_agents=AGENTS,
             has_outcome=all(task.home_bounties == task.away_bounties for task in _every(tasks)),
             observes_task=observe_task,
             device=choice.device,
@@ -148,7 +149,8 @@ class DerkEnv(MetaEnv):
         if self._backend is None or self._other_observation is None:
             raise RuntimeError("no episode is running: reset the environment first")
         try:
-            teams = [action, self._opponent_actions(self._other_observation)]
+            other_action = self._opponent_actions(self._other_observation)
+            teams = [action, other_action]
             both = torch.stack(teams if self._own == 0 else teams[::-1])
             observation, reward, done = self._backend.step(both)
             own, self._other_observation = self._split(observation)
@@ -162,6 +164,7 @@ class DerkEnv(MetaEnv):
         result: dict[str, Tensor | bool] = {
             "observation": self._seen(own),
             "reward": reward[self._own],
+            "opponent_action": other_action,
             "terminated": done,
             "truncated": False,
         }

@@ -18,7 +18,16 @@ from pearl_lightning.action_space import ActionSpace
 from pearl_lightning.envs.tasks import TaskDistribution
 from pearl_lightning.randomness import restore_generator
 
-_RESULTS = {"observation", "reward", "training_reward", "events", "outcome", "terminated", "truncated"}
+_RESULTS = {
+    "observation",
+    "reward",
+    "training_reward",
+    "events",
+    "opponent_action",
+    "outcome",
+    "terminated",
+    "truncated",
+}
 """Keys of the result of ``advance``; others are ignored."""
 _KEPT_AFTER_END = ("observation", "outcome", "terminated", "truncated")
 """Parts of the result of an arena's last step that stay while others still play; the rest becomes 0."""
@@ -46,6 +55,8 @@ class MetaEnv(EnvBase):
 
     * ``("agents", "training_reward")``, of the reward's shape: a denser reward for training if the reward is sparse
     * ``("agents", "events")`` ``[arena, agent, event]``: the events of a step that some task rewards
+    * ``opponent_action`` ``[arena, opponent, action]``: the actions that the opponents play at the same step, in the
+      layout of ``action_space``; the policy must not read them
     * ``outcome`` ``[arena, 1]``: 1 won, 0 tied, -1 lost; 0 before the last step
 
     Args:
@@ -57,6 +68,7 @@ class MetaEnv(EnvBase):
         features: Number of features in one agent's observation.
         horizon: Largest number of steps in an episode.
         events: Number of event types in ``("agents", "events")``; 0 if the environment does not write this key.
+        opponent_agents: Number of opponents in ``opponent_action``; 0 if the environment does not write this key.
         has_training_reward: Whether the environment writes ``("agents", "training_reward")``.
         has_outcome: Whether the environment writes ``outcome``.
         observes_task: Whether observations contain the task parameters.
@@ -80,6 +92,7 @@ class MetaEnv(EnvBase):
         features: int,
         horizon: int,
         events: int = 0,
+        opponent_agents: int = 0,
         has_training_reward: bool = False,
         has_outcome: bool = False,
         observes_task: bool = False,
@@ -91,7 +104,7 @@ class MetaEnv(EnvBase):
         self.arenas, self.agents, self.features, self.horizon = arenas, agents, features, horizon
         self.tasks, self.action_space = tasks, action_space
         self.events, self.has_training_reward, self.has_outcome = events, has_training_reward, has_outcome
-        self.observes_task = observes_task
+        self.observes_task, self.opponent_agents = observes_task, opponent_agents
         self._make_specs()
         self.generator = torch.Generator().manual_seed(0)
         self._upcoming = torch.arange(arenas) % len(tasks)  # tasks of the next episode
@@ -114,6 +127,8 @@ class MetaEnv(EnvBase):
             observation["events"] = Unbounded((arenas, agents, self.events))
         if self.has_outcome:
             extra["outcome"] = Unbounded((arenas, 1))
+        if self.opponent_agents:
+            extra["opponent_action"] = Unbounded((arenas, self.opponent_agents, self.action_space.width))
         self.observation_spec = Composite(
             agents=observation, task=Unbounded((arenas,), dtype=torch.int64), **extra, shape=(arenas,)
         )
@@ -165,7 +180,7 @@ class MetaEnv(EnvBase):
         Returns:
             ``observation`` and ``reward`` ``[arena, agent]``, ``terminated`` and ``truncated`` ``[arena]`` (or one bool
             for all arenas), and ``training_reward`` ``[arena, agent]`` / ``events`` ``[arena, agent, event]`` /
-            ``outcome`` ``[arena]`` if the environment has them.
+            ``opponent_action`` ``[arena, opponent, action]`` / ``outcome`` ``[arena]`` if the environment has them.
         """
 
     def picture(self) -> NDArray[np.uint8]:
@@ -271,6 +286,9 @@ class MetaEnv(EnvBase):
         )
         if self.has_outcome:
             packed["outcome"] = result.get("outcome", zeros[:, 0]).unsqueeze(-1)
+        if self.opponent_agents:
+            nothing = torch.zeros(self.arenas, self.opponent_agents, self.action_space.width, device=self.device)
+            packed["opponent_action"] = result.get("opponent_action", nothing)
         for key in ("terminated", "truncated"):
             given = torch.as_tensor(result[key], dtype=torch.bool, device=self.device)
             packed[key] = given.reshape(-1, 1).expand(self.arenas, 1).clone()

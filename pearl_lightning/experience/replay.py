@@ -138,6 +138,7 @@ class TaskReplay:
                 played steps), next_observation (after the last of them) and terminated (whether it was terminated).
             - ``context`` ``[task, episode, step]`` of whole episodes: observation, next_observation, action, reward and
                 played, which is false for padding after the end of an episode; it is left out if there is no padding.
+                If the episodes contain it, also opponent_action ``[..., opponent, number]``.
             - ``beginning`` ``[task, step]``: the same of one more episode, if ``beginning`` is given.
             - ``descriptor`` ``[task, number]``, if the tasks have descriptors.
 
@@ -208,6 +209,8 @@ class TaskReplay:
         weights = None if self.event_weights is None else self.event_weights[tasks, None, None]
         context["reward"] = self._rewards("reward", agent_rows, weights, tasks != sources)
         steps = steps_of(context)
+        if "opponent_action" in stored.keys():  # noqa: SIM118
+            steps["opponent_action"] = stored["opponent_action"][index[..., :-1]]
         return steps.exclude("played") if self.writer.tables.are_whole else steps, diagnostics
 
     def _stored(self) -> TensorDictBase:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal, get_args
 
 import torch
@@ -98,21 +98,10 @@ class ContextReader:
                 ``[..., step]``, with ``observation``, ``next_observation`` and ``action``
                 ``[..., step, agent, feature]`` and ``reward`` ``[..., step, agent]``.
         """
-        stride, salient = self.layout.stride, self.layout.salient
-        before, after = (steps[name][..., ::stride, :, :] for name in ("observation", "next_observation"))
-        action = self.action_space.encode(steps["action"][..., ::stride, :, :])
-        reward = self.layout.reward_scale * steps["reward"]
-        if self.layout.reward_of == "step":
-            reward = reward[..., ::stride, :]
-        elif stride > 1:
-            reward = pad(reward, (0, 0, 0, -reward.shape[-2] % stride))
-            reward = reward.unflatten(-2, (-1, stride)).sum(dim=-2)
-        rows = torch.cat([after - before, before, action, reward.unsqueeze(-1)], dim=-1)
-        rows = rows.flatten(-3, -2)  # [..., transition, feature]
-        if salient is not None and salient < rows.shape[-2]:
-            kept = self._most_salient(rows[..., -1], self._unselected(steps))
-            rows = rows.gather(-2, kept.unsqueeze(-1).expand(*kept.shape, rows.shape[-1]))
-        return rows
+        before, after = (self._strided(steps[name]) for name in ("observation", "next_observation"))
+        action = self.action_space.encode(self._strided(steps["action"]))
+        rows = torch.cat([after - before, before, action, self._rewards(steps).unsqueeze(-1)], dim=-1)
+        return self._salient(rows.flatten(-3, -2), steps)
 
     def played(self, steps: TensorDictBase) -> Tensor | None:
         """Return the mask of the selected ``transitions`` that were played ``[..., transition]``.
@@ -122,25 +111,43 @@ class ContextReader:
         Args:
             steps: As for ``transitions``. Without ``played`` ``[..., step]``, all were played and the result is None.
         """
-        played = self._unselected(steps)
-        salient = self.layout.salient
-        if played is None or salient is None or salient >= played.shape[-1]:
-            return played
-        unselected = ContextReader(replace(self.layout, salient=None), self.observation_features, self.action_space)
-        return played.gather(-1, self._most_salient(unselected.transitions(steps)[..., -1], played))
+        played = self._unselected_played(steps)
+        return None if played is None else self._salient(played.unsqueeze(-1), steps).squeeze(-1)
 
-    def _unselected(self, steps: TensorDictBase) -> Tensor | None:
+    def _strided(self, values: Tensor) -> Tensor:
+        """Values of the steps that the stride selects, of ``[..., step, agent, feature]``."""
+        return values[..., :: self.layout.stride, :, :]
+
+    def _rewards(self, steps: TensorDictBase) -> Tensor:
+        """Scaled rewards of the steps that the stride selects ``[..., step, agent]``."""
+        stride, reward = self.layout.stride, self.layout.reward_scale * steps["reward"]
+        if self.layout.reward_of == "step":
+            return reward[..., ::stride, :]
+        if stride > 1:
+            reward = pad(reward, (0, 0, 0, -reward.shape[-2] % stride))
+            reward = reward.unflatten(-2, (-1, stride)).sum(dim=-2)
+        return reward
+
+    def _unselected_played(self, steps: TensorDictBase) -> Tensor | None:
         """Mask of the played transitions ``[..., transition]``, before the salient ones are selected; None for all."""
         played: Tensor | None = steps.get("played", None)
         if played is None:
             return None
         return played[..., :: self.layout.stride].repeat_interleave(steps["reward"].shape[-1], dim=-1)
 
-    def _most_salient(self, reward: Tensor, played: Tensor | None) -> Tensor:
-        """Indices ``[..., kept]`` of the largest absolute rewards, in order; padding is selected last."""
-        size = reward.abs() if played is None else torch.where(played, reward.abs(), -1.0)
-        assert self.layout.salient is not None
-        return size.topk(self.layout.salient, dim=-1).indices.sort(dim=-1).values
+    def _salient(self, rows: Tensor, steps: TensorDictBase) -> Tensor:
+        """Select from rows ``[..., transition, feature]`` those of the salient transitions, in order.
+
+        They have the largest absolute rewards; padding is selected last.
+        """
+        salient = self.layout.salient
+        if salient is None or salient >= rows.shape[-2]:
+            return rows
+        size, played = self._rewards(steps).flatten(-2).abs(), self._unselected_played(steps)
+        if played is not None:
+            size = torch.where(played, size, -1.0)
+        kept = size.topk(salient, dim=-1).indices.sort(dim=-1).values
+        return rows.gather(-2, kept.unsqueeze(-1).expand(*kept.shape, rows.shape[-1]))
 
     def update_norm(self, batch: TensorDictBase) -> None:
         """Include the changes in a meta-batch's context in the statistics of ``norm``, if the encoder reads them."""
@@ -174,9 +181,7 @@ class ContextReader:
             batch: Meta-batch with ``context`` ``[task, episode, step]`` of whole episodes and, if the agent observes
                 within episodes, ``beginning`` ``[task, step]`` of one more episode (see ``TaskReplay.sample``).
         """
-        episodes = [batch["context"]] if batch["context"].shape[1] else []
-        if "beginning" in batch.keys():  # noqa: SIM118  (a TensorDict iterates over its rows)
-            episodes.append(batch["beginning"].unsqueeze(1))
+        episodes = self._episodes(batch)
         rows = [self.transitions(steps).flatten(1, 2) for steps in episodes]
         played = [self.played(steps) for steps in episodes]
         if all(each is None for each in played):
@@ -186,3 +191,26 @@ class ContextReader:
             for each, mask in zip(rows, played, strict=True)
         ]
         return torch.cat(rows, dim=1), torch.cat(masks, dim=1)
+
+    def opponent_actions(self, batch: TensorDictBase) -> Tensor | None:
+        """Return the actions of all opponents at the transitions of ``of_meta_batch``.
+
+        Their shape is ``[task, transition, opponent, number]``; each agent's transition has the actions of its step.
+        None if the meta-batch contains none.
+        """
+        if "opponent_action" not in batch["context"].keys():  # noqa: SIM118
+            return None
+        parts = []
+        for steps in self._episodes(batch):
+            action = self._strided(steps["opponent_action"])
+            rows = action.flatten(-2).repeat_interleave(steps["reward"].shape[-1], dim=-2)
+            parts.append(self._salient(rows, steps).flatten(1, 2))
+        return torch.cat(parts, dim=1).unflatten(-1, action.shape[-2:])
+
+    @staticmethod
+    def _episodes(batch: TensorDictBase) -> list[TensorDictBase]:
+        """Steps of the whole episodes, and of the beginning of one more, ``[task, episode, step]`` each."""
+        episodes = [batch["context"]] if batch["context"].shape[1] else []
+        if "beginning" in batch.keys():  # noqa: SIM118  (a TensorDict iterates over its rows)
+            episodes.append(batch["beginning"].unsqueeze(1))
+        return episodes

@@ -30,6 +30,8 @@ class Inferred:
             if the tasks have none.
         played: Mask of the transitions that were played ``[task, transition]``; the others are padding after the end
             of an episode. None if all were played.
+        opponent_action: Actions of all opponents at the step of each transition ``[task, transition, opponent,
+            number]``, which only losses may read; None if the environment writes none.
     """
 
     encoder: ContextEncoder
@@ -41,6 +43,14 @@ class Inferred:
     z: Tensor
     descriptor: Tensor | None = None
     played: Tensor | None = None
+    opponent_action: Tensor | None = None
+
+    def average(self, values: Tensor) -> Tensor:
+        """Return the mean of values ``[task, transition, ...]`` of the transitions that were played."""
+        if self.played is not None:  # padding counts 0, because a selection would wait for the GPU
+            played = self.played.reshape(*self.played.shape, *[1] * (values.ndim - 2))
+            values = torch.where(played, values, 0.0) / self.played.float().mean()
+        return values.mean()
 
     def diagnostics(self) -> dict[str, Tensor]:
         """Precision of the posteriors as ``train/*`` scalars; empty if z has no numbers."""
@@ -78,6 +88,7 @@ def infer(
     context = reader.encoder_input(transitions)
     mean, std = encoder(context, played)
     noise = normal(mean.shape)
-    descriptor = batch.get("descriptor", None)
-    descriptor = None if descriptor is None else descriptor.to(device)
-    return Inferred(encoder, context, transitions, mean, std, noise, mean + std * noise, descriptor, played)
+    known = (batch.get("descriptor", None), reader.opponent_actions(batch))
+    descriptor, opponent_action = (None if each is None else each.to(device) for each in known)
+    z = mean + std * noise
+    return Inferred(encoder, context, transitions, mean, std, noise, z, descriptor, played, opponent_action)

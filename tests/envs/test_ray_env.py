@@ -145,6 +145,7 @@ def test_derk_plays_as_in_this_process_with_its_events_statistics_and_outcomes(s
     played = play_episode(env, FunctionPlayer(act))
     assert_equal(played, local_episode(make_derk, drawn_seeds(2, 1)[0], tasks, act))
     assert played["events"].any()
+    assert played["opponent_action"].any()
     assert played["outcome"].any()
     assert env.episode_statistics()["kills"].shape == (4,)
     assert env.report()["simulator"] == "cpu, gym-derk 1.1.1's rules"

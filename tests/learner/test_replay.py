@@ -84,6 +84,7 @@ def test_context_is_whole_episodes_in_order_from_the_recent_marked_ones() -> Non
         assert (task == task[:, :1, :1, :1]).all()
         assert (episode == episode[:, :, :1, :1]).all()
         assert torch.equal(context["action"], context["observation"][..., :3] + 0.25)
+        assert torch.equal(context["opponent_action"], context["action"][..., :1, :])
         assert torch.equal(context["reward"], 1000 * task + 100 * episode + 10 * row + agent)  # the task's own reward
         for index, number in episodes_of(context["observation"]):
             seen[index].add(number)

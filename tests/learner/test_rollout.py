@@ -252,6 +252,7 @@ def test_a_belief_in_mid_episode_equals_the_posterior_that_training_gives_its_be
     [
         ("observation", 2, "an observation that is not finite: {number} at step 2"),  # of the row that it stands in
         ("reward", 2, "a reward that is not finite: {number} at step 1"),  # the reward of the step before
+        ("opponent_action", 2, "an opponent action that is not finite: {number} at step 1"),
         ("outcome", HORIZON, f"an outcome that is not finite: {{number}} at step {HORIZON}"),
     ],
 )

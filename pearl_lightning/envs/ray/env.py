@@ -66,6 +66,7 @@ class RayEnv(MetaEnv):
             features=sample.features,
             horizon=sample.horizon,
             events=sample.events,
+            opponent_agents=sample.opponent_agents,
             has_training_reward=sample.has_training_reward,
             has_outcome=sample.has_outcome,
             observes_task=sample.observes_task,
