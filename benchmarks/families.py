@@ -4,12 +4,14 @@ It trains with ``pearl fit`` on the ready-made configs, one process and thread p
 agent and the oracle for as many environment steps and updates. With the first seed only, it also trains PPO and the
 evolution strategy for at least the steps and seconds of PEARL. All agents, and uniform random actions, play the same
 test tasks, starts and seeds. The control is PEARL with the episodes of another task as context. The results are in
-``families.json``, which keeps those of other families; ``python -m benchmarks.pages`` puts them on the pages.
+``families.json``, which keeps those of other families, and each seed of PEARL in ``FAMILY_seeds.csv``;
+``python -m benchmarks.pages`` puts them on the pages.
 """
 
 from __future__ import annotations
 
 import argparse
+import csv
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -124,6 +126,15 @@ def train_and_measure(plan: Plan, runs: Path, parallel: int) -> list[dict[str, A
     return measured
 
 
+def write_rows(path: Path, entries: Sequence[dict[str, Any]]) -> None:
+    """Move the rows of PEARL's seeds from the entries of a family to a CSV file."""
+    rows = [row for entry in entries for row in entry.pop("seeds")]
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Train the missing runs, play the test splits, and update ``families.json``."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -144,6 +155,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     measured = train_and_measure(plan, options.runs_dir, options.parallel)
     options.data.mkdir(parents=True, exist_ok=True)
+    for family in plan.families:
+        write_rows(options.data / f"{family}_seeds.csv", [each for each in measured if each["family"] == family])
     path = options.data / "families.json"
     stored = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
     entries = [each for each in stored if each["family"] not in plan.families] + measured

@@ -15,6 +15,7 @@ from pearl_lightning.agents.agent import load_agent
 from pearl_lightning.agents.uniform import UniformAgent
 from pearl_lightning.commands.environments import make_env
 from pearl_lightning.evaluation import AdaptationResult, compare, evaluate_adaptation
+from pearl_lightning.evaluation.statistics import paired_gain
 from pearl_lightning.experience.player import MetaAgent
 from pearl_lightning.report.records import RunRecord, read_run
 
@@ -90,6 +91,28 @@ def pool_seeds(results: Sequence[AdaptationResult]) -> AdaptationResult:
     )
 
 
+def seed_row(split: str, context: str, seed: int, result: AdaptationResult) -> dict[str, Any]:
+    """Return a row of ``FAMILY_seeds.csv``: scores of a seed by episode, and its gains.
+
+    Args:
+        split: Name of the split.
+        context: Episodes that the beliefs read.
+        seed: Position of the seed among the seeds of the runs.
+        result: Result of the seed.
+    """
+    row: dict[str, Any] = {"test_tasks": split.replace("_", " "), "context": context, "seed": seed}
+    wins = result.hits().get("win")
+    for name, values, scale, digits in (("return_{}", result.returns, 1, 2), ("won_{}_percent", wins, 100, 1)):
+        if values is None:
+            continue
+        means = scale * values.mean(axis=(0, 1))
+        row |= {name.format(episode): f"{mean:.{digits}f}" for episode, mean in enumerate(means)}
+        gain, column = paired_gain(values), "gain" if scale == 1 else "win_gain_points"
+        ends = {column: gain.mean, f"{column}_low": gain.low, f"{column}_high": gain.high}
+        row |= {column: f"{scale * each:.{digits}f}" for column, each in ends.items()}
+    return row
+
+
 def headroom(played: dict[str, list[AdaptationResult]], split: str) -> dict[str, Any]:
     """Leads in the last episode: of the oracle over the context-free agent, and of PEARL over each agent."""
     lead = compare(played["context_free"], played["oracle"])
@@ -120,7 +143,7 @@ def at_equal_seconds(runs: Sequence[Path], others: Sequence[Path]) -> list[float
 
 
 def measure(family: str, split: str, runs: dict[str, list[Path]]) -> dict[str, Any]:
-    """Play a split with every agent; return pooled tables, scores by seed, and leads.
+    """Play a split with every agent; return pooled tables, scores by seed, rows of PEARL's seeds, and leads.
 
     Args:
         family: Name of the task family.
@@ -141,6 +164,11 @@ def measure(family: str, split: str, runs: dict[str, list[Path]]) -> dict[str, A
         "split": split,
         "spent": spent,
         "tables": {agent: pool_seeds(seeds).table() for agent, seeds in played.items()},
+        "seeds": [
+            seed_row(split, context, seed, result)
+            for context, agent in (("its own", "pearl"), ("another task's", CONTROL))
+            for seed, result in enumerate(played[agent])
+        ],
         "by_seed": {agent: [float(seed.returns[..., -1].mean()) for seed in seeds] for agent, seeds in played.items()},
         "headroom": headroom(played, split),
         "equal_seconds": {agent: at_equal_seconds(runs["pearl"], runs[agent]) for agent in MAIN if agent != "pearl"},

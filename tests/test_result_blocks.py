@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -9,7 +10,9 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from benchmarks.pages import blocks, figures, gymnasium, mujoco, tables
+from benchmarks.families import write_rows
+from benchmarks.family_measures import seed_row
+from benchmarks.pages import blocks, families, figures, gymnasium, mujoco, tables
 from benchmarks.pages.families import by_kind
 from benchmarks.published import read_published
 from pearl_lightning.evaluation import AdaptationResult, AdaptationTable
@@ -80,11 +83,13 @@ def test_a_digest_changes_with_values_intervals_and_labels(tmp_path: Path) -> No
     assert figures.write(others[0], path)
 
 
-def test_the_last_episode_is_shown_by_kind_of_task() -> None:
-    def scores(kinds: tuple[str, ...], *returns: float) -> AdaptationTable:
-        values, nothing = np.array(returns).reshape(2, 1, 2), np.zeros((2, 1, 2, 0))
-        return AdaptationResult((5, 6), values, np.sign(values), nothing, nothing, 8, kinds=kinds).table()
+def scores(kinds: tuple[str, ...], *returns: float) -> AdaptationTable:
+    """The table of two tasks with one match of two episodes each; a positive return wins."""
+    values, nothing = np.array(returns).reshape(2, 1, 2), np.zeros((2, 1, 2, 0))
+    return AdaptationResult((5, 6), values, np.sign(values), nothing, nothing, 8, kinds=kinds).table()
 
+
+def test_the_last_episode_is_shown_by_kind_of_task() -> None:
     kinds = ("sniper", "gang")
     assert by_kind({"pearl": scores(kinds, -1, 2, 3, 4), "random": scores(kinds, -5, -6, 0, 8)}) == [
         "| last episode | gang | sniper |",
@@ -94,6 +99,45 @@ def test_the_last_episode_is_shown_by_kind_of_task() -> None:
         "| random actions | 8.00, 100 % | -6.00, 0 % |",
     ]
     assert not by_kind({"pearl": scores(("gang", "gang"), 1, 2, 3, 4)})
+
+
+def test_every_kind_of_task_is_shown_in_every_episode(tmp_path: Path) -> None:
+    entry = {"family": "a", "split": "b", "tables": {"pearl": scores(("sniper", "gang"), -1, 2, 3, 4).to_json()}}
+    (tmp_path / "families.json").write_text(json.dumps([entry]))
+    assert families.pearl_by_kind(tmp_path, "a", "b") == [
+        "| kind | return after 0 | return after 1 | won after 0 | won after 1 |",
+        "| --- | --- | --- | --- | --- |",
+        "| gang | 3.0 | 4.0 | 100 % | 100 % |",
+        "| sniper | -1.0 | 2.0 | 0 % | 100 % |",
+    ]
+
+
+@pytest.mark.parametrize("has_winner", [True, False])
+def test_the_file_of_the_seeds_has_a_row_for_each_with_the_numbers_of_its_table(
+    has_winner: bool, tmp_path: Path
+) -> None:
+    seeds = []
+    for seed in range(2):
+        returns, nothing = np.random.default_rng(seed).normal(size=(3, 4, 2)), np.zeros((3, 4, 2, 0))
+        outcomes = np.sign(returns) if has_winner else None
+        seeds.append(AdaptationResult((5, 6, 7), returns, outcomes, nothing, nothing, 8))
+    entry = {"seeds": [seed_row("known_styles", "its own", seed, each) for seed, each in enumerate(seeds)]}
+    write_rows(tmp_path / "a.csv", [entry])
+    assert not entry
+    for seed, (row, each) in enumerate(zip(tables.read_rows(tmp_path / "a.csv"), seeds, strict=True)):
+        expected = each.table()
+        assert [row[name] for name in ("test_tasks", "context", "seed")] == ["known styles", "its own", str(seed)]
+        assert [row[f"return_{episode}"] for episode in range(2)] == [f"{e.return_mean:.2f}" for e in expected.episodes]
+        gain = expected.gain
+        assert [row[f"gain{end}"] for end in ("", "_low", "_high")] == [
+            f"{number:.2f}" for number in (gain.mean, gain.low, gain.high)
+        ]
+        assert any(name.startswith("w") for name in row) == has_winner
+        if expected.win_gain is not None:
+            assert [row[f"won_{e.episode}_percent"] for e in expected.episodes] == [
+                f"{100 * (e.win_rate or 0):.1f}" for e in expected.episodes
+            ]
+            assert row["win_gain_points_high"] == f"{100 * expected.win_gain.high:.1f}"
 
 
 def fake_curve(path: Path, *returns: float, step: int = 200_000) -> None:

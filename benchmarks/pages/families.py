@@ -135,6 +135,18 @@ def kinds(data: Path, family: str, split: str) -> list[str]:
     return by_kind(measured(data, family, split)["tables"])
 
 
+def pearl_by_kind(data: Path, family: str, split: str) -> list[str]:
+    """Table of PEARL's scores in every episode, one row per kind of task."""
+    of_kinds = measured(data, family, split)["tables"]["pearl"].kinds
+    rows = [
+        [kind, *(f"{each.return_mean:.1f}" for each in scores), *(f"{100 * each.win_rate:.0f} %" for each in scores)]
+        for kind, scores in of_kinds.items()
+    ]
+    numbers = range(len(next(iter(of_kinds.values()))))
+    head = [f"{name} after {number}" for name in ("return", "won") for number in numbers]
+    return table(["kind", *head], rows)
+
+
 def by_kind(tables: Mapping[str, AdaptationTable]) -> list[str]:
     """Scores of the last episode by kind of task, after PEARL's first one; no lines if all tasks are of one kind."""
     names = list(tables["pearl"].kinds)

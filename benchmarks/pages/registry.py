@@ -29,6 +29,7 @@ BUILDERS: Mapping[str, Builder] = {
     "leads": families.leads,
     "equal-seconds": families.equal_seconds,
     "kinds": families.kinds,
+    "pearl-kinds": families.pearl_by_kind,
     "ablation-leads": ablations.leads,
     "ablation": ablations.variants,
     "point-robot": point_robot.final,
