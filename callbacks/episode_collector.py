@@ -90,7 +90,14 @@ class EpisodeCollector(Collector):
         super().check(trainer, pl_module)
         if isinstance(pl_module, OnPolicyAgent):
             raise TypeError(f"EpisodeCollector requires an off-policy agent, got {type(pl_module).__name__}")
-        meta_batches(trainer)
+        data = meta_batches(trainer)
+        arenas_per_task = data.env.arenas // self.tasks_per_iteration
+        later = arenas_per_task * (self.rl_episodes + self.demonstrated_episodes)
+        if data.episodes_per_task < later + data.context_episodes[0]:
+            raise ValueError(
+                f"episodes_per_task must be at least {later + data.context_episodes[0]}, got {data.episodes_per_task}: "
+                f"an iteration plays {later} episodes per task after those of the context, which would replace them"
+            )
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if self.iterations == 0 or len(meta_batches(trainer).replay) == 0:  # new data module for a trained agent

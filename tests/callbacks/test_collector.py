@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import Any
 
@@ -39,11 +40,12 @@ class Bench:
         monkeypatch: pytest.MonkeyPatch,
         env: CountingEnv | None = None,
         belief: BeliefConfig = BeliefConfig(),  # noqa: B008  (frozen)
+        episodes_per_task: int = 100,
         **settings: Any,
     ) -> None:
         torch.manual_seed(0)
         self.env = CountingEnv() if env is None else env
-        self.data = MetaBatchDataModule(self.env, meta_batch=2, transitions=4)
+        self.data = MetaBatchDataModule(self.env, meta_batch=2, transitions=4, episodes_per_task=episodes_per_task)
         self.data.setup("fit")
         self.pearl = PEARL(FEATURES, SPACE, encoder=CountingEncoder, belief=belief)
         self.collector = EpisodeCollector(**({"tasks_per_iteration": 2} | settings))
@@ -331,6 +333,19 @@ def test_iterations_come_every_n_updates_and_not_after_the_last(every: int, upda
 def test_settings_outside_their_range_are_refused(settings: dict[str, int], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         EpisodeCollector(**settings)
+
+
+@pytest.mark.parametrize(("kept", "is_enough"), [(3, False), (4, False), (5, True)])
+def test_the_replay_must_keep_a_context_episode_beside_those_played_after_it(
+    monkeypatch: pytest.MonkeyPatch, kept: int, is_enough: bool
+) -> None:
+    """Two arenas play each task, two episodes each after the context."""
+    expected = nullcontext() if is_enough else pytest.raises(ValueError, match="must be at least 5, got")
+    with expected:
+        bench = Bench(monkeypatch, tasks_per_iteration=2, rl_episodes=2, episodes_per_task=kept)
+        if is_enough:
+            bench.collect()
+            assert bench.data.replay.sample(2, 4, 1)[0]["context"].shape[1] == 1
 
 
 @pytest.mark.parametrize(("arenas", "train_tasks", "tasks"), [(4, 6, 3), (8, 6, 8)])
