@@ -411,3 +411,18 @@ def test_a_uniform_policy_moves_all_bodies() -> None:
         rows = play_episode(env, UniformPlayer(env.action_space, 1, torch.Generator().manual_seed(0)))
         moved = (rows["observation"][:, 1:] - rows["observation"][:, :-1]).abs().sum(dim=-1).squeeze(-1)
         assert (moved[rows["played"][:, :-1]] > 0).all()
+
+
+@pytest.mark.parametrize("family", [CheetahVel, AntDir])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_closed_environment_plays_again(family: type[MujocoEnv], threads: int) -> None:
+    """As a second fit with the same data needs it: the end of the first closes the environment."""
+    first, second = made(family, threads), made(family, threads)
+    expected = [
+        play_episode(first, UniformPlayer(first.action_space, 5, torch.Generator().manual_seed(s))) for s in (0, 1)
+    ]
+    for seed, episode in enumerate(expected):
+        played = play_episode(second, UniformPlayer(second.action_space, 5, torch.Generator().manual_seed(seed)))
+        assert torch.equal(played["observation"], episode["observation"])
+        second.close(raise_if_closed=False)
+    first.close()

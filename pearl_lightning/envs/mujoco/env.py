@@ -185,7 +185,7 @@ class MujocoEnv(MetaEnv):
         return self._camera.picture(*self.physics.first_arena())
 
     def close(self, *, raise_if_closed: bool = True) -> None:
-        """Stop the threads of the simulation."""
+        """Stop the threads of the simulation; the next episode starts them again."""
         if self._camera is not None:
             self._camera.close()
             self._camera = None

@@ -46,8 +46,8 @@ class Physics:
         self.model, self.substeps = model, substeps
         self._models: list[mujoco.MjModel] | None = None  # of each arena; None if all have the first one
         self._data = [mujoco.MjData(model) for _ in range(threads)]
-        self._rollout = rollout.Rollout(nthread=threads if threads > 1 else 0)
-        self._pool = ThreadPoolExecutor(threads)
+        self._rollout: rollout.Rollout | None = None  # None: the threads have not been started, or are stopped
+        self._pool: ThreadPoolExecutor | None = None
         self._state = np.zeros((arenas, mujoco.mj_stateSize(model, _STATE)))
         self._derived = {name: np.zeros((arenas, getattr(self._data[0], name).size)) for name in derived}
 
@@ -99,6 +99,8 @@ class Physics:
             repeated = np.repeat(controls[rows, None], self.substeps, axis=1)
             # one model instead of a list, whose entries MuJoCo would compare at every step
             models = self.model if self._models is None else [self._models[row] for row in rows]
+            if self._rollout is None:
+                self._rollout = rollout.Rollout(nthread=len(self._data) if len(self._data) > 1 else 0)
             states, _ = self._rollout.rollout(models, self._data, self._state[rows], repeated)
             self._state[rows] = states[:, -1]
 
@@ -117,6 +119,8 @@ class Physics:
         self, work: Callable[[mujoco.MjData, NDArray[np.int64], Array], None], rows: Any, control: Array
     ) -> None:
         """Spread the work on some arenas over the threads; MuJoCo's own rollout returns no derived fields."""
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(len(self._data))
         parts = np.array_split(rows, len(self._data))
         list(self._pool.map(lambda data, part: work(data, part, control), self._data, parts))
 
@@ -147,6 +151,9 @@ class Physics:
             values[row] = getattr(data, name).ravel()
 
     def close(self) -> None:
-        """Stop the threads."""
-        self._rollout.close()
-        self._pool.shutdown()
+        """Stop the threads; the next step starts them again."""
+        if self._rollout is not None:
+            self._rollout.close()
+        if self._pool is not None:
+            self._pool.shutdown()
+        self._rollout = self._pool = None
