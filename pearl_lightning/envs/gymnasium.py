@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -164,8 +165,8 @@ def _check_settings(arenas: int, vectorization: str, workers: int | None, timeou
         raise ValueError(f"workers needs vectorization async, got {workers} with sync")
     if workers is not None and not 1 <= workers <= arenas:
         raise ValueError(f"workers must be in [1, {arenas}], the number of arenas, got {workers}")
-    if not timeout > 0:
-        raise ValueError(f"timeout must be above 0 s, got {timeout}")
+    if not 0 < timeout < math.inf:
+        raise ValueError(f"timeout must be above 0 s and finite, got {timeout}")
 
 
 def _horizon(given: int | None, env: gymnasium.Env[Any, Any], id: str) -> int:

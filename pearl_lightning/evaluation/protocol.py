@@ -156,12 +156,22 @@ def _play(
             played.append(_scores(env, player, rows))
             progress(first * settings.episodes + episode * len(chunk), total)
         trace = cast(TracedBelief, player.belief)
-        rounds.append(TensorDict.stack(played, dim=1)[: len(chunk)])
+        rounds.append(TensorDict.stack(_with_equal_names(played), dim=1)[: len(chunk)])
         traces.append(torch.stack(trace.posteriors, dim=1)[: len(chunk)])
         counts = np.maximum(counts, trace.counts)
     mean, std = torch.cat(traces).double().cpu().numpy().transpose(2, 0, 1, 3)
     trace_of_all = BeliefTrace(counts, mean, std) if mean.shape[-1] else None
-    return dict(TensorDict.cat(rounds).items()), trace_of_all, env_steps
+    return dict(TensorDict.cat(_with_equal_names(rounds)).items()), trace_of_all, env_steps
+
+
+def _with_equal_names(parts: Sequence[TensorDict]) -> list[TensorDict]:
+    """Give all parts the same scores. A statistic that an environment reports in some episodes only is else NaN."""
+    names = dict.fromkeys(name for part in parts for name in part.keys())  # noqa: SIM118
+    unknown = [torch.full_like(part["returns"], torch.nan) for part in parts]
+    return [
+        TensorDict({name: part.get(name, nothing) for name in names}, batch_size=part.batch_size)
+        for part, nothing in zip(parts, unknown, strict=True)
+    ]
 
 
 def _first_belief(env: MetaEnv, agent: MetaAgent, settings: _Settings, pairing: torch.Generator) -> TracedBelief:

@@ -154,6 +154,20 @@ class Lottery(gymnasium.Env[Any, Any]):
         return np.zeros(2 * self.size), won, np.bool_(True), np.bool_(False), {"success": np.bool_(won)}
 
 
+class Shy(Walk):
+    """A walk that reports a success in every third episode, and nothing in the others."""
+
+    episodes = 0
+
+    def reset(self, **settings: Any) -> tuple[Any, dict[str, Any]]:
+        self.episodes += 1
+        return super().reset(**settings)
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        *played, _ = super().step(action)
+        return *played, {"success": True} if self.episodes % 3 == 0 else {}  # type: ignore[return-value]
+
+
 class Read(Walk):
     """A walk that observes a text."""
 

@@ -15,11 +15,13 @@ import yaml
 from gymnasium import spaces
 from torchrl.envs.utils import check_env_specs
 
+from pearl_lightning.agents.uniform import UniformAgent
 from pearl_lightning.cli import main
 from pearl_lightning.envs.gymnasium import GymnasiumEnv
 from pearl_lightning.envs.gymnasium_tasks import TaskBy
 from pearl_lightning.envs.parameters import ParameterTasks
 from pearl_lightning.envs.spaces import to_action_space
+from pearl_lightning.evaluation import evaluate_adaptation
 from pearl_lightning.experience.player import FunctionPlayer, UniformPlayer
 from pearl_lightning.experience.rollout import play_episode
 
@@ -111,6 +113,13 @@ def test_a_success_is_a_statistic_of_the_episode() -> None:
     moves[0, :, 0] = 1.0
     play_episode(env, FunctionPlayer(lambda observation, step: moves))
     assert env.episode_statistics()["success"].tolist() == [1.0, 0.0]
+
+
+def test_a_success_that_is_reported_in_some_episodes_only_counts_in_those() -> None:
+    env = GymnasiumEnv(id="gym_environments.Shy", arenas=1, tasks=LENGTHS, horizon=20)
+    agent = UniformAgent(env.features, env.action_space)
+    result = evaluate_adaptation(env, agent, [0, 1], episodes=3, deterministic=False)
+    assert sorted(row.success_rate or 0.0 for row in result.table().episodes) == [0.0, 0.0, 1.0]
 
 
 def test_the_oracle_observes_the_parameters() -> None:

@@ -251,7 +251,8 @@ def test_pictures_are_those_of_the_first_arena(orders: Path) -> None:
         ({"workers": 0}, r"workers must be in \[1, 5\], the number of arenas, got 0"),
         ({"vectorization": "sync", "workers": 2}, "workers needs vectorization async, got 2 with sync"),
         ({"vectorization": "asink"}, "vectorization must be sync or async, got 'asink'"),
-        ({"timeout": 0.0}, "timeout must be above 0 s, got 0"),
+        ({"timeout": 0.0}, "timeout must be above 0 s and finite, got 0"),
+        ({"timeout": float("inf")}, "timeout must be above 0 s and finite, got inf"),
         ({"kwargs": {"orders": (each for each in ())}}, "vectorization must be sync for an environment that cannot"),
     ],
 )
