@@ -170,7 +170,8 @@ def _print_and_write(result: AdaptationResult, evaluation: _Evaluation, options:
     }
     stem = entrant.checkpoint.stem if entrant.checkpoint else entrant.name
     variant = _variant(options, is_sampled=entrant.checkpoint is not None and is_sampled)
-    name = _joined("evaluation", stem, variant, evaluation.place)
+    configs = [Path(config).stem for config in options.config or []] if entrant.checkpoint else []
+    name = _joined("evaluation", stem, *configs, variant, evaluation.place)
     paths = {
         kind: _path(options[kind], "" if is_one else label) or entrant.folder / f"{name}.{kind}" for kind in _KINDS
     }

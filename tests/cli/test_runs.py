@@ -179,6 +179,10 @@ def test_evaluate_writes_beside_the_runs_metrics_a_file_for_each_way_to_play(one
         assert main(["evaluate", str(folder / "checkpoints" / "last.ckpt"), *options]) == 0
         tables.append(json.loads((folder / f"evaluation-last{variant}.json").read_text())["episodes"])
     assert (folder / "evaluation-last.png").is_file()
+    usual = (folder / "evaluation-last.json").read_text()
+    assert main(["evaluate", str(folder / "checkpoints" / "last.ckpt"), "--config", "point_robot"]) == 0
+    assert (folder / "evaluation-last-point_robot.json").is_file()
+    assert (folder / "evaluation-last.json").read_text() == usual  # pearl push publishes this one
     assert tables[1] == tables[2]
     assert tables[0] != tables[1] != tables[3]
     control = []
