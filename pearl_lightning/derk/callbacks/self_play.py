@@ -56,13 +56,14 @@ class SelfPlayPool(PerAgent, ProcessCallback):
             raise ValueError("SelfPlayPool needs tasks that give both teams equal bounties: otherwise nobody wins")
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._add_if_due(trainer)  # the run had ended here and is resumed; the collector has already played
+        if trainer.global_step:  # the run had ended here and is resumed; the collector has already played
+            self._count()
+        self._add_if_due(trainer)
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        shares = [share for pool in self.pools.values() if (share := pool.count()) is not None]
-        if shares:
+        if shares := self._count():
             pl_module.log("league/score_against_past_selves", sum(shares) / len(shares))
         if trainer.global_step != trainer.max_steps:  # like the collector, which does not play after the last update
             self._add_if_due(trainer)
@@ -84,6 +85,10 @@ class SelfPlayPool(PerAgent, ProcessCallback):
         for name, results in state["results"].items():
             if name in self.pools:  # a config may no longer contain it
                 self.pools[name].load_state(results)
+
+    def _count(self) -> list[float]:
+        """Count the results of the episodes since the last call; return the learner's share of wins in each pool."""
+        return [share for pool in self.pools.values() if (share := pool.count()) is not None]
 
     def _add_if_due(self, trainer: Trainer) -> None:
         update = trainer.global_step
