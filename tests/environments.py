@@ -33,8 +33,7 @@ class NumberedTasks(TaskDistribution[int]):
 class CountingEnv(MetaEnv):
     """Observes (a number drawn at the start of the episode, step, agent); pays task + first action component.
 
-    An arena wins where its number is positive, and loses otherwise. The last step is terminated. Its only opponent
-    plays the action of the first agent.
+    An arena wins where its number is positive, and loses otherwise. The last step is terminated.
 
     Args:
         lose: Episodes (counted from 0 as they begin) and the step before which each is lost.
@@ -56,7 +55,6 @@ class CountingEnv(MetaEnv):
             agents=AGENTS,
             features=FEATURES,
             horizon=HORIZON,
-            opponent_agents=1,
             has_training_reward=has_training_reward,
             has_outcome=has_outcome,
         )
@@ -79,7 +77,6 @@ class CountingEnv(MetaEnv):
         reward = torch.tensor(self.begun[-1]).unsqueeze(1) + action[..., 0]
         last = self.step_number == HORIZON
         result = {"observation": self._observe(), "reward": reward, "terminated": last, "truncated": False}
-        result["opponent_action"] = action[:, :1]
         if self.has_training_reward:
             result["training_reward"] = reward + 100
         if self.has_outcome:
@@ -128,7 +125,7 @@ class SpoiltEnv(CountingEnv):
     """A counting environment in which some tasks give numbers that are not finite; it refuses such actions.
 
     Args:
-        spoilt: Task, what it spoils (a part of the result of a step), from which step on, and the number.
+        spoilt: Task, what it spoils (``observation``, ``reward`` or ``outcome``), from which step on, and the number.
     """
 
     def __init__(self, spoilt: tuple[int, str, int, float], **settings: Any) -> None:

@@ -72,7 +72,6 @@ FILLED_IN = {
     "observation_features",
     "action_space",
     "descriptor_features",
-    "opponent_agents",
     "sizes",
     "context_features",
     "features",

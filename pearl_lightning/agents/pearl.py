@@ -33,7 +33,6 @@ class PEARL(OffPolicyAgent):
         observation_features: Number of features in one agent's observation.
         action_space: Layout of one agent's action, or a mapping with ``low``, ``high`` and ``choices``.
         descriptor_features: Size of a task's descriptor (``TaskDistribution.descriptors``); 0 if there are none.
-        opponent_agents: Number of opponents whose actions the environment writes; 0 if it writes none.
         encoder: Function that creates the context encoder from the number of features of a transition.
         belief: Settings of the belief: the context that the encoder reads, and the condition of actor and critics.
         sac: Function that creates the soft actor-critic from its number of input features and the action space.
@@ -49,7 +48,6 @@ class PEARL(OffPolicyAgent):
         observation_features: int,
         action_space: ActionSpace | dict[str, Any],
         descriptor_features: int = 0,
-        opponent_agents: int = 0,
         encoder: Callable[[int], ContextEncoder] = GaussianProductEncoder,
         belief: BeliefConfig = BeliefConfig(),  # noqa: B008  (frozen)
         sac: Callable[[int, ActionSpace], HybridSAC] = HybridSAC,
@@ -74,10 +72,9 @@ class PEARL(OffPolicyAgent):
         self.sac = sac(observation_features + self.condition.width, self.action_space)
         sizes = AuxiliarySizes(
             observation=observation_features,
-            action_space=self.action_space,
+            action=self.action_space.encoded_width,
             latent=self.encoder.latent_dim,
             descriptor=descriptor_features,
-            opponent_agents=opponent_agents,
         )
         self.auxiliary = named_losses([make(sizes) for make in auxiliary])
 

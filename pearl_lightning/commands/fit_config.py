@@ -86,7 +86,6 @@ class ConfiguredCLI(LightningCLI):
         parser.link_arguments("data", "model.init_args.observation_features", _features, apply_on="instantiate")
         parser.link_arguments("data", "model.init_args.action_space", _action_space, apply_on="instantiate")
         parser.link_arguments("data", "model.init_args.descriptor_features", _descriptor, apply_on="instantiate")
-        parser.link_arguments("data", "model.init_args.opponent_agents", _opponents, apply_on="instantiate")
 
 
 CLI_SETTINGS: dict[str, Any] = {
@@ -164,10 +163,6 @@ def _features(data: EnvDataModule) -> int:
 def _descriptor(data: EnvDataModule) -> int:
     descriptors = data.env.tasks.descriptors()
     return 0 if descriptors is None else descriptors.shape[1]
-
-
-def _opponents(data: EnvDataModule) -> int:
-    return data.env.opponent_agents
 
 
 def _action_space(data: EnvDataModule) -> dict[str, Any]:

@@ -91,7 +91,6 @@ class DerkEnv(MetaEnv):
             + (tasks[0].privileged(styles).shape[1] if observe_task else 0),
             horizon=choice.episode_steps,
             events=len(BOUNTY_KEYS) if count_events else 0,
-            opponent_agents=AGENTS,
             has_outcome=all(task.home_bounties == task.away_bounties for task in _every(tasks)),
             observes_task=observe_task,
             device=choice.device,
@@ -113,6 +112,14 @@ class DerkEnv(MetaEnv):
     def backend_name(self) -> str:
         """Name of the backend: ``simulator`` or ``game``, or ``object`` if a backend object was given."""
         return self._backend_choice.name or "object"
+
+    @property
+    def simulator_options(self) -> dict[str, Any]:
+        """Arguments of the simulator that change its rules; empty for the real game and for a backend object."""
+        if self._backend_choice.name != "simulator":
+            return {}
+        others = ("device", "threads", "bounty_events")
+        return {name: value for name, value in self._backend_choice.options.items() if name not in others}
 
     def prepare(self) -> float:
         """Compile the simulator if it is the backend; return the seconds this took, 0 if it was already compiled."""
@@ -149,8 +156,7 @@ class DerkEnv(MetaEnv):
         if self._backend is None or self._other_observation is None:
             raise RuntimeError("no episode is running: reset the environment first")
         try:
-            other_action = self._opponent_actions(self._other_observation)
-            teams = [action, other_action]
+            teams = [action, self._opponent_actions(self._other_observation)]
             both = torch.stack(teams if self._own == 0 else teams[::-1])
             observation, reward, done = self._backend.step(both)
             own, self._other_observation = self._split(observation)
@@ -164,7 +170,6 @@ class DerkEnv(MetaEnv):
         result: dict[str, Tensor | bool] = {
             "observation": self._seen(own),
             "reward": reward[self._own],
-            "opponent_action": other_action,
             "terminated": done,
             "truncated": False,
         }

@@ -18,16 +18,7 @@ from pearl_lightning.action_space import ActionSpace
 from pearl_lightning.envs.tasks import TaskDistribution
 from pearl_lightning.randomness import restore_generator
 
-_RESULTS = {
-    "observation",
-    "reward",
-    "training_reward",
-    "events",
-    "opponent_action",
-    "outcome",
-    "terminated",
-    "truncated",
-}
+_RESULTS = {"observation", "reward", "training_reward", "events", "outcome", "terminated", "truncated"}
 """Keys of the result of ``advance``; others are ignored."""
 _KEPT_AFTER_END = ("observation", "outcome", "terminated", "truncated")
 """Parts of the result of an arena's last step that stay while others still play; the rest becomes 0."""
@@ -55,8 +46,6 @@ class MetaEnv(EnvBase):
 
     * ``("agents", "training_reward")``, of the reward's shape: a denser reward for training if the reward is sparse
     * ``("agents", "events")`` ``[arena, agent, event]``: the events of a step that some task rewards
-    * ``opponent_action`` ``[arena, opponent, action]``: the actions that the opponents play at the same step, in the
-      layout of ``action_space``; the policy must not read them
     * ``outcome`` ``[arena, 1]``: 1 won, 0 tied, -1 lost; 0 before the last step
 
     Args:
@@ -68,7 +57,6 @@ class MetaEnv(EnvBase):
         features: Number of features in one agent's observation.
         horizon: Largest number of steps in an episode.
         events: Number of event types in ``("agents", "events")``; 0 if the environment does not write this key.
-        opponent_agents: Number of opponents in ``opponent_action``; 0 if the environment does not write this key.
         has_training_reward: Whether the environment writes ``("agents", "training_reward")``.
         has_outcome: Whether the environment writes ``outcome``.
         observes_task: Whether observations contain the task parameters.
@@ -92,7 +80,6 @@ class MetaEnv(EnvBase):
         features: int,
         horizon: int,
         events: int = 0,
-        opponent_agents: int = 0,
         has_training_reward: bool = False,
         has_outcome: bool = False,
         observes_task: bool = False,
@@ -104,7 +91,10 @@ class MetaEnv(EnvBase):
         self.arenas, self.agents, self.features, self.horizon = arenas, agents, features, horizon
         self.tasks, self.action_space = tasks, action_space
         self.events, self.has_training_reward, self.has_outcome = events, has_training_reward, has_outcome
-        self.observes_task, self.opponent_agents = observes_task, opponent_agents
+        self.observes_task = observes_task
+        optional = {"training_reward": has_training_reward, "events": events}
+        self._promised = {"observation", "reward", "terminated", "truncated"}  # keys that every step must have
+        self._promised |= {name for name, is_written in optional.items() if is_written}
         self._make_specs()
         self.generator = torch.Generator().manual_seed(0)
         self._upcoming = torch.arange(arenas) % len(tasks)  # tasks of the next episode
@@ -127,8 +117,6 @@ class MetaEnv(EnvBase):
             observation["events"] = Unbounded((arenas, agents, self.events))
         if self.has_outcome:
             extra["outcome"] = Unbounded((arenas, 1))
-        if self.opponent_agents:
-            extra["opponent_action"] = Unbounded((arenas, self.opponent_agents, self.action_space.width))
         self.observation_spec = Composite(
             agents=observation, task=Unbounded((arenas,), dtype=torch.int64), **extra, shape=(arenas,)
         )
@@ -180,7 +168,7 @@ class MetaEnv(EnvBase):
         Returns:
             ``observation`` and ``reward`` ``[arena, agent]``, ``terminated`` and ``truncated`` ``[arena]`` (or one bool
             for all arenas), and ``training_reward`` ``[arena, agent]`` / ``events`` ``[arena, agent, event]`` /
-            ``opponent_action`` ``[arena, opponent, action]`` / ``outcome`` ``[arena]`` if the environment has them.
+            ``outcome`` ``[arena]`` if the environment has them.
         """
 
     def picture(self) -> NDArray[np.uint8]:
@@ -245,6 +233,8 @@ class MetaEnv(EnvBase):
         """
         result = dict(self.advance(action))  # a copy: an environment may keep what it returns
         self._steps += 1
+        if missing := self._promised - result.keys():
+            raise KeyError(f"{type(self).__name__}.advance must return {', '.join(sorted(missing))}")
         is_last = self._steps == self.horizon
         terminated, truncated = result["terminated"], result["truncated"]
         if self._last is None and not torch.is_tensor(terminated) and not torch.is_tensor(truncated):
@@ -286,9 +276,6 @@ class MetaEnv(EnvBase):
         )
         if self.has_outcome:
             packed["outcome"] = result.get("outcome", zeros[:, 0]).unsqueeze(-1)
-        if self.opponent_agents:
-            nothing = torch.zeros(self.arenas, self.opponent_agents, self.action_space.width, device=self.device)
-            packed["opponent_action"] = result.get("opponent_action", nothing)
         for key in ("terminated", "truncated"):
             given = torch.as_tensor(result[key], dtype=torch.bool, device=self.device)
             packed[key] = given.reshape(-1, 1).expand(self.arenas, 1).clone()

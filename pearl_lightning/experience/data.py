@@ -223,9 +223,7 @@ class MetaBatchDataModule(EnvDataModule):
         if self.replay_device == "agent":
             return device
         env, rows = self.env, len(self.env.tasks.train) * self.episodes_per_task * (self.env.horizon + 1)
-        width = env.action_space.width
-        of_agents, of_opponents = env.agents * (env.features + width + 2 + env.events), env.opponent_agents * width
-        numbers = of_agents + of_opponents + 1  # of four bytes, in a row
+        numbers = env.agents * (env.features + env.action_space.width + 2 + env.events) + 1  # of four bytes, in a row
         fits = device.type == "cuda" and 4 * rows * numbers <= torch.cuda.mem_get_info(device)[0] / 2
         return device if fits else torch.device("cpu")
 

@@ -109,7 +109,7 @@ class TaskReplay:
         for name in ("observation", "action", "reward", "training_reward"):
             if not is_finite(episodes[name]):
                 raise ValueError(f"episodes must be finite, but {name} is not")
-        self.writer.update = update
+        self.writer.count_from(update)
         stored = episodes.exclude("outcome").set("is_context", torch.full(episodes.shape, is_context))
         self.writer.extend(stored)
 
@@ -138,7 +138,6 @@ class TaskReplay:
                 played steps), next_observation (after the last of them) and terminated (whether it was terminated).
             - ``context`` ``[task, episode, step]`` of whole episodes: observation, next_observation, action, reward and
                 played, which is false for padding after the end of an episode; it is left out if there is no padding.
-                If the episodes contain it, also opponent_action ``[..., opponent, number]``.
             - ``beginning`` ``[task, step]``: the same of one more episode, if ``beginning`` is given.
             - ``descriptor`` ``[task, number]``, if the tasks have descriptors.
 
@@ -146,7 +145,7 @@ class TaskReplay:
             RuntimeError: There are no episodes, or no context episodes of a task.
         """
         if update is not None:
-            self.writer.update = update
+            self.writer.count_from(update)
         drawn, sources = self._draw_tasks(tasks)
         self.transition_sampler.tasks = self.context_sampler.tasks = sources
         batch = self._draw_transitions(transitions, drawn, sources)
@@ -209,8 +208,6 @@ class TaskReplay:
         weights = None if self.event_weights is None else self.event_weights[tasks, None, None]
         context["reward"] = self._rewards("reward", agent_rows, weights, tasks != sources)
         steps = steps_of(context)
-        if "opponent_action" in stored.keys():  # noqa: SIM118
-            steps["opponent_action"] = stored["opponent_action"][index[..., :-1]]
         return steps.exclude("played") if self.writer.tables.are_whole else steps, diagnostics
 
     def _stored(self) -> TensorDictBase:
@@ -255,7 +252,7 @@ class TaskReplay:
     def load(self, folder: Path) -> None:
         """Restore what ``save`` wrote; nothing is unpickled."""
         state = torch.load(folder / "index.pt", weights_only=True)
-        if missing := self._generators().keys() - state.keys():
+        if missing := {*self._generators(), "rows"} - state.keys():
             raise ValueError(f"{folder} must contain {', '.join(missing)}: another version of the library wrote it")
         generators = {name: state.pop(name) for name in self._generators()}
         self.writer.load_state_dict(state)
@@ -263,6 +260,8 @@ class TaskReplay:
             restore_generator(generator, generators[name], "the replay")
         if len(self):
             rows = TensorDict.load_memmap(str(folder / "rows"))
+            if self.relabelled and "events" not in rows.keys():  # noqa: SIM118
+                raise ValueError("the saved replay has no events: keep data.relabelled 0 to resume")
             self.buffer.storage.set(torch.arange(len(rows), device=self.device), rows.to(self.device))
 
 

@@ -23,11 +23,10 @@ def play_episode(env: MetaEnv, player: EpisodePlayer, attempts: int = 3) -> Tens
 
     Returns:
         Rows ``[arena, horizon + 1]`` with observation, action, reward and training_reward ``[arena, row, agent]``,
-        terminated, played and task ``[arena, row]``, and, if the environment has them, outcome ``[arena, row]``, events
-        ``[arena, row, agent, event]`` and opponent_action ``[arena, row, opponent, number]``. The row after the last
-        played step contains only the final observation, so each observation is stored once. ``played`` is true for rows
-        whose step was played; the rows after an arena's end are padding: they repeat its last observation, and their
-        rewards are 0.
+        terminated, played and task ``[arena, row]``, and, if the environment has them, outcome ``[arena, row]`` and
+        events ``[arena, row, agent, event]``. The row after the last played step contains only the final observation,
+        so each observation is stored once. ``played`` is true for rows whose step was played; the rows after an arena's
+        end are padding: they repeat its last observation, and their rewards are 0.
 
     Raises:
         EpisodeLost: The environment lost all attempts.
@@ -109,18 +108,10 @@ class _Rows:
             self.parts["outcome"] = torch.zeros(self.shape, device=env.device)
         if env.events:
             self.parts["events"] = torch.zeros(*agents, env.events, device=env.device)
-        if env.opponent_agents:
-            size = (*self.shape, env.opponent_agents, env.action_space.width)
-            self.parts["opponent_action"] = torch.zeros(size, device=env.device)
         self._last = 0  # last row with an observation; the memory after it is not initialized, to save time
         self._steps_everywhere = 0  # number of first steps that were played in every arena
-        written = {
-            "reward": True,
-            "training_reward": env.has_training_reward,
-            "events": env.events,
-            "opponent_action": env.opponent_agents,
-        }
-        self._step_keys = [name for name, is_written in written.items() if is_written]
+        self._step_keys = ["reward"]
+        self._step_keys += ["training_reward"] * env.has_training_reward + ["events"] * bool(env.events)
 
     def write(self, step: int, result: dict[str, Tensor | bool], is_running: Tensor | None) -> None:
         """Write the result of a step.
@@ -152,7 +143,7 @@ class _Rows:
         return TensorDict(parts, batch_size=self.shape[::-1], device=self.device)
 
 
-_IN_ORDER = ("observation", "action", "opponent_action", "reward", "training_reward", "events", "outcome")
+_IN_ORDER = ("observation", "action", "reward", "training_reward", "events", "outcome")
 """Order in which a step fills the rows. The first value that is not finite may have caused the others."""
 
 

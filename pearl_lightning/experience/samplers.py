@@ -86,6 +86,13 @@ class TaskWriter(Writer):
         self.tables = self._make_tables()
         return index
 
+    def count_from(self, update: int) -> None:
+        """Set the current update. A new run counts from 0 again: episodes of the last one keep their age."""
+        if update < self.update:
+            self.written_at -= self.update
+            self.tables = self._make_tables()
+        self.update = update
+
     def add(self, data: Any) -> int:
         raise TypeError("TaskReplay stores whole episodes: use extend")
 
@@ -113,9 +120,14 @@ class TaskWriter(Writer):
 
     def state_dict(self) -> dict[str, Any]:
         tables = {name: getattr(self, name).clone() for name in self._tables}
-        return tables | {"used": self.used, "update": self.update}
+        return tables | {"used": self.used, "update": self.update, "rows": self.rows}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        if (rows := state_dict["rows"]) != self.rows:
+            raise ValueError(
+                f"the saved replay has episodes of {rows - 1} steps, this run needs {self.rows - 1}: keep the length "
+                "of an episode to resume"
+            )
         for name in self._tables:
             if state_dict[name].shape != getattr(self, name).shape:
                 raise ValueError(

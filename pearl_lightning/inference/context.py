@@ -172,6 +172,15 @@ class ContextReader:
         change, observation, rest = context.tensor_split([width, 2 * width], dim=-1)
         return torch.cat([self.norm.of_change(change), self.norm(observation), rest], dim=-1)
 
+    def with_normalized(self, transitions: Tensor) -> Tensor:
+        """Return ``transitions`` with normalized observations and the changes of these, if there is a ``norm``."""
+        if self.norm is None:
+            return transitions
+        change, observation, rest = transitions.tensor_split(
+            [self.observation_features, 2 * self.observation_features], dim=-1
+        )
+        return torch.cat([self.norm.of_difference(change), self.norm(observation), rest], dim=-1)
+
     def of_meta_batch(self, batch: TensorDictBase) -> tuple[Tensor, Tensor | None]:
         """Return the selected transitions of a meta-batch's context, ``[task, transition, feature]``.
 
@@ -191,21 +200,6 @@ class ContextReader:
             for each, mask in zip(rows, played, strict=True)
         ]
         return torch.cat(rows, dim=1), torch.cat(masks, dim=1)
-
-    def opponent_actions(self, batch: TensorDictBase) -> Tensor | None:
-        """Return the actions of all opponents at the transitions of ``of_meta_batch``.
-
-        Their shape is ``[task, transition, opponent, number]``; each agent's transition has the actions of its step.
-        None if the meta-batch contains none.
-        """
-        if "opponent_action" not in batch["context"].keys():  # noqa: SIM118
-            return None
-        parts = []
-        for steps in self._episodes(batch):
-            action = self._strided(steps["opponent_action"])
-            rows = action.flatten(-2).repeat_interleave(steps["reward"].shape[-1], dim=-2)
-            parts.append(self._salient(rows, steps).flatten(1, 2))
-        return torch.cat(parts, dim=1).unflatten(-1, action.shape[-2:])
 
     @staticmethod
     def _episodes(batch: TensorDictBase) -> list[TensorDictBase]:

@@ -21,7 +21,7 @@ class Inferred:
         encoder: The context encoder.
         context: Input of the encoder ``[task, transition, feature]``.
         transitions: The complete transitions: the change of the observation, the observation, the encoded action and
-            the reward ``[task, transition, feature]``.
+            the reward ``[task, transition, feature]``; observations are normalized if the agent normalizes them.
         mean: Mean of each posterior ``[task, latent]``.
         std: Standard deviation of each posterior ``[task, latent]``.
         noise: Standard normal numbers that give ``z`` ``[task, latent]``.
@@ -30,8 +30,6 @@ class Inferred:
             if the tasks have none.
         played: Mask of the transitions that were played ``[task, transition]``; the others are padding after the end
             of an episode. None if all were played.
-        opponent_action: Actions of all opponents at the step of each transition ``[task, transition, opponent,
-            number]``, which only losses may read; None if the environment writes none.
     """
 
     encoder: ContextEncoder
@@ -43,7 +41,6 @@ class Inferred:
     z: Tensor
     descriptor: Tensor | None = None
     played: Tensor | None = None
-    opponent_action: Tensor | None = None
 
     def average(self, values: Tensor) -> Tensor:
         """Return the mean of values ``[task, transition, ...]`` of the transitions that were played."""
@@ -88,7 +85,7 @@ def infer(
     context = reader.encoder_input(transitions)
     mean, std = encoder(context, played)
     noise = normal(mean.shape)
-    known = (batch.get("descriptor", None), reader.opponent_actions(batch))
-    descriptor, opponent_action = (None if each is None else each.to(device) for each in known)
-    z = mean + std * noise
-    return Inferred(encoder, context, transitions, mean, std, noise, z, descriptor, played, opponent_action)
+    descriptor = batch.get("descriptor", None)
+    descriptor = None if descriptor is None else descriptor.to(device)
+    complete, z = reader.with_normalized(transitions), mean + std * noise
+    return Inferred(encoder, context, complete, mean, std, noise, z, descriptor, played)

@@ -66,8 +66,15 @@ class ObservationNorm(nn.Module):
 
     def forward(self, observation: Tensor) -> Tensor:
         """Normalize observations ``[..., feature]``."""
-        rate = (self.square - self.mean.square()).clamp_min(MIN_VARIANCE).rsqrt().float()
-        return ((observation - self.mean.float()) * rate).clamp(-LIMIT, LIMIT)
+        return ((observation - self.mean.float()) * self._rate()).clamp(-LIMIT, LIMIT)
+
+    def _rate(self) -> Tensor:
+        """Inverse standard deviation of each feature ``[feature]``."""
+        return (self.square - self.mean.square()).clamp_min(MIN_VARIANCE).rsqrt().float()
+
+    def of_difference(self, difference: Tensor) -> Tensor:
+        """Scale differences of observations ``[..., feature]`` to differences of normalized ones, without the clip."""
+        return difference * self._rate()
 
     def of_change(self, change: Tensor) -> Tensor:
         """Scale changes of observations ``[..., feature]``."""

@@ -117,12 +117,6 @@ MEANINGS = {
         "Error in the prediction of rewards, or of the effects of actions, from the belief. Lower means that the "
         "belief contains more information about the task.",
     ),
-    "loss/opponent_actions": Meaning(
-        _LOSSES,
-        "Opponent actions loss",
-        "Error in the prediction of the opponents' actions from the belief. Lower is better; the part that is random, "
-        "or that depends on what the agent does not observe, remains.",
-    ),
     "loss/task_inference": Meaning(
         _LOSSES,
         "Task inference loss",

@@ -47,11 +47,6 @@ def fit_error(
             ],
             "informed_share must be in [0, 1], got 2.0",
         ),
-        (
-            ["--model.auxiliary+=OpponentActions"],
-            "OpponentActions needs an environment that writes the actions of opponents, or opponent_agents above 0, "
-            "got opponent_agents 0: remove it from model.auxiliary",
-        ),
         (["--model.kl_weight", "-1"], "kl_weight must be at least 0 and finite, got -1.0"),
         (["--checkpoint.every_n_updates", "0"], "every_n_updates must be at least 1, got 0"),
         (["--trainer.max_steps", "-5"], "You passed in -5"),

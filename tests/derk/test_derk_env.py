@@ -7,18 +7,16 @@ import torch
 from fake_backend import FakeBackend, random_observations
 from jsonargparse import ArgumentParser
 from tensordict import TensorDict
-from torch import Tensor
 from torchrl.envs.utils import check_env_specs
 
-from pearl_lightning.derk.backends.backend import DerkBackend
 from pearl_lightning.derk.env import DerkEnv
 from pearl_lightning.derk.interface import BOUNTY_KEYS, EPISODE_STEPS
 from pearl_lightning.derk.opponents import OPPONENTS, Opponent
 from pearl_lightning.derk.opponents.idle import IdleOpponent
-from pearl_lightning.derk.tasks import BountyTasks, DerkTask, DerkTasks, LoadoutTasks, OpponentTasks
+from pearl_lightning.derk.tasks import BountyTasks, DerkTask, DerkTasks, LoadoutTasks
 from pearl_lightning.envs.meta_env import EpisodeLost, MetaEnv
 from pearl_lightning.experience.data import MetaBatchDataModule
-from pearl_lightning.experience.player import FunctionPlayer, UniformPlayer
+from pearl_lightning.experience.player import FunctionPlayer
 from pearl_lightning.experience.rollout import play_episode
 
 EMPTY = ((None,) * 3,) * 3
@@ -340,36 +338,3 @@ def test_a_config_can_name_the_environment_and_its_tasks() -> None:
 def test_a_wrong_setting_is_refused(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         DerkEnv(**{"arenas": 2, "tasks": NamedOpponentTasks("idle"), **settings})
-
-
-class Witness:
-    """Keeps the actions ``[side, arena, agent, 5]`` of every step."""
-
-    def __init__(self) -> None:
-        self.actions: list[Tensor] = []
-
-    def begin(self, backend: DerkBackend, tasks: Sequence[DerkTask]) -> None:
-        self.actions.clear()
-
-    def step(self, backend: DerkBackend, action: Tensor) -> None:
-        self.actions.append(action.clone())
-
-
-@pytest.mark.parametrize("side", SIDES)
-def test_the_actions_of_the_opponents_are_those_that_were_played(side: str) -> None:
-    env = DerkEnv(
-        arenas=4,
-        tasks=OpponentTasks(styles=["attacker", "sniper"], new_styles=[], train_tasks=4),
-        side=side,  # type: ignore[arg-type]
-        backend_options={"threads": 1},
-    )
-    env.set_tasks(range(4))
-    env.spectator = witness = Witness()
-    rows = play_episode(env, UniformPlayer(env.action_space, 1))
-    assert rows["opponent_action"].shape == (4, EPISODE_STEPS + 1, 3, 5)
-    played = torch.stack(witness.actions, dim=2)  # [side, arena, step, agent, 5]
-    own = SIDES.index(side)
-    assert torch.equal(rows["opponent_action"][:, :-1], played[1 - own])
-    assert torch.equal(rows["action"][:, :-1], played[own])
-    assert not rows["opponent_action"][:, -1].any()
-    env.close()

@@ -13,6 +13,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import psutil
 import pytest
 import torch
@@ -29,7 +30,7 @@ from pearl_lightning.derk.tasks import LoadoutTasks
 from pearl_lightning.envs.meta_env import EpisodeLost, MetaEnv
 from pearl_lightning.envs.point_robot import GoalTasks, PointRobot
 from pearl_lightning.envs.ray import env as ray_env
-from pearl_lightning.envs.ray.env import RayEnv
+from pearl_lightning.envs.ray.env import RayEnv, _concatenated
 from pearl_lightning.envs.ray.workers import RayWorkers
 from pearl_lightning.experience.player import FunctionPlayer
 from pearl_lightning.experience.rollout import play_episode
@@ -145,11 +146,24 @@ def test_derk_plays_as_in_this_process_with_its_events_statistics_and_outcomes(s
     played = play_episode(env, FunctionPlayer(act))
     assert_equal(played, local_episode(make_derk, drawn_seeds(2, 1)[0], tasks, act))
     assert played["events"].any()
-    assert played["opponent_action"].any()
     assert played["outcome"].any()
     assert env.episode_statistics()["kills"].shape == (4,)
     assert env.report()["simulator"] == "cpu, gym-derk 1.1.1's rules"
     env.close()
+
+
+def test_what_a_worker_lacks_is_filled_in_whichever_worker_it_is() -> None:
+    with_it, without = {"outcome": np.ones(2, np.float32), "is_over": False}, {"is_over": True}
+    for parts, expected in (((with_it, without), [1, 1, 0, 0]), ((without, with_it), [0, 0, 1, 1])):
+        joined = _concatenated(parts, 2, 0.0)
+        assert joined["outcome"].tolist() == expected
+        assert joined["is_over"] is parts[0]["is_over"]
+    assert _concatenated((without, {"success": np.ones(2)}), 2, np.nan)["success"].isnan().tolist() == [
+        True,
+        True,
+        False,
+        False,
+    ]
 
 
 def test_a_run_goes_on_from_the_random_state_alone(spread: RayEnv) -> None:

@@ -16,10 +16,9 @@ HORIZON, AGENTS = 5, 3
 def marked_episodes(tasks: list[int], numbers: list[int], horizon: int = HORIZON, agents: int = AGENTS) -> TensorDict:
     """One episode per task ``[arena, row]`` as ``play_episode`` gives them; ``numbers`` name the episodes.
 
-    An observation is (task, episode, row, agent), an action is that plus 0.25 in its first three columns, the action of
-    the only opponent is the first agent's, and the reward counts ``task * 1000 + episode * 100 + row * 10 + agent``;
-    the training reward is its negative. Whether a row is marked as terminated depends on its episode's and its own
-    number.
+    An observation is (task, episode, row, agent), an action is that plus 0.25 in its first three columns, and the
+    reward counts ``task * 1000 + episode * 100 + row * 10 + agent``; the training reward is its negative. Whether a
+    row is marked as terminated depends on its episode's and its own number.
     """
     shape = (len(tasks), horizon + 1, agents)
     grid = torch.meshgrid(torch.arange(len(tasks)), torch.arange(horizon + 1), torch.arange(agents), indexing="ij")
@@ -30,7 +29,6 @@ def marked_episodes(tasks: list[int], numbers: list[int], horizon: int = HORIZON
         {
             "observation": observation,
             "action": observation[..., :3] + 0.25,
-            "opponent_action": observation[..., :1, :3] + 0.25,
             "reward": reward,
             "training_reward": -reward,
             "played": grid[1][..., 0] < horizon,

@@ -19,7 +19,7 @@ class RaggedEnv(MetaEnv):
     """Ends after a random number of steps in every arena, by termination if that number is odd.
 
     An observation is (task, step, agent), and nonsense in an arena that has ended; the reward of a step is its number,
-    from 1, plus a tenth of the first action. The opponent's action is (the number of the step, 1).
+    from 1, plus a tenth of the first action.
 
     Args:
         lengths: The number of steps of every arena; drawn for each episode by default.
@@ -33,7 +33,6 @@ class RaggedEnv(MetaEnv):
             agents=AGENTS,
             features=3,
             horizon=HORIZON,
-            opponent_agents=1,
             has_outcome=True,
         )
         self.lengths = lengths
@@ -54,7 +53,6 @@ class RaggedEnv(MetaEnv):
             "reward": self.step_number + action[..., 0] / 10,
             "terminated": ends & (self.drawn[-1] % 2 == 1),
             "truncated": ends & (self.drawn[-1] % 2 == 0),
-            "opponent_action": torch.tensor([float(self.step_number), 1.0]).expand(self.arenas, 1, 2),
             "outcome": torch.where(ends, self.numbers.sign().float(), 0.0),
         }
 

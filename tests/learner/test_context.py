@@ -93,34 +93,6 @@ def test_the_encoder_alone_reads_scaled_rewards() -> None:
         ContextLayout(reward_scale=0)
 
 
-@pytest.mark.parametrize("salient", [None, 4])
-@pytest.mark.parametrize("stride", [1, 3])
-@pytest.mark.parametrize("cut", [None, 2, 5])
-def test_the_opponents_actions_are_those_of_the_step_of_each_transition(
-    stride: int, salient: int | None, cut: int | None
-) -> None:
-    """Here they are the number of the step, which the first feature of the observation shows too."""
-    opponents, steps = 2, 9
-    batch = meta_batch(SPACE, agents=3, steps=steps)
-    context = batch["context"]
-    number = torch.arange(steps).view(1, 1, -1, 1, 1).float()
-    context["observation"][..., :1] = number
-    context["opponent_action"] = number.expand(*context.shape, opponents, SPACE.width).clone()
-    if cut is not None:  # padding, and the beginning of one more episode
-        context["played"] = (torch.arange(steps) < steps - 2).expand(context.shape)
-        batch["beginning"] = context[:, 1, :cut]
-        batch["context"] = context[:, :1]
-    reader = ContextReader(ContextLayout(stride=stride, salient=salient), OBSERVATION, SPACE)
-    transitions, played = reader.of_meta_batch(batch)
-    actions = reader.opponent_actions(batch)
-    assert actions is not None
-    assert actions.shape == (*transitions.shape[:2], opponents, SPACE.width)
-    seen = transitions[..., OBSERVATION]  # after the change of the observation
-    assert torch.equal(actions, seen[..., None, None].expand_as(actions))
-    assert (played is None) == (cut is None)
-    assert reader.opponent_actions(meta_batch(SPACE)) is None
-
-
 @pytest.mark.parametrize("episodes", [1, 2])
 @pytest.mark.parametrize("salient", [None, 4])
 def test_the_beginning_of_an_episode_is_read_after_whole_ones_and_by_itself(salient: int | None, episodes: int) -> None:

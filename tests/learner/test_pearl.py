@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import replace
 from functools import partial
-from itertools import product
 
 import pytest
 import torch
 from sac_reference import constant_noise, single_critic, torchrl_batch, torchrl_sac
 from small_pearl import (
     LATENT,
+    OBSERVATION,
     PRESETS,
     SPACES,
     TASKS,
@@ -37,7 +35,7 @@ from pearl_lightning.action_space import ActionSpace
 from pearl_lightning.agents.pearl import PEARL
 from pearl_lightning.agents.sac import HybridSAC, ValueSAC
 from pearl_lightning.agents.temperatures import FixedTemperature, LearnedTemperature
-from pearl_lightning.inference.auxiliary import AuxiliarySizes, OpponentActions, Reconstruction, TaskInference
+from pearl_lightning.inference.auxiliary import AuxiliarySizes, Reconstruction, TaskInference
 from pearl_lightning.inference.belief import BeliefConfig
 from pearl_lightning.inference.context import ContextLayout
 from pearl_lightning.inference.encoders import ContextFreeEncoder
@@ -51,7 +49,7 @@ REACHES = {
     "loss/temperature": {"temperature"},
 }
 
-SIZES = AuxiliarySizes(observation=2, action_space=SPACES["hybrid"], latent=LATENT, descriptor=2, opponent_agents=3)
+SIZES = AuxiliarySizes(observation=2, action=1, latent=LATENT, descriptor=2)
 
 
 @pytest.fixture(params=SPACES)
@@ -236,60 +234,24 @@ def test_a_negative_weight_of_the_reconstruction_is_refused(name: str) -> None:
         Reconstruction(SIZES, **{name: -1.0})
 
 
-@pytest.mark.parametrize("has_padding", [False, True])
-def test_opponent_actions_are_judged_by_their_likelihood(space: ActionSpace, has_padding: bool) -> None:
-    """As by ``torch.distributions``, without the constant of the normal ones, and never over padding."""
-    torch.manual_seed(0)
-    opponents, make = 3, partial(OpponentActions, hidden=(16,), weight=0.7)
-    pearl = small_pearl(space, opponent_agents=opponents, auxiliary=[make])
+def test_auxiliary_losses_see_observations_as_the_other_networks_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A change is that of the normalized observation."""
+    space, seen = SPACES["continuous"], []
+    pearl = small_pearl(space, auxiliary=[Reconstruction], normalize_observations=True)
     batch = meta_batch(space)
-    context = batch["context"]
-    context["opponent_action"] = space.sample((*context.shape, opponents), torch.Generator().manual_seed(1))
-    played = torch.arange(context.shape[-1]) < torch.tensor([5, 2]).unsqueeze(1)  # of both episodes
-    if has_padding:
-        context["played"] = played.expand(context.shape)
-    term = losses(pearl, batch)["loss/opponent_actions"]
-    groups = parameter_groups(pearl) | {"opponent_actions": list(pearl.auxiliary.parameters())}
-    assert {group for group, ps in groups.items() if reached(term, ps)} == {"encoder", "opponent_actions"}
-
-    pearl.noise.manual_seed(0)
-    read_of_context = pearl.context.of_meta_batch(batch)
-    mean, std = pearl.encoder(pearl.context.encoder_input(read_of_context[0]), read_of_context[1])
-    z = mean + std * torch.randn(mean.shape, generator=pearl.noise)
-    [loss] = pearl.auxiliary
-    assert isinstance(loss, OpponentActions)
-    low, high = torch.tensor(space.low), torch.tensor(space.high)
-    expected = []
-    for task in range(TASKS):
-        for episode, step, agent in product(range(2), range(context.shape[-1]), range(2)):
-            if has_padding and not played[episode, step]:
-                continue
-            row = context[task, episode, step]
-            outputs = loss.body(torch.cat([row["observation"][agent], z[task]])).chunk(opponents)
-            for number, output in enumerate(outputs):
-                action = row["opponent_action"][number]
-                scaled = 2 * (action[: len(low)] - low) / (high - low) - 1
-                normal = Normal(output[: len(low)], 0.5**0.5)
-                expected.append(-(normal.log_prob(scaled) + 0.5 * math.log(math.pi)).sum())
-                at = len(low)
-                for choice, options in enumerate(space.choices, len(low)):
-                    of_choice = Categorical(logits=output[at : at + options])
-                    expected[-1] = expected[-1] - of_choice.log_prob(action[choice])
-                    at += options
-    torch.testing.assert_close(term, 0.7 * torch.stack(expected).mean(), rtol=1e-4, atol=1e-5)
-
-
-@pytest.mark.parametrize(
-    ("opponents", "weight", "message"),
-    [
-        (3, 0.0, "OpponentActions' weight must be above 0 and finite, got 0.0"),
-        (3, math.nan, "OpponentActions' weight must be above 0 and finite, got nan"),
-        (0, 1.0, "OpponentActions needs an environment that writes the actions of opponents, .* got opponent_agents 0"),
-    ],
-)
-def test_opponent_actions_need_opponents_and_a_weight(opponents: int, weight: float, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        OpponentActions(replace(SIZES, opponent_agents=opponents), weight=weight)
+    for name in ("observation", "next_observation"):
+        for part in ("transitions", "context"):
+            batch[part, name] = 1000 * batch[part, name]
+    pearl.update_statistics(batch)
+    monkeypatch.setattr(Reconstruction, "loss", lambda self, inferred: seen.append(inferred) or inferred.z.sum())
+    losses(pearl, batch)
+    assert pearl.norm is not None
+    change, observation = seen[0].transitions[..., :OBSERVATION], seen[0].transitions[..., OBSERVATION:][..., :6]
+    context = batch["context"].flatten(1, 2)
+    before, after = (pearl.norm(context[name]).flatten(1, 2) for name in ("observation", "next_observation"))
+    torch.testing.assert_close(observation, before)
+    torch.testing.assert_close(change, after - before, rtol=1e-4, atol=1e-4)
+    assert torch.equal(seen[0].transitions[..., -1], context["reward"].flatten(1, 2))
 
 
 def test_the_first_numbers_of_z_are_taught_what_tells_the_task_and_half_the_tasks_are_told() -> None:

@@ -84,7 +84,6 @@ def test_context_is_whole_episodes_in_order_from_the_recent_marked_ones() -> Non
         assert (task == task[:, :1, :1, :1]).all()
         assert (episode == episode[:, :, :1, :1]).all()
         assert torch.equal(context["action"], context["observation"][..., :3] + 0.25)
-        assert torch.equal(context["opponent_action"], context["action"][..., :1, :])
         assert torch.equal(context["reward"], 1000 * task + 100 * episode + 10 * row + agent)  # the task's own reward
         for index, number in episodes_of(context["observation"]):
             seen[index].add(number)
@@ -285,6 +284,30 @@ def test_a_replay_of_another_shape_is_refused(tmp_path: Path) -> None:
     filled_replay(MIXED).save(tmp_path / "replay")
     with pytest.raises(ValueError, match="keep the number of tasks and episodes_per_task to resume"):
         filled_replay([], episodes_per_task=5).load(tmp_path / "replay")
+
+
+@pytest.mark.parametrize("horizon", [HORIZON - 2, HORIZON + 2])
+def test_a_replay_with_episodes_of_another_length_is_refused(horizon: int, tmp_path: Path) -> None:
+    filled_replay(MIXED).save(tmp_path / "replay")
+    other = TaskReplay(tasks=3, episodes_per_task=4, horizon=horizon, recent_context=2, generator=torch.Generator())
+    message = f"has episodes of {HORIZON} steps, this run needs {horizon}: keep the length of an episode to resume"
+    with pytest.raises(ValueError, match=message):
+        other.load(tmp_path / "replay")
+
+
+def test_a_replay_without_events_is_refused_if_tasks_are_relabelled(tmp_path: Path) -> None:
+    filled_replay(MIXED).save(tmp_path / "replay")
+    relabelled = filled_replay([], relabelled=0.5, event_weights=torch.ones(3, AGENTS, 2))
+    with pytest.raises(ValueError, match="the saved replay has no events: keep data.relabelled 0 to resume"):
+        relabelled.load(tmp_path / "replay")
+
+
+def test_a_context_keeps_its_age_if_a_new_run_counts_from_zero() -> None:
+    replay = filled_replay([])
+    replay.extend(marked_episodes([0], [0]), True, update=4)
+    assert float(replay.sample(1, 1, 1, update=10)[1]["age"]) == 6
+    assert float(replay.sample(1, 1, 1, update=0)[1]["age"]) == 6
+    assert float(replay.sample(1, 1, 1, update=3)[1]["age"]) == 9
 
 
 def test_memory_and_files_grow_with_what_is_held(tmp_path: Path) -> None:

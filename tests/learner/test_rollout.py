@@ -246,13 +246,23 @@ def test_a_belief_in_mid_episode_equals_the_posterior_that_training_gives_its_be
     assert compared == {0, 1, 2, 3}
 
 
+@pytest.mark.parametrize("name", ["reward", "training_reward", "truncated"])
+def test_an_environment_that_does_not_return_what_it_declares_is_named(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    env = CountingEnv(has_training_reward=True)
+    advance = env.advance
+    monkeypatch.setattr(env, "advance", lambda action: {k: v for k, v in advance(action).items() if k != name})
+    with pytest.raises(KeyError, match=rf"CountingEnv\.advance must return {name}"):
+        play_episode(env, FunctionPlayer(act))
+
+
 @pytest.mark.parametrize("number", [float("nan"), float("inf")])
 @pytest.mark.parametrize(
     ("name", "step", "told"),
     [
         ("observation", 2, "an observation that is not finite: {number} at step 2"),  # of the row that it stands in
         ("reward", 2, "a reward that is not finite: {number} at step 1"),  # the reward of the step before
-        ("opponent_action", 2, "an opponent action that is not finite: {number} at step 1"),
         ("outcome", HORIZON, f"an outcome that is not finite: {{number}} at step {HORIZON}"),
     ],
 )

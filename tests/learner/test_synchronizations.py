@@ -21,7 +21,7 @@ from pearl_lightning.experience.player import UniformPlayer
 from pearl_lightning.experience.replay import TaskReplay
 from pearl_lightning.experience.rollout import play_episode
 from pearl_lightning.inference import encoders
-from pearl_lightning.inference.auxiliary import OpponentActions, Reconstruction, TaskInference
+from pearl_lightning.inference.auxiliary import Reconstruction, TaskInference
 from pearl_lightning.inference.belief import BeliefConfig
 from pearl_lightning.inference.context import ContextLayout
 
@@ -58,16 +58,14 @@ def test_an_update_waits_for_nothing(
     """Also with padding after early ends and with relabelled tasks. Transfers between devices are not seen."""
     env, kind = make_env(arenas=TASKS), getattr(encoders, name)
     encoder = kind if name == "ContextFreeEncoder" else partial(kind, latent_dim=LATENT)
-    auxiliary = [Reconstruction, TaskInference, *[OpponentActions] * (env.opponent_agents > 0)]
     agent = PEARL(
         env.features,
         env.action_space,
         descriptor_features=2,
-        opponent_agents=env.opponent_agents,
         encoder=encoder,
         belief=BeliefConfig(context=ContextLayout(stride=2, salient=4, next_observation=True)),
         sac=sac,
-        auxiliary=[] if name == "ContextFreeEncoder" else auxiliary,
+        auxiliary=[] if name == "ContextFreeEncoder" else [Reconstruction, TaskInference],
         normalize_observations=True,
     )
     replay = filled(env, relabelled)

@@ -127,6 +127,7 @@ def test_only_an_environment_that_counts_events_is_recorded() -> None:
     with pytest.raises(ValueError, match="env must use the simulator with count_events: true"):
         record_adaptation(env, small_agent(env), 0)
     counting = one_arena(env)
+    assert counting.horizon == env.horizon == 2  # the rules are those of the environment
     with pytest.raises(ValueError, match="episodes must be at least 1, got 0"):
         record_adaptation(counting, small_agent(env), 0, episodes=0)
     assert counting.arenas == 1

@@ -142,11 +142,15 @@ class MatchCamera:
 
 
 def one_arena(env: DerkEnv) -> DerkEnv:
-    """Create the same environment with one arena in the simulator, for recording. The caller must close it."""
+    """Create the same environment with one arena in the simulator, for recording. The caller must close it.
+
+    An environment that plays the real game or a backend object is recorded with the default rules of the simulator.
+    """
     return DerkEnv(
         arenas=1,
         tasks=cast(DerkTasks, env.tasks),
         backend="simulator",
+        backend_options=env.simulator_options,
         count_events=True,
         side=env.side,
         observe_time=env.observe_time,

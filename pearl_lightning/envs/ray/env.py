@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from importlib.util import find_spec
 from typing import Any
@@ -66,7 +66,6 @@ class RayEnv(MetaEnv):
             features=sample.features,
             horizon=sample.horizon,
             events=sample.events,
-            opponent_agents=sample.opponent_agents,
             has_training_reward=sample.has_training_reward,
             has_outcome=sample.has_outcome,
             observes_task=sample.observes_task,
@@ -112,12 +111,12 @@ class RayEnv(MetaEnv):
         self._is_running = False  # set to True again if all workers answer
         shares = np.split(action.detach().cpu().numpy(), len(self._reports))
         results, endings = zip(*self._ask("advance", [(share,) for share in shares], self.step_timeout), strict=True)
-        merged: dict[str, Tensor | bool] = _concatenated(results)
+        merged: dict[str, Tensor | bool] = _concatenated(results, self._arenas_each, 0.0)
         if any(ending is None for ending in endings):
             self._is_running = True
             return merged
         statistics, reports = zip(*endings, strict=True)
-        self._statistics, self._reports = _concatenated(statistics), list(reports)
+        self._statistics, self._reports = _concatenated(statistics, self._arenas_each, np.nan), list(reports)
         self._losses_in_a_row = 0
         return merged
 
@@ -187,11 +186,19 @@ def _without_parser(make_env: Callable[[], MetaEnv]) -> Callable[[], MetaEnv]:
     return make_env
 
 
-def _concatenated(parts: tuple[dict[str, Any], ...]) -> dict[str, Any]:
-    """Concatenate the workers' arrays to tensors; for all other values use that of the first worker."""
-    return {
-        name: torch.from_numpy(np.concatenate([part[name] for part in parts]))
-        if isinstance(value, np.ndarray)
-        else value
-        for name, value in parts[0].items()
-    }
+def _concatenated(parts: Sequence[dict[str, Any]], arenas: int, missing: float) -> dict[str, Any]:
+    """Concatenate the workers' arrays to tensors; all other values are those of the first worker that has them.
+
+    Args:
+        parts: Values of each worker by name. A worker may lack some, for example before its arenas end.
+        arenas: Number of arenas of a worker.
+        missing: Number in place of an array that a worker lacks.
+    """
+    joined: dict[str, Any] = {}
+    for name, value in {name: value for part in reversed(parts) for name, value in part.items()}.items():
+        if isinstance(value, np.ndarray):
+            nothing = np.full((arenas, *value.shape[1:]), missing, value.dtype)
+            joined[name] = torch.from_numpy(np.concatenate([part.get(name, nothing) for part in parts]))
+        else:
+            joined[name] = value
+    return joined

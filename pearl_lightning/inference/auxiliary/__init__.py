@@ -6,7 +6,6 @@ from pearl_lightning.inference.auxiliary.auxiliary import (
     AuxiliarySizes,
     named_losses,
 )
-from pearl_lightning.inference.auxiliary.opponent_actions import OpponentActions
 from pearl_lightning.inference.auxiliary.reconstruction import Reconstruction
 from pearl_lightning.inference.auxiliary.task_inference import TaskInference
 
@@ -14,7 +13,6 @@ __all__ = [
     "LOSSES_OF_PEARL",
     "AuxiliaryLoss",
     "AuxiliarySizes",
-    "OpponentActions",
     "Reconstruction",
     "TaskInference",
     "named_losses",

@@ -9,7 +9,6 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from pearl_lightning.action_space import ActionSpace
 from pearl_lightning.inference.inferred import Inferred
 
 LOSSES_OF_PEARL = ("critic", "actor", "value", "temperature", "kl")
@@ -22,17 +21,15 @@ class AuxiliarySizes:
 
     Args:
         observation: Number of features in one agent's observation.
-        action_space: Layout of one agent's action, and of one opponent's.
+        action: Size of an encoded action.
         latent: Size of z.
         descriptor: Size of a task's descriptor; 0 if the tasks have none.
-        opponent_agents: Number of opponents whose actions meta-batches contain; 0 if they contain none.
     """
 
     observation: int
-    action_space: ActionSpace
+    action: int
     latent: int
-    descriptor: int = 0
-    opponent_agents: int = 0
+    descriptor: int
 
 
 class AuxiliaryLoss(nn.Module, ABC):

@@ -44,8 +44,7 @@ class Reconstruction(AuxiliaryLoss):
             if not 0 <= weight < math.inf:
                 raise ValueError(f"{name} must be at least 0 and finite, got {weight}")
         self.reward_weight, self.observation_weight = reward_weight, observation_weight
-        inputs = sizes.observation + sizes.action_space.encoded_width + sizes.latent
-        self.body = mlp(inputs, hidden, 1 + sizes.observation)
+        self.body = mlp(sizes.observation + sizes.action + sizes.latent, hidden, 1 + sizes.observation)
 
     def loss(self, inferred: Inferred) -> Tensor:
         context = inferred.transitions
