@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -118,6 +119,21 @@ def test_a_pool_of_past_selves_that_is_restored_again_holds_each_once(monkeypatc
         callback.load_state({"snapshots": ["first.ckpt", "second.ckpt"], "added_at": 4, "results": {}})
     assert callback.snapshots == ["first.ckpt", "second.ckpt"]
     assert len(pool.players) == 2
+
+
+def test_results_of_a_resumed_run_are_counted_before_a_snapshot_moves_the_seats(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    callback, pool = SelfPlayPool(), PastSelves("hard")
+    callback.pools = {"selves:hard": pool}
+    for _ in range(2):
+        pool.add(IdleOpponent(), kept=2)
+    pool.begin(4, torch.Generator().manual_seed(0))
+    pool.end(torch.ones(4))  # as the collector plays before the callback, if the run had ended here
+    counted = []
+    monkeypatch.setattr(callback, "_add_if_due", lambda trainer: counted.append(float(pool.played.sum())))
+    callback.on_train_start(SimpleNamespace(global_step=4), PEARL(FEATURES, SPACE))  # type: ignore[arg-type]
+    assert counted == [4.0]
 
 
 def test_a_replay_that_was_filled_by_hand_is_kept_for_the_first_agent(tmp_path: Path) -> None:
