@@ -1,11 +1,10 @@
 """Agents that adapt within the first episode in Derk's Gym: ``python -m benchmarks.within_derk``.
 
 It trains, where missing, with ``pearl fit`` on the ready-made configs: PEARL with a belief that is updated every few
-steps or between episodes, PEARL that acts on the mean of its belief, PEARL with the identification bonus, and RL². It
-leaves out the agent of a family's own config, which ``benchmarks.families`` trains. Each agent plays the test tasks, as
-in ``benchmarks.families``. A row per run and split goes to ``within_derk.csv``; rows of other runs stay. The
-evaluations of a run on the validation tasks go to a CSV file of its own. ``python -m benchmarks.pages`` compares the
-agents with those of the pages of the families.
+steps or between episodes, PEARL that acts on the mean of its belief, and RL². It leaves out the agent of a family's own
+config, which ``benchmarks.families`` trains. Each agent plays the test tasks, as in ``benchmarks.families``. A row per
+run and split goes to ``within_derk.csv``; rows of other runs stay. The evaluations of a run on the validation tasks go
+to a CSV file of its own. ``python -m benchmarks.pages`` compares the agents with those of the pages of the families.
 """
 
 from __future__ import annotations
@@ -40,10 +39,6 @@ AGENTS: dict[str, tuple[list[str], list[str]]] = {
     "between": pearl("null", "SampledCondition"),
     "within": pearl("{every}", "SampledCondition"),
     "within_mean": pearl("{every}", "MeanCondition"),
-    "identifying": (
-        [],
-        [*pearl("{every}", "SampledCondition")[1], "--collector.init_args.identification_weight", "1.0"],
-    ),
     "posterior": pearl("{every}", "PosteriorCondition"),
     "mean": pearl("null", "MeanCondition"),
     "rl2": (
@@ -52,8 +47,6 @@ AGENTS: dict[str, tuple[list[str], list[str]]] = {
     ),
 }
 """Overlays and options of each agent."""
-TAUGHT = ("sentinels", "blind_loadouts")
-"""Families in which agents can be identifying: the bonus needs ``TaskInference``, and no relabelled episodes."""
 FILE = "within_derk.csv"
 KEY = ("family", "test_tasks", "agent", "seed")
 
@@ -83,11 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--agents", nargs="+", choices=AGENTS, default=list(AGENTS), help="agents to train")
     options, extra = parser.parse_known_args(arguments)
     keys = product(options.agents, options.families, options.seeds)
-    wanted = {
-        key: make_run(*key, extra)
-        for key in keys
-        if key[0] != OF_CONFIG[key[1]] and (key[0] != "identifying" or key[1] in TAUGHT)
-    }
+    wanted = {key: make_run(*key, extra) for key in keys if key[0] != OF_CONFIG[key[1]]}
     if not options.no_train:
         train_all(wanted, options.runs_dir, options.parallel)
     path = options.data / FILE

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from functools import partial
 from typing import Any, cast
@@ -10,7 +9,6 @@ from typing import Any, cast
 import torch
 from pytorch_lightning import LightningModule, Trainer
 from tensordict import TensorDict
-from torch import Tensor
 
 from pearl_lightning.agents.agent import Agent, logs_this_update
 from pearl_lightning.agents.on_policy import OnPolicyAgent
@@ -18,11 +16,9 @@ from pearl_lightning.callbacks.collector import Collector
 from pearl_lightning.callbacks.timing import timed
 from pearl_lightning.envs.demonstrator import Demonstrator
 from pearl_lightning.envs.meta_env import MetaEnv
-from pearl_lightning.experience.data import MetaBatchDataModule, meta_batches
-from pearl_lightning.experience.identification import identification_bonus
+from pearl_lightning.experience.data import meta_batches
 from pearl_lightning.experience.player import DemonstratorPlayer, Player, UniformPlayer
 from pearl_lightning.experience.rollout import play_episode
-from pearl_lightning.inference.auxiliary import TaskInference
 from pearl_lightning.inference.steps import steps_of
 
 
@@ -49,9 +45,6 @@ class EpisodeCollector(Collector):
         demonstrated_episodes: Number of episodes per arena that the demonstrator plays; they are not context. The
             critics learn from them behaviour that the agent would not find by its own exploration (Ball et al. 2023).
         demonstrator: Player of the demonstrated episodes; it gets the same observations as the agent.
-        identification_weight: Weight of a training reward in the prior episodes for experience that reveals the task
-            (see ``identification_bonus``). Every agent of a team gets it. The agent must have the loss
-            ``TaskInference``. 0 for none, as in the original.
 
     Raises:
         ValueError: A setting is out of its range.
@@ -68,7 +61,6 @@ class EpisodeCollector(Collector):
         rl_episodes: int = 1,
         demonstrated_episodes: int = 0,
         demonstrator: Demonstrator | None = None,
-        identification_weight: float = 0.0,
     ) -> None:
         super().__init__(tasks_per_iteration)
         hold = 1 if initial_action_steps is None else initial_action_steps
@@ -85,9 +77,7 @@ class EpisodeCollector(Collector):
         if prior_episodes + posterior_episodes < 1:
             raise ValueError("prior_episodes + posterior_episodes must be at least 1: the encoder needs context")
         _check_demonstrator(demonstrator, demonstrated_episodes)
-        if not 0 <= identification_weight < math.inf:
-            raise ValueError(f"identification_weight must be at least 0 and finite, got {identification_weight}")
-        self.every_n_updates, self.identification_weight = every_n_updates, identification_weight
+        self.every_n_updates = every_n_updates
         self.demonstrated_episodes, self.demonstrator = demonstrated_episodes, demonstrator
         self.initial_iterations, self.initial_action_steps = initial_iterations, initial_action_steps
         self.prior_episodes, self.posterior_episodes, self.rl_episodes = prior_episodes, posterior_episodes, rl_episodes
@@ -101,7 +91,6 @@ class EpisodeCollector(Collector):
         if isinstance(pl_module, OnPolicyAgent):
             raise TypeError(f"EpisodeCollector requires an off-policy agent, got {type(pl_module).__name__}")
         data = meta_batches(trainer)
-        self._check_identification(data, pl_module)
         arenas_per_task = data.env.arenas // self.tasks_per_iteration
         later = arenas_per_task * (self.rl_episodes + self.demonstrated_episodes)
         if data.episodes_per_task < later + data.context_episodes[0]:
@@ -135,33 +124,9 @@ class EpisodeCollector(Collector):
         self.give_tasks(data.env)
         returns: dict[str, list[float]] = {}
         for kind, is_context, episode in self._episodes(data.env, cast(Agent, pl_module)):
-            if kind == "prior" and self.identification_weight:
-                episode["training_reward"] = self._rewarded(data, cast(Agent, pl_module), episode)
             data.replay.extend(episode, is_context, update)
             returns.setdefault(kind, []).append(self.count(data.progress, episode))
         self.end_iteration(trainer, {name: sum(each) / len(each) for name, each in returns.items()})
-
-    def _rewarded(self, data: MetaBatchDataModule, agent: Agent, episode: TensorDict) -> Tensor:
-        """Training rewards ``[arena, row, agent]`` of a prior episode, with the identification bonus."""
-        assert data.replay.descriptors is not None, "TaskInference needs descriptors"
-        descriptor = data.replay.descriptors[episode["task"][:, 0].to(data.replay.device)]
-        bonus = identification_bonus(episode, agent.prior(data.env.arenas), descriptor)
-        rewarded: Tensor = episode["training_reward"].clone()  # it may be the reward itself
-        rewarded[:, :-1] += self.identification_weight * bonus.unsqueeze(-1)
-        return rewarded
-
-    def _check_identification(self, data: MetaBatchDataModule, agent: LightningModule) -> None:
-        if not self.identification_weight:
-            return
-        if not any(isinstance(loss, TaskInference) for loss in getattr(agent, "auxiliary", ())):
-            raise ValueError(
-                f"identification_weight must be 0 without TaskInference in model.auxiliary, got "
-                f"{self.identification_weight}"
-            )
-        if data.relabelled:  # the rewards of relabelled episodes are computed from events
-            raise ValueError(
-                f"identification_weight must be 0 with data.relabelled above 0, got {self.identification_weight}"
-            )
 
     def _episodes(self, env: MetaEnv, agent: Agent) -> Iterator[tuple[str, bool, TensorDict]]:
         """Play the episodes of an iteration; yield the kind of each, whether it is context, and its rows."""

@@ -30,7 +30,6 @@ AGENTS = {
     "between": "PEARL, belief updated between episodes",
     "within": "PEARL, belief also updated within episodes",
     "within_mean": "PEARL, also within episodes, on the mean",
-    "identifying": "PEARL, also within episodes, identification bonus",
     "posterior": "PEARL, also within episodes, on mean and std",
     "mean": "PEARL, between episodes, on the mean",
     "rl2": "RL²",
