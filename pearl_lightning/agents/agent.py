@@ -65,11 +65,8 @@ class Agent(LightningModule, ABC):
 
     @property
     def noise(self) -> torch.Generator:
-        """Generator of the updates. It is created at its first use, because only then are device and process known.
-
-        On another kind of device it is created anew.
-        """
-        if self._noise is None or self._noise.device.type != self.device.type:
+        """Generator of the updates. It is created at its first use, because only then are device and process known."""
+        if self._noise is None:
             self._noise = make_generator("update noise", self.global_rank, self.device)
         return self._noise
 
